@@ -1,0 +1,137 @@
+/*
+ * maildir: what the files of the Maildir format share.  Nobody else includes
+ * this.
+ *
+ * A name in new/ or cur/ is UNIQUE[,FIELD=VALUE]...[:INFO].  Its *base* is all
+ * before the colon and never changes as long as nobody corrects its fields;
+ * its *unique part* ends before the first comma too, never changes, and is
+ * what a UIDL is made of.
+ */
+#ifndef MAILBOX_MAILDIR_H
+#define MAILBOX_MAILDIR_H
+
+#include <sys/stat.h>
+
+#include <dirent.h>
+#include <stdint.h>
+
+#include "mailbox.h"
+
+#define MAILDIR_NAME_MAX	255	/* octets of a file name */
+#define MAILDIR_UNSAID		UINT64_MAX
+
+enum maildir_folder {
+	MAILDIR_NEW,
+	MAILDIR_CUR,
+	MAILDIR_TMP,
+	MAILDIR_FOLDERS
+};
+
+/* What a file name says. */
+struct maildir_name {
+	uint64_t	seconds;	/* leading decimal number, or 0 */
+	uint64_t	size;		/* ,S=: stored octets, or UNSAID */
+	uint64_t	octets;		/* ,W=: on the wire, or UNSAID */
+	uint8_t		unique_len;
+	uint8_t		base_len;
+};
+
+/* One message of the index, 48 octets; a million of them fit in memory. */
+struct maildir_entry {
+	const char	*name;		/* in the index's arena */
+	uint64_t	 seconds;
+	uint64_t	 octets;	/* as LIST says and RETR must send */
+	uint64_t	 size;		/* stored octets, or UNSAID */
+	int64_t		 mtime;		/* nanoseconds, if counted */
+	uint8_t		 unique_len;
+	uint8_t		 base_len;
+	uint8_t		 folder;	/* MAILDIR_NEW or MAILDIR_CUR */
+	uint8_t		 flags;
+};
+#define ENTRY_COUNTED	0x01	/* octets were counted, not read off the name */
+#define ENTRY_TWIN	0x02	/* another has this unique part */
+#define ENTRY_SEEN	0x04	/* by the rescan that is going on */
+#define ENTRY_GONE	0x08	/* a rescan did not find it, or we removed it */
+#define ENTRY_SKIP	0x10	/* not to be listed */
+
+struct maildir_names;		/* a block of the arena */
+
+struct maildir_index {
+	struct maildir_entry	*entries;
+	size_t			 count;
+	size_t			 room;
+	struct maildir_names	*names;
+};
+
+struct mailbox {
+	uid_t			 uid;		/* whose it must be */
+	char			 hostname[HOSTNAME_MAX];
+	int			 maildir;	/* the directory, or -1: none */
+	int			 folder[MAILDIR_FOLDERS]; /* or -1 */
+	int			 lock;		/* postern.lock, or -1 */
+	struct maildir_index	 index;
+};
+
+/* maildir_name.c */
+
+/*
+ * A pure function of the name (at most MAILDIR_NAME_MAX octets), and a strict
+ * reader of its fields.
+ */
+void	maildir_name_parse(const char *name, struct maildir_name *);
+/* The UIDL of a name; of its whole base, hashed, if twin. */
+void	maildir_name_uidl(const char *name, size_t unique_len, size_t base_len,
+	    int twin, char uidl[UIDL_MAX]);
+/* Can a file of that size have so many octets on the wire? */
+int	maildir_is_plausible(uint64_t size, uint64_t octets);
+
+/* maildir_index.c */
+
+/*
+ * Call found for each entry of a folder that no dot begins, until it returns
+ * something else than 0, which is returned; 0 at the end, and at once for a
+ * folder that is not there; -1 with errno.
+ */
+typedef int (*maildir_found)(struct mailbox *, enum maildir_folder,
+	    const struct dirent *, void *);
+int	maildir_scan(struct mailbox *, enum maildir_folder, maildir_found,
+	    void *);
+
+/* Index new/ and cur/; -1 with errno. */
+int	maildir_index_build(struct mailbox *);
+void	maildir_index_free(struct maildir_index *);
+/* Find again what was moved or renamed; mark what is gone. */
+int	maildir_index_refresh(struct mailbox *);
+
+/* When it was last changed, in nanoseconds. */
+int64_t	maildir_mtime(const struct stat *);
+
+/*
+ * A name whose ,S= or ,W= is wrong: take these fields out of it, so that the
+ * next session counts the message.  Its unique part, and so its UIDL, stays.
+ */
+void	maildir_entry_correct(const struct mailbox *,
+	    const struct maildir_entry *);
+
+/* maildir.c */
+
+/*
+ * Open a message, wherever it is by now, and say what it is: a regular file
+ * of the owner's.  -1 with errno: ENOENT gone, ESTALE something else.
+ */
+int	maildir_entry_open(struct mailbox *, struct maildir_entry *,
+	    struct stat *);
+/* fsync() of a directory, on file systems that know it. */
+int	maildir_sync(int directory);
+
+/* maildir_append.c */
+int	maildir_append(struct mailbox *, const struct mailbox_letter *);
+int	maildir_settle(struct mailbox *, const char *queue_id);
+
+/* What there is of a delivery, and so what is left to do; see the table. */
+enum maildir_todo { MAILDIR_WRITE, MAILDIR_FINISH, MAILDIR_DONE };
+enum maildir_todo maildir_todo(int has_work, int has_tombstone, int has_name);
+/* Remove what dead deliveries left in tmp/; bounded. */
+void	maildir_sweep(struct mailbox *, time_t now);
+
+#endif

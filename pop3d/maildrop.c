@@ -1,0 +1,187 @@
+/*
+ * maildrop: index, deletion marks and messages fetched ahead.
+ *
+ * Runs in the worker, as worker-user, confined; touches the gate, the index
+ * (a sealed memfd) and descriptors of messages, all of them the agent's gift.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "maildrop.h"
+
+static uint64_t
+load_u64(const uint8_t *p)
+{
+	uint64_t v = 0;
+	int i;
+
+	for (i = 7; i >= 0; i--)
+		v = v << 8 | p[i];
+	return v;
+}
+
+int
+maildrop_open(struct maildrop *d, int gate, enum pop3_open *verdict)
+{
+	memset(d, 0, sizeof(*d));
+	d->gate = gate;
+	d->index = -1;
+	if (ask_open(gate, verdict, &d->count, &d->octets, &d->index) == -1)
+		return -1;
+	if (*verdict != OPEN_OK)
+		return 0;
+	d->deleted = calloc(1, (size_t)d->count / 8 + 1);
+	if (d->deleted == NULL) {
+		maildrop_close(d);
+		return -1;
+	}
+	d->left = d->count;
+	d->octets_left = d->octets;
+	return 0;
+}
+
+static void
+drop_ahead(struct maildrop *d)
+{
+	uint32_t i;
+
+	for (i = 0; i < d->ahead_count; i++)
+		if (d->ahead[i].fd != -1)
+			close(d->ahead[i].fd);
+	d->ahead_count = 0;
+}
+
+void
+maildrop_close(struct maildrop *d)
+{
+	drop_ahead(d);
+	free(d->deleted);
+	d->deleted = NULL;
+	if (d->index != -1)
+		close(d->index);
+	d->index = -1;
+}
+
+int
+maildrop_read(const struct maildrop *d, uint32_t first, uint32_t count,
+    struct mailbox_message *out)
+{
+	uint8_t block[MAILDROP_BLOCK * POP3_RECORD], *p = block;
+	size_t size = (size_t)count * POP3_RECORD;
+	ssize_t n;
+	uint32_t i;
+
+	if (count > MAILDROP_BLOCK || first == 0 || first > d->count ||
+	    count > d->count - first + 1) {
+		errno = EINVAL;
+		return -1;
+	}
+	n = pread(d->index, block, size, (off_t)(first - 1) * POP3_RECORD);
+	if (n == -1 || (size_t)n != size) {
+		if (n != -1)
+			errno = EBADMSG;
+		return -1;
+	}
+	for (i = 0; i < count; i++, p += POP3_RECORD) {
+		out[i].octets = load_u64(p);
+		memcpy(out[i].uidl, p + 8, UIDL_MAX - 1);
+		out[i].uidl[UIDL_MAX - 1] = '\0';
+	}
+	return 0;
+}
+
+int
+maildrop_is_deleted(const struct maildrop *d, uint32_t number)
+{
+	return (d->deleted[(number - 1) / 8] >> ((number - 1) % 8)) & 1;
+}
+
+int
+maildrop_delete(struct maildrop *d, uint32_t number)
+{
+	struct mailbox_message m;
+
+	if (maildrop_read(d, number, 1, &m) == -1)
+		return -1;
+	d->deleted[(number - 1) / 8] |= (uint8_t)(1U << ((number - 1) % 8));
+	d->left--;
+	d->octets_left -= m.octets;
+	return 0;
+}
+
+void
+maildrop_reset(struct maildrop *d)
+{
+	memset(d->deleted, 0, (size_t)d->count / 8 + 1);
+	d->left = d->count;
+	d->octets_left = d->octets;
+}
+
+/* How many messages to ask for, this one among them. */
+static uint32_t
+run_length(struct maildrop *d, uint32_t number, int more_waits)
+{
+	uint32_t left = d->count - number + 1;
+
+	/*
+	 * Who waits for each reply but goes in order gets more each time; one
+	 * message out of order is fetched alone.
+	 */
+	if (d->last == 0 || number != d->last + 1)
+		d->run = 1;
+	else if (d->run < POP3_FETCH_MAX)
+		d->run *= 2;
+	if (more_waits)
+		d->run = POP3_FETCH_MAX;
+	return d->run < left ? d->run : left;
+}
+
+/* Take it from what was fetched ahead; 0 if it was not. */
+static int
+take_ahead(struct maildrop *d, uint32_t number, struct fetched *f)
+{
+	struct fetched *a;
+
+	if (number < d->ahead_first ||
+	    number - d->ahead_first >= d->ahead_count)
+		return 0;
+	a = &d->ahead[number - d->ahead_first];
+	if (a->fd == -1)
+		return 0;
+	*f = *a;
+	a->fd = -1;
+	return 1;
+}
+
+int
+maildrop_fetch(struct maildrop *d, uint32_t number, int more_waits,
+    struct fetched *f)
+{
+	uint32_t n;
+
+	if (!take_ahead(d, number, f)) {
+		drop_ahead(d);
+		n = run_length(d, number, more_waits);
+		if (ask_fetch(d->gate, number - 1, n, d->ahead) == -1)
+			return -1;
+		d->ahead_first = number;
+		d->ahead_count = n;
+		if (!take_ahead(d, number, f))
+			*f = d->ahead[0];
+	}
+	d->last = number;
+	return 0;
+}
+
+int
+maildrop_expunge(struct maildrop *d, uint32_t *failed)
+{
+	*failed = 0;
+	drop_ahead(d);
+	if (d->left == d->count)
+		return 0;
+	return ask_expunge(d->gate, d->deleted, ((size_t)d->count + 7) / 8,
+	    failed);
+}

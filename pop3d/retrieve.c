@@ -1,0 +1,177 @@
+/*
+ * retrieve: RETR and TOP (RFC 1939, 5 and 7): from the descriptor of a message
+ * to the client, block by block.
+ *
+ * Runs in the worker, as worker-user, confined; touches the client's
+ * connection, and descriptors of messages, for reading.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../privsep/log.h"
+#include "content.h"
+#include "session.h"
+#include "transaction.h"
+
+#define RETR_BLOCK	65536	/* octets read at a time */
+#define TOP_BLOCK	8192	/* most headers are shorter */
+
+/* One session a process; no page of it is touched before it is needed. */
+static uint8_t block[RETR_BLOCK];
+
+/* The content of a message, as it is read. */
+struct source {
+	struct fetched	 f;
+	uint64_t	 at;	/* octets read of f.length */
+};
+
+/* The next octets: how many, 0 at the end, -1 with errno. */
+static ssize_t
+source_read(struct source *src, size_t max)
+{
+	uint64_t left = src->f.length - src->at;
+	size_t want = left < max ? (size_t)left : max;
+	ssize_t n;
+
+	if (want == 0)
+		return 0;
+	do
+		n = pread(src->f.fd, block, want,
+		    (off_t)(src->f.offset + src->at));
+	while (n == -1 && errno == EINTR);
+	if (n == 0) {
+		errno = ENODATA;	/* it was cut short meanwhile */
+		return -1;
+	}
+	if (n > 0)
+		src->at += (uint64_t)n;
+	return n;
+}
+
+/* 0 when the descriptor is at hand, else -1 and it was replied. */
+static int
+source_open(struct session *s, uint32_t number, struct source *src)
+{
+	int more_waits;
+
+	/* Two or more of the shortest requests: the client pipelines. */
+	more_waits = wire_buffered(&s->wire) >= sizeof("RETR 1\n") - 1;
+	src->at = 0;
+	if (maildrop_fetch(&s->drop, number, more_waits, &src->f) == -1) {
+		wire_printf(&s->wire, "-ERR [SYS/TEMP] try again later\r\n");
+		transaction_failed(s, "fetch");
+		return -1;
+	}
+	switch (src->f.verdict) {
+	case FETCH_OK:
+		return 0;
+	case FETCH_GONE:
+		wire_printf(&s->wire, "-ERR message is gone\r\n");
+		break;
+	case FETCH_TEMPFAIL:
+		wire_printf(&s->wire, "-ERR [SYS/TEMP] message can not be "
+		    "read now\r\n");
+		break;
+	}
+	return -1;
+}
+
+/*
+ * The client was promised so many octets and gets others: no dot, so that it
+ * does not take what it has for the message.
+ */
+static void
+content_differs(struct session *s, uint32_t number, uint64_t listed,
+    uint64_t sent)
+{
+	log_event(LOG_ERR, s->worker->facts.session,
+	    "event=message-changed number=%" PRIu32 " listed=%" PRIu64
+	    " sent=%" PRIu64, number, listed, sent);
+	session_end(s, "error");
+}
+
+static void
+send_message(struct session *s, uint32_t number, uint64_t listed,
+    struct source *src)
+{
+	struct content c;
+	ssize_t n = 0;
+
+	content_begin(&c, &s->wire);
+	wire_printf(&s->wire, "+OK %" PRIu64 " octets\r\n", listed);
+	while (s->wire.failed == WIRE_OK && c.octets <= listed &&
+	    (n = source_read(src, RETR_BLOCK)) > 0)
+		content_put(&c, block, (size_t)n);
+	if (s->wire.failed != WIRE_OK)
+		return;
+	if (n == -1 && errno != ENODATA) {
+		transaction_failed(s, "read");
+		return;
+	}
+	content_end(&c);
+	if (n == -1 || c.octets != listed) {
+		content_differs(s, number, listed, c.octets);
+		return;
+	}
+	wire_put(&s->wire, ".\r\n", 3);
+	s->retrieved++;
+	s->octets += c.octets;
+}
+
+void
+command_retr(struct session *s, const struct arguments *args)
+{
+	struct mailbox_message m;
+	struct source src;
+	uint32_t number;
+
+	if (transaction_number(s, args->number[0], &number) == -1 ||
+	    source_open(s, number, &src) == -1)
+		return;
+	if (maildrop_read(&s->drop, number, 1, &m) == -1) {
+		wire_printf(&s->wire, "-ERR [SYS/TEMP] try again later\r\n");
+		transaction_failed(s, "index");
+	} else
+		send_message(s, number, m.octets, &src);
+	close(src.f.fd);
+}
+
+static void
+send_top(struct session *s, uint64_t lines, struct source *src)
+{
+	struct content c;
+	struct top t;
+	ssize_t n = 0;
+
+	content_begin(&c, &s->wire);
+	top_begin(&t, lines);
+	wire_printf(&s->wire, "+OK top of message\r\n");
+	while (s->wire.failed == WIRE_OK && !t.is_full &&
+	    (n = source_read(src, TOP_BLOCK)) > 0)
+		content_put(&c, block, top_take(&t, block, (size_t)n));
+	if (n == -1) {
+		transaction_failed(s, "read");
+		return;
+	}
+	content_end(&c);
+	/* Some programs wait for the end of the header (QUIRKS). */
+	if (!t.in_body)
+		wire_put(&s->wire, "\r\n", 2);
+	wire_put(&s->wire, ".\r\n", 3);
+	s->octets += c.octets;
+}
+
+void
+command_top(struct session *s, const struct arguments *args)
+{
+	struct source src;
+	uint32_t number;
+
+	if (transaction_number(s, args->number[0], &number) == -1 ||
+	    source_open(s, number, &src) == -1)
+		return;
+	send_top(s, args->number[1], &src);
+	close(src.f.fd);
+}

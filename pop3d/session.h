@@ -1,0 +1,54 @@
+/*
+ * session: one POP3 client's session in the worker: its state, its loop, and
+ * the handlers that the table of commands names.
+ */
+#ifndef POP3D_SESSION_H
+#define POP3D_SESSION_H
+
+#include <stdint.h>
+
+#include "../privsep/worker.h"
+#include "../wire/wire.h"
+#include "commands.h"
+#include "maildrop.h"
+
+#define POP3_BAD_MAX	20	/* bad commands in a row that end a session */
+
+struct session {
+	struct worker	*worker;
+	enum pop3_state	 state;
+	int		 is_over;
+	const char	*ended;		/* how, as logged */
+	int		 bad;		/* bad commands in a row */
+	int		 has_user;
+	char		 user[ACCOUNT_NAME_MAX];
+	struct maildrop	 drop;		/* in TRANSACTION */
+	uint32_t	 retrieved;	/* messages sent whole */
+	uint32_t	 removed;	/* messages, after QUIT */
+	uint64_t	 octets;	/* of message content sent */
+	struct wire	 wire;
+};
+
+/* From the greeting to the end of the connection. */
+void	session_run(struct session *, struct worker *);
+
+/* No further command is read; what is pending is still sent. */
+void	session_end(struct session *, const char *how);
+
+/* The handlers: each replies and leaves the session in its next state. */
+void	command_auth(struct session *, const struct arguments *);
+void	command_capa(struct session *, const struct arguments *);
+void	command_dele(struct session *, const struct arguments *);
+void	command_list(struct session *, const struct arguments *);
+void	command_noop(struct session *, const struct arguments *);
+void	command_pass(struct session *, const struct arguments *);
+void	command_quit(struct session *, const struct arguments *);
+void	command_retr(struct session *, const struct arguments *);
+void	command_rset(struct session *, const struct arguments *);
+void	command_stat(struct session *, const struct arguments *);
+void	command_top(struct session *, const struct arguments *);
+void	command_uidl(struct session *, const struct arguments *);
+void	command_user(struct session *, const struct arguments *);
+void	command_utf8(struct session *, const struct arguments *);
+
+#endif

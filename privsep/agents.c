@@ -1,0 +1,252 @@
+/*
+ * agents: forks an agent for each session, which becomes its identity first.
+ *
+ * Runs as root with the capabilities to change ids only, without PAM, exec or
+ * network; reads nothing but the channels from master and login.  A fork of
+ * it is an agent: the user (POP3, delivery) or queue-user (an SMTP session)
+ * before it reads its first request, and for good.
+ */
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agents.h"
+#include "become.h"
+#include "channel.h"
+#include "children.h"
+#include "log.h"
+#include "message.h"
+#include "role.h"
+#include "sandbox.h"
+
+#define NOBODY_UID	65534
+
+static struct {
+	struct config		config;
+	struct children		children;
+	struct sandbox_filter	mailbox_filter;
+	struct sandbox_filter	spool_filter;
+	int			has_hint;
+} agents;
+
+/* The places that NSS reads when a session agent looks an account up. */
+static const char *const system_tables[] = {
+	"/etc", "/lib", "/lib64", "/usr/lib", "/usr/share", "/var/lib", "/run",
+};
+#define TABLES_MAX	(sizeof(system_tables) / sizeof(system_tables[0]))
+
+static size_t
+add_system_tables(struct sandbox_place *places, size_t n)
+{
+	size_t i;
+	int fd;
+
+	for (i = 0; i < TABLES_MAX; i++) {
+		fd = open(system_tables[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (fd == -1)
+			continue;
+		places[n].fd = fd;
+		places[n++].use = ROOM_READ;
+	}
+	return n;
+}
+
+void
+agent_confine(const struct agent *agent, enum agent_room room,
+    const int *directories, size_t count)
+{
+	struct sandbox_place places[8 + TABLES_MAX] = { { .fd = -1 } };
+	size_t i, n = 0;
+
+	(void)agent;
+	if (count > 8)
+		bug("agent asks for %zu directories", count);
+	for (; n < count; n++) {
+		places[n].fd = directories[n];
+		places[n].use = ROOM_CHANGE;
+	}
+	if (room == ROOM_SPOOL)
+		n = add_system_tables(places, n);
+	sandbox_landlock(places, n);
+	for (i = count; i < n; i++)
+		close(places[i].fd);
+	sandbox_install(room == ROOM_SPOOL ? &agents.spool_filter :
+	    &agents.mailbox_filter);
+}
+
+static void
+lose_privilege(const struct identity *who)
+{
+	become_user(who->uid, who->gid);
+	become_sealed();
+	become_bounded(RLIMIT_CORE, 0);
+#ifndef POSTERN_SANITIZE
+	become_bounded(RLIMIT_NPROC, 0);
+#endif
+}
+
+static void
+agent_life(struct agent *agent)
+{
+	sigset_t none;
+
+	close(FD_MASTER);
+	close(FD_LINK);
+	sigemptyset(&none);
+	if (signal(SIGCHLD, SIG_DFL) == SIG_ERR ||
+	    signal(SIGXFSZ, SIG_IGN) == SIG_ERR ||
+	    sigprocmask(SIG_SETMASK, &none, NULL) == -1)
+		fatal("signals");
+	lose_privilege(&agent->identity);
+	agent_program.serve(agent);
+	_exit(0);
+}
+
+/* Policy repeated where it costs a line: no mail process is ever root. */
+static int
+is_acceptable(const struct agent *agent)
+{
+	const struct identity *who = &agent->identity;
+
+	if (who->uid == 0 || who->gid == 0 || who->uid == NOBODY_UID ||
+	    who->name[0] == '\0')
+		return 0;
+	if (agent->facts.service == SERVICE_SMTP)
+		return who->uid == agents.config.queue_user.uid;
+	return who->uid >= agents.config.login_min_uid &&
+	    who->home[0] == '/';
+}
+
+static void
+start_agent(struct agent *agent)
+{
+	pid_t pid;
+
+	if (!is_acceptable(agent)) {
+		log_event(LOG_CRIT, agent->facts.session,
+		    "event=no-agent text=\"asked to become uid %u\"",
+		    agent->identity.uid);
+		return;
+	}
+	pid = fork();
+	if (pid == -1) {
+		log_event(LOG_ERR, agent->facts.session,
+		    "event=no-agent text=\"fork: %s\"", strerror(errno));
+		return;
+	}
+	if (pid == 0)
+		agent_life(agent);
+	children_add(&agents.children, pid, agent->facts.session, 0,
+	    agent->facts.service == SERVICE_SMTP ? NOTE_CRASHED :
+	    NOTE_USER_CRASHED);
+}
+
+static void
+agent_prepare(struct agent *agent)
+{
+	memset(agent, 0, sizeof(*agent));
+	agent->config = &agents.config;
+	agent->hint = agents.has_hint ? FD_HINT : -1;
+}
+
+/* An SMTP session: its agent is queue-user, logged in or not. */
+static void
+serve_master(struct message *m)
+{
+	struct agent agent;
+
+	agent_prepare(&agent);
+	if (m->type != CH_SERVE)
+		bug("agents were sent %u", m->type);
+	get_facts(m, &agent.facts);
+	agent.gate = get_fd(m);
+	if (get_end(m) == -1 || agent.facts.service != SERVICE_SMTP)
+		bug("agents were sent a malformed session");
+	strlcpy(agent.identity.name, agents.config.queue_user.name,
+	    sizeof(agent.identity.name));
+	strlcpy(agent.identity.home, "/", sizeof(agent.identity.home));
+	agent.identity.uid = agents.config.queue_user.uid;
+	agent.identity.gid = agents.config.queue_user.gid;
+	start_agent(&agent);
+	close(agent.gate);
+}
+
+static void
+serve_login(struct message *m)
+{
+	struct agent agent;
+
+	agent_prepare(&agent);
+	if (m->type != CH_BECOME)
+		bug("login sent %u", m->type);
+	get_facts(m, &agent.facts);
+	get_identity(m, &agent.identity);
+	agent.gate = get_fd(m);
+	if (get_end(m) == -1)
+		bug("login sent a malformed identity");
+	start_agent(&agent);
+	close(agent.gate);
+}
+
+static void
+confine(pid_t master)
+{
+	struct sandbox_filter own;
+
+	tzset();
+	sandbox_compile(SANDBOX_AGENTS, &own);
+	sandbox_compile(SANDBOX_MAILBOX, &agents.mailbox_filter);
+	sandbox_compile(SANDBOX_SPOOL, &agents.spool_filter);
+	if (agent_program.warm != NULL)
+		agent_program.warm(&agents.config);
+	become_limited(CAP_BIT(CAP_SETUID) | CAP_BIT(CAP_SETGID));
+	become_sealed();
+	become_bound_to(master);
+	become_bounded(RLIMIT_CORE, 0);
+	sandbox_install(&own);
+}
+
+int
+main(void)
+{
+	struct pollfd pfd[2] = {
+		{ .fd = FD_MASTER, .events = POLLIN },
+		{ .fd = FD_LINK, .events = POLLIN },
+	};
+	struct message m;
+	pid_t master = getppid();
+	int n;
+
+	agents.has_hint = role_start(agent_program.name, ROLE_AGENTS, 1, 1,
+	    &agents.config);
+	confine(master);
+	children_init(&agents.children);
+	for (;;) {
+		n = children_poll(&agents.children, pfd, 2);
+		if (n <= 0)
+			continue;
+		if ((pfd[1].revents & POLLIN) != 0 &&
+		    message_recv(FD_LINK, &m, 1) == 1) {
+			serve_login(&m);
+			message_discard(&m);
+		} else if ((pfd[1].revents & POLLHUP) != 0)
+			pfd[1].fd = -1;		/* login ended */
+		if ((pfd[0].revents & (POLLIN | POLLHUP)) == 0)
+			continue;
+		if (message_recv(FD_MASTER, &m, 1) != 1)
+			return 0;
+		serve_master(&m);
+		message_discard(&m);
+	}
+}

@@ -1,0 +1,50 @@
+/*
+ * channel: the messages between master and roles, one enumeration, so that
+ * the whole fabric's talk is on one page.  Descriptors of a role, fixed before
+ * its exec; a role refuses to run without them.
+ */
+#ifndef PRIVSEP_CHANNEL_H
+#define PRIVSEP_CHANNEL_H
+
+enum role_descriptor {
+	FD_MASTER = 3,	/* SEQPACKET to the master */
+	FD_LOG = 4,	/* SEQPACKET, log lines to the master */
+	FD_CONFIG = 5,	/* sealed memfd */
+	FD_LINK = 6,	/* login: to agents; agents: from login */
+	FD_HINT = 7	/* smtpd: agents write, the queue reads: datagrams */
+};
+
+enum channel_message {
+	/* master to spawner */
+	CH_SPAWN = 1,		/* u32 n: keep so many more waiting */
+	CH_END,			/* u64 serial: end this worker */
+	/* spawner to master */
+	CH_WAITING,		/* u64 serial, fd: a new waiting worker */
+	CH_ENDED,		/* u64 serial, u32 wait status */
+	/* master to worker, once */
+	CH_SESSION,		/* facts, fd client, fd gate */
+	/* worker to master */
+	CH_LOG,			/* u32 level, str line */
+	CH_ALIVE,		/* () the client was heard of */
+	/* master to login or agents */
+	CH_SERVE,		/* facts, fd session */
+	/* login to agents, after success only */
+	CH_BECOME,		/* facts, identity, fd session */
+	/* login and agents to master */
+	CH_NOTE,		/* u64 session, u32 note */
+	/* queue to master and back */
+	CH_NEED_DELIVERY,	/* u64 tag */
+	CH_DELIVERY		/* u64 tag, fd: to be asked IDENTIFY; without
+				 * a descriptor: not now, ask later */
+};
+
+/* What login and agents tell of a session, without a word of text. */
+enum note {
+	NOTE_LOGGED_IN = 1,
+	NOTE_LOGIN_FAILED,
+	NOTE_CRASHED,		/* a process not yet a user died of a signal */
+	NOTE_USER_CRASHED,	/* an agent that was a user did */
+	NOTE_GATE_FAULT		/* the worker asked what the table forbids */
+};
+
+#endif

@@ -1,0 +1,229 @@
+/*
+ * child: exec one role with its fixed descriptors and nothing else.
+ *
+ * Runs in the master, as root; between fork and exec in the child.
+ */
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "master.h"
+
+#define SPARE	64	/* above every fixed descriptor */
+
+/*
+ * A role's program must be nobody else's to write: root's, or ours when
+ * Postern runs unprivileged for a test.
+ */
+static int
+is_trusted_program(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) == -1)
+		return 0;
+	if (!S_ISREG(st.st_mode) || (st.st_mode & 022) != 0 ||
+	    (st.st_uid != 0 && st.st_uid != geteuid())) {
+		errno = EPERM;
+		return 0;
+	}
+	return 1;
+}
+
+/* Put a descriptor in its fixed place, by way of a spare one. */
+static void
+place(int *from, int to)
+{
+	if (*from == -1)
+		return;
+	*from = fcntl(*from, F_DUPFD, SPARE + to);
+	if (*from == -1)
+		_exit(1);
+}
+
+static void
+settle(int from, int to)
+{
+	close(to);
+	if (from != -1 && dup2(from, to) == -1)
+		_exit(1);
+}
+
+static void
+become_role(const char *path, const char *name, int channel, int log,
+    const struct child_descriptors *d)
+{
+	static char *environment[] = {
+#ifdef POSTERN_SANITIZE
+		"ASAN_OPTIONS=detect_leaks=0:abort_on_error=1",
+		"UBSAN_OPTIONS=print_stacktrace=1",
+#endif
+		NULL
+	};
+	char title[64];
+	char *argv[] = { title, NULL };
+	int config = d->config, link = d->link, hint = d->hint;
+	int null = open("/dev/null", O_RDWR);
+	sigset_t none;
+
+	if (null == -1 || dup2(null, STDIN_FILENO) == -1 ||
+	    dup2(null, STDOUT_FILENO) == -1)
+		_exit(1);
+#ifndef POSTERN_SANITIZE
+	if (dup2(null, STDERR_FILENO) == -1)
+		_exit(1);
+#endif
+	place(&channel, FD_MASTER);
+	place(&log, FD_LOG);
+	place(&config, FD_CONFIG);
+	place(&link, FD_LINK);
+	place(&hint, FD_HINT);
+	settle(channel, FD_MASTER);
+	settle(log, FD_LOG);
+	settle(config, FD_CONFIG);
+	settle(link, FD_LINK);
+	settle(hint, FD_HINT);
+	closefrom(FD_HINT + 1);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	snprintf(title, sizeof(title), "postern-%s", name);
+	execve(path, argv, environment);
+	_exit(127);
+}
+
+static void
+log_ready(struct watch *w, uint32_t events)
+{
+	struct message m;
+	char line[LOG_LINE_MAX];
+	uint32_t level;
+	int budget = 64;	/* others want their turn, too */
+
+	(void)events;
+	while (budget-- > 0) {
+		switch (message_recv(w->fd, &m, 0)) {
+		case 1:
+			level = get_u32(&m);
+			get_str(&m, line, sizeof(line));
+			if (m.type == CH_LOG && get_end(&m) == 0 &&
+			    level <= LOG_DEBUG)
+				log_event((int)level, 0, "%s", line);
+			message_discard(&m);
+			break;
+		case 0:
+			watch_close(w);
+			return;
+		default:
+			if (errno == EAGAIN)
+				return;
+			if (errno != EBADMSG) {
+				watch_close(w);
+				return;
+			}
+		}
+	}
+}
+
+static void
+channel_ready(struct watch *w, uint32_t events)
+{
+	struct child *c = w->owner;
+	struct message m;
+	int budget = 64;
+
+	(void)events;
+	while (budget-- > 0 && w->fd != -1) {
+		switch (message_recv(w->fd, &m, 1)) {
+		case 1:
+			c->heard(c, &m);
+			message_discard(&m);
+			break;
+		case 0:
+			watch_close(w);
+			return;
+		default:
+			if (errno == EAGAIN)
+				return;
+			if (errno != EBADMSG) {
+				watch_close(w);
+				return;
+			}
+		}
+	}
+}
+
+static int
+channel_pair(int pair[2])
+{
+	int size = 1 << 20;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1)
+		return -1;
+	/* Only our end does not block; a role may wait for its master. */
+	if (fcntl(pair[0], F_SETFL, O_NONBLOCK) == -1)
+		fatal("O_NONBLOCK");
+	(void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	(void)setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	return 0;
+}
+
+int
+child_start(struct child *c, const char *executable,
+    const struct child_descriptors *d)
+{
+	char path[CONFIG_PATH_MAX + 64];
+	int channel[2], log[2];
+
+	snprintf(path, sizeof(path), "%s/%s", master.config->libexec_dir,
+	    executable);
+	if (!is_trusted_program(path)) {
+		log_event(LOG_CRIT, 0, "event=no-role file=%s text=\"%s\"",
+		    path, strerror(errno));
+		return -1;
+	}
+	if (channel_pair(channel) == -1)
+		return -1;
+	if (channel_pair(log) == -1) {
+		close(channel[0]);
+		close(channel[1]);
+		return -1;
+	}
+	c->name = executable;
+	c->pid = fork();
+	if (c->pid == 0)
+		become_role(path, executable, channel[1], log[1], d);
+	close(channel[1]);
+	close(log[1]);
+	if (c->pid == -1) {
+		c->pid = 0;
+		close(channel[0]);
+		close(log[0]);
+		return -1;
+	}
+	c->channel.fd = channel[0];
+	c->channel.ready = channel_ready;
+	c->channel.owner = c;
+	c->log.fd = log[0];
+	c->log.ready = log_ready;
+	c->log.owner = c;
+	watch_add(&c->channel, EPOLLIN);
+	watch_add(&c->log, EPOLLIN);
+	return 0;
+}
+
+void
+child_let_go(struct child *c)
+{
+	/* The log socket stays until the role has said its last words. */
+	if (c->channel.fd != -1)
+		watch_close(&c->channel);
+}

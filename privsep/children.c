@@ -1,0 +1,143 @@
+/*
+ * children: reap and bound the forks that serve one session each.
+ *
+ * Runs in login and agents, as root; touches its children and the channel to
+ * the master.
+ */
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "children.h"
+#include "crash.h"
+#include "log.h"
+#include "message.h"
+
+static volatile sig_atomic_t has_dead;
+
+static void
+on_sigchld(int sig)
+{
+	(void)sig;
+	has_dead = 1;
+}
+
+static time_t
+now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec;
+}
+
+void
+note_master(uint64_t session, enum note note)
+{
+	struct message m;
+
+	message_begin(&m, CH_NOTE);
+	put_u64(&m, session);
+	put_u32(&m, (uint32_t)note);
+	(void)message_send(FD_MASTER, &m);
+}
+
+void
+children_init(struct children *c)
+{
+	struct sigaction sa;
+	sigset_t block;
+
+	memset(&sa, 0, sizeof(sa));
+	sa.sa_handler = on_sigchld;
+	sigemptyset(&block);
+	sigaddset(&block, SIGCHLD);
+	sigemptyset(&c->while_waiting);
+	if (sigaction(SIGCHLD, &sa, NULL) == -1 ||
+	    sigprocmask(SIG_BLOCK, &block, NULL) == -1)
+		fatal("SIGCHLD");
+}
+
+void
+children_add(struct children *c, pid_t pid, uint64_t session,
+    unsigned seconds, enum note crash_note)
+{
+	struct children_entry *e;
+
+	if (c->count == c->room) {
+		c->room = c->room == 0 ? 64 : c->room * 2;
+		e = reallocarray(c->entries, c->room, sizeof(*e));
+		if (e == NULL)
+			fatal("remembering a child");
+		c->entries = e;
+	}
+	e = &c->entries[c->count++];
+	e->pid = pid;
+	e->session = session;
+	e->deadline = seconds != 0 ? now() + seconds : 0;
+	e->crash_note = crash_note;
+}
+
+static void
+reap_one(struct children *c, pid_t pid, int status)
+{
+	size_t i;
+
+	for (i = 0; i < c->count; i++)
+		if (c->entries[i].pid == pid)
+			break;
+	if (i == c->count)
+		return;
+	if (is_crash(status))
+		note_master(c->entries[i].session, c->entries[i].crash_note);
+	if (WIFSIGNALED(status))
+		log_event(LOG_ERR, c->entries[i].session,
+		    "event=died pid=%d signal=%d", (int)pid,
+		    WTERMSIG(status));
+	c->entries[i] = c->entries[--c->count];
+}
+
+/* End those past their deadline; milliseconds until the next one, or -1. */
+static int
+enforce_deadlines(struct children *c)
+{
+	time_t t = now(), left, nearest = -1;
+	size_t i;
+
+	for (i = 0; i < c->count; i++) {
+		if (c->entries[i].deadline == 0)
+			continue;
+		left = c->entries[i].deadline - t;
+		if (left <= 0) {
+			(void)kill(c->entries[i].pid, SIGKILL);
+			left = 1;
+		}
+		if (nearest == -1 || left < nearest)
+			nearest = left;
+	}
+	return nearest == -1 ? -1 : (int)nearest * 1000;
+}
+
+int
+children_poll(struct children *c, struct pollfd *pfd, nfds_t n)
+{
+	struct timespec ts;
+	int ms, status, ready;
+	pid_t pid;
+
+	ms = enforce_deadlines(c);
+	ts.tv_sec = ms / 1000;
+	ts.tv_nsec = (ms % 1000) * 1000000L;
+	ready = ppoll(pfd, n, ms == -1 ? NULL : &ts, &c->while_waiting);
+	if (has_dead) {
+		has_dead = 0;
+		while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+			reap_one(c, pid, status);
+	}
+	if (ready == -1 && errno != EINTR)
+		fatal("poll");
+	return ready == -1 ? 0 : ready;
+}

@@ -1,0 +1,45 @@
+/*
+ * children: the forks of login and agents, one a session: reaped, ended at
+ * their deadline, and told of to the master when they crash.
+ */
+#ifndef PRIVSEP_CHILDREN_H
+#define PRIVSEP_CHILDREN_H
+
+#include <sys/types.h>
+
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "channel.h"
+
+struct children_entry {
+	pid_t		pid;
+	uint64_t	session;
+	time_t		deadline;	/* CLOCK_MONOTONIC seconds, 0 none */
+	enum note	crash_note;
+};
+
+struct children {
+	struct children_entry	*entries;	/* unordered */
+	size_t			 count;
+	size_t			 room;
+	sigset_t		 while_waiting;
+};
+
+void	children_init(struct children *);
+/* seconds: how long it may live, 0 for ever. */
+void	children_add(struct children *, pid_t, uint64_t session,
+	    unsigned seconds, enum note crash_note);
+/*
+ * Wait for the descriptors or a child's end; reaps, tells the master of
+ * crashes, kills what is past its deadline.  Returns poll's count; 0 when
+ * only children had news.
+ */
+int	children_poll(struct children *, struct pollfd *, nfds_t);
+/* One note about a session to the master. */
+void	note_master(uint64_t session, enum note);
+
+#endif

@@ -1,0 +1,139 @@
+/*
+ * config: /etc/postern/postern.conf as a structure (postern.conf(5)).
+ *
+ * The master parses it once; every other role gets a sealed memfd that holds
+ * only the fields that the role needs (the table in config.c says which), and
+ * decodes it with config_receive().  Fields that a role does not get keep
+ * their defaults, names of users and files are empty.
+ */
+#ifndef PRIVSEP_CONFIG_H
+#define PRIVSEP_CONFIG_H
+
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "facts.h"
+
+#define CONFIG_PATH_MAX		1024
+#define CONFIG_DOMAINS_MAX	256
+#define CONFIG_LISTEN_MAX	64
+#define CONFIG_NETWORKS_MAX	256
+#define CONFIG_RETRY_MAX	32
+#define CONFIG_KEYWORDS_MAX	48
+#define HOSTNAME_MAX		256	/* with its NUL */
+
+enum mailbox_format {
+	MAILBOX_MAILDIR,
+	MAILBOX_MBOX
+};
+
+enum plaintext_login {
+	PLAINTEXT_NEVER,
+	PLAINTEXT_LOOPBACK,
+	PLAINTEXT_ALWAYS
+};
+
+struct listener {
+	enum service		 service;
+	struct sockaddr_storage	 address;
+	socklen_t		 address_len;
+	char			 text[128];	/* as written, for messages */
+};
+
+struct network {
+	int	family;			/* AF_INET or AF_INET6 */
+	uint8_t	address[16];		/* network order */
+	uint8_t	prefix;			/* bits */
+};
+
+struct account_ids {
+	char	name[64];
+	uid_t	uid;			/* by config_resolve() */
+	gid_t	gid;
+};
+
+struct config {
+	char			hostname[HOSTNAME_MAX];
+	char			domains[CONFIG_DOMAINS_MAX][HOSTNAME_MAX];
+	size_t			domain_count;
+	struct listener		listeners[CONFIG_LISTEN_MAX];
+	size_t			listener_count;
+	enum plaintext_login	plaintext_login;
+	enum mailbox_format	mailbox_format;
+	char			mailbox_path[CONFIG_PATH_MAX]; /* "~/Maildir" */
+	char			aliases[CONFIG_PATH_MAX];
+	uint64_t		message_size_limit;	/* octets, CR LF ends */
+	struct network		trusted_networks[CONFIG_NETWORKS_MAX];
+	size_t			trusted_network_count;
+	struct network		limits_exempt[CONFIG_NETWORKS_MAX];
+	size_t			limits_exempt_count;
+	uint32_t		retry_schedule[CONFIG_RETRY_MAX]; /* seconds */
+	size_t			retry_count;
+	uint32_t		give_up_after;		/* seconds */
+	uint32_t		max_sessions;
+	uint32_t		max_sessions_per_source;
+	uint32_t		login_timeout;		/* seconds */
+	uint32_t		idle_timeout;		/* seconds */
+	uint32_t		prefork;		/* waiting workers */
+	uint32_t		login_min_uid;
+	struct account_ids	worker_user;
+	struct account_ids	queue_user;
+	struct account_ids	relay_user;
+	struct account_ids	resolver_user;
+	struct account_ids	key_user;
+	char			run_dir[CONFIG_PATH_MAX];
+	char			spool_dir[CONFIG_PATH_MAX];
+	char			libexec_dir[CONFIG_PATH_MAX];
+	char			pam_service[64];
+	char			pam_confdir[CONFIG_PATH_MAX]; /* "" system's */
+	/* The parser's own: the line that set each keyword, 0 for none. */
+	uint32_t		set_by[CONFIG_KEYWORDS_MAX];
+};
+
+enum role {
+	ROLE_SPAWNER,
+	ROLE_LOGIN,
+	ROLE_AGENTS,
+	ROLE_QUEUE
+};
+
+/* Where a mistake is told of: "FILE:LINE: text" without a newline. */
+typedef void (*config_report)(const char *text);
+
+/* All defaults, with the system's host name. */
+void	config_default(struct config *);
+
+/*
+ * Read a file on top of the defaults.  0, or -1 after every mistake was
+ * reported.  A file (or a directory above it) that somebody else than root or
+ * the caller may write is refused (C24).  A missing file is an error unless
+ * optional.
+ */
+int	config_read(struct config *, const char *path, int optional,
+	    config_report);
+/*
+ * The parser proper, one line; where is "FILE:LINE", or "-o" for an option,
+ * which overrides the file and so comes after it.
+ */
+int	config_line(struct config *, const char *line, const char *where,
+	    config_report);
+/* After the last line: defaults that depend on others, contradictions. */
+int	config_finish(struct config *, config_report);
+/* Fill in uid and gid of the users above; 0 or -1, reported. */
+int	config_resolve(struct config *, config_report);
+
+/* A sealed memfd with what the role may know; -1 with errno. */
+int	config_send(const struct config *, enum role);
+/* Decode it; 0, or -1 when it is not one. */
+int	config_receive(int memfd, enum role, struct config *);
+
+/* Is this domain (any case, no trailing dot) one of the local ones? */
+int	config_is_local_domain(const struct config *, const char *domain);
+/* Is the address inside one of the networks? (v4-mapped counts as v4) */
+int	network_contains(const struct network *, size_t count,
+	    const struct sockaddr *);
+
+#endif

@@ -1,0 +1,472 @@
+/*
+ * config_set: one setter for each kind of value that postern.conf can hold.
+ *
+ * Runs in the master only, as root, as part of config_parse.c.  A setter gets
+ * the words of one line, stores what they mean, or reports what is wrong with
+ * them.  Touches memory only.
+ */
+#include <sys/socket.h>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include <string.h>
+
+#include "config.h"
+#include "config_table.h"
+
+struct unit {
+	char		letter;
+	uint64_t	factor;
+};
+static const struct unit time_units[] = {
+	{ 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 }, { '\0', 0 }
+};
+static const struct unit size_units[] = {
+	{ 'K', 1 << 10 }, { 'M', 1 << 20 }, { 'G', 1 << 30 }, { '\0', 0 }
+};
+static const struct unit no_units[] = {
+	{ '\0', 0 }
+};
+
+/* "5m", "50M" or plain digits; within the field's bounds. */
+static int
+number(const struct config_entry *l, const char *word, const struct unit *units,
+    uint64_t *value)
+{
+	size_t len = strlen(word);
+	uint64_t factor = 1, n;
+
+	for (; units->letter != '\0'; units++)
+		if (len > 1 && word[len - 1] == units->letter) {
+			factor = units->factor;
+			len--;
+			break;
+		}
+	if (config_digits(word, len, &n) == -1)
+		return config_wrong(l, "`%s' is not a number%s", word,
+		    units != no_units ? " with a known unit" : "");
+	if (n > UINT64_MAX / factor || n * factor < l->field->min ||
+	    n * factor > l->field->max)
+		return config_wrong(l, "%s is out of bounds: from %llu to "
+		    "%llu", word,
+		    (unsigned long long)l->field->min,
+		    (unsigned long long)l->field->max);
+	*value = n * factor;
+	return 0;
+}
+
+static int
+one_value(const struct config_entry *l)
+{
+	if (l->count == 1)
+		return 0;
+	return config_wrong(l, l->count == 0 ? "needs a value" :
+	    "takes one value only");
+}
+
+/* Is this the first line of a list, so that the default must go? */
+static int
+is_first(const struct config_entry *l)
+{
+	size_t i = (size_t)(l->field - config_fields);
+	uint32_t before = l->config->set_by[i];
+
+	/* Options replace what the file said, and then add up. */
+	return before == 0 ||
+	    (strcmp(l->where, "-o") == 0 && before != CONFIG_BY_OPTION);
+}
+
+static size_t *
+list_count(const struct config_entry *l)
+{
+	return (size_t *)(void *)((char *)l->config + l->field->count_offset);
+}
+
+static void
+lower(char *s)
+{
+	for (; *s != '\0'; s++)
+		if (*s >= 'A' && *s <= 'Z')
+			*s = (char)(*s - 'A' + 'a');
+}
+
+static int
+set_hostname(struct config_entry *l)
+{
+	char *host = FIELD_AT(char, l->config, l->field);
+
+	if (one_value(l) == -1)
+		return -1;
+	if (!config_is_hostname(l->words[0]))
+		return config_wrong(l, "`%s' is not a host name", l->words[0]);
+	strlcpy(host, l->words[0], HOSTNAME_MAX);
+	lower(host);
+	return 0;
+}
+
+static int
+set_domains(struct config_entry *l)
+{
+	struct config *c = l->config;
+	size_t i;
+
+	if (l->count == 0)
+		return config_wrong(l, "needs a value");
+	if (is_first(l))
+		c->domain_count = 0;
+	for (i = 0; i < l->count; i++) {
+		if (!config_is_hostname(l->words[i]))
+			return config_wrong(l, "`%s' is not a domain",
+			    l->words[i]);
+		if (c->domain_count == CONFIG_DOMAINS_MAX)
+			return config_wrong(l, "more than %d",
+			    CONFIG_DOMAINS_MAX);
+		strlcpy(c->domains[c->domain_count], l->words[i],
+		    HOSTNAME_MAX);
+		lower(c->domains[c->domain_count++]);
+	}
+	return 0;
+}
+
+/* Services that can be listened for, and their ports; 0: not yet. */
+static const struct {
+	const char	*name;
+	enum service	 service;
+	in_port_t	 port;
+	int		 is_supported;
+} services[] = {
+	{ "pop3", SERVICE_POP3, 110, 1 },
+	{ "pop3s", SERVICE_POP3S, 995, 0 },
+	{ "smtp", SERVICE_SMTP, 25, 1 },
+	{ "submission", SERVICE_SUBMISSION, 587, 0 },
+	{ "submissions", SERVICE_SUBMISSIONS, 465, 0 },
+	{ "lmtp", SERVICE_LMTP, 0, 0 },
+};
+#define SERVICES (sizeof(services) / sizeof(services[0]))
+
+/* Index into services, or -1. */
+static int
+find_service(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < SERVICES; i++)
+		if (strcmp(services[i].name, name) == 0)
+			return (int)i;
+	return -1;
+}
+
+/* A port's number or the name of a service; 0 when it is neither. */
+static in_port_t
+parse_port(const char *word)
+{
+	uint64_t n;
+	int i = find_service(word);
+
+	if (i != -1)
+		return services[i].port;
+	if (config_digits(word, strlen(word), &n) == -1 || n > 65535)
+		return 0;
+	return (in_port_t)n;
+}
+
+static int
+add_listener(struct config_entry *l, enum service service, int family,
+    const char *host, in_port_t port)
+{
+	struct config *c = l->config;
+	struct listener *new = &c->listeners[c->listener_count];
+	struct sockaddr_in in = { .sin_family = AF_INET,
+	    .sin_port = htons(port) };
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6,
+	    .sin6_port = htons(port) };
+
+	if (c->listener_count == CONFIG_LISTEN_MAX)
+		return config_wrong(l, "more than %d", CONFIG_LISTEN_MAX);
+	if (inet_pton(family, host, family == AF_INET ?
+	    (void *)&in.sin_addr : (void *)&in6.sin6_addr) != 1)
+		return config_wrong(l, "`%s' is not an address", host);
+	memset(new, 0, sizeof(*new));
+	new->service = service;
+	if (family == AF_INET) {
+		memcpy(&new->address, &in, sizeof(in));
+		new->address_len = sizeof(in);
+	} else {
+		memcpy(&new->address, &in6, sizeof(in6));
+		new->address_len = sizeof(in6);
+	}
+	if (strlcpy(new->text, l->words[1], sizeof(new->text)) >=
+	    sizeof(new->text))
+		return config_wrong(l, "`%s' is too long", l->words[1]);
+	c->listener_count++;
+	return 0;
+}
+
+/* listen SERVICE ADDR:PORT, with ADDR an IPv4, [IPv6] or `*' for both. */
+static int
+set_listen(struct config_entry *l)
+{
+	char host[INET6_ADDRSTRLEN + 2];
+	const char *colon;
+	size_t len;
+	in_port_t port;
+	int i;
+
+	if (l->count == 0 || (i = find_service(l->words[0])) == -1)
+		return config_wrong(l, "needs a service: pop3 or smtp");
+	if (!services[i].is_supported)
+		return config_wrong(l, "%s %s", l->words[0],
+		    services[i].service == SERVICE_LMTP ?
+		    "is not supported in this version" :
+		    "needs TLS, which this version does not have");
+	if (l->count != 2)
+		return config_wrong(l, "needs a service and one ADDRESS:PORT");
+	colon = strrchr(l->words[1], ':');
+	if (colon == NULL || (port = parse_port(colon + 1)) == 0)
+		return config_wrong(l, "`%s' has no port", l->words[1]);
+	len = (size_t)(colon - l->words[1]);
+	if (len >= sizeof(host))
+		return config_wrong(l, "`%s' is not an address", l->words[1]);
+	memcpy(host, l->words[1], len);
+	host[len] = '\0';
+	if (is_first(l))
+		l->config->listener_count = 0;
+	if (strcmp(host, "*") == 0) {
+		if (add_listener(l, services[i].service, AF_INET, "0.0.0.0",
+		    port) == -1)
+			return -1;
+		return add_listener(l, services[i].service, AF_INET6, "::",
+		    port);
+	}
+	if (len > 2 && host[0] == '[' && host[len - 1] == ']') {
+		host[len - 1] = '\0';
+		return add_listener(l, services[i].service, AF_INET6, host + 1,
+		    port);
+	}
+	return add_listener(l, services[i].service, AF_INET, host, port);
+}
+
+static int
+set_plaintext(struct config_entry *l)
+{
+	static const char *const names[] = { "never", "loopback", "always" };
+	size_t i;
+
+	if (one_value(l) == -1)
+		return -1;
+	for (i = 0; i < 3; i++)
+		if (strcmp(l->words[0], names[i]) == 0) {
+			l->config->plaintext_login = (enum plaintext_login)i;
+			return 0;
+		}
+	return config_wrong(l, "needs never, loopback or always");
+}
+
+static int
+set_mailbox(struct config_entry *l)
+{
+	struct config *c = l->config;
+
+	if (l->count > 0 && strcmp(l->words[0], "mbox") == 0)
+		return config_wrong(l, "mbox is not supported in this version");
+	if (l->count != 2 || strcmp(l->words[0], "maildir") != 0)
+		return config_wrong(l, "needs `maildir' and a path");
+	if (!config_is_mailbox_path(l->words[1]))
+		return config_wrong(l, "`%s' is not a path below ~/, or an "
+		    "absolute one with %%u in it", l->words[1]);
+	c->mailbox_format = MAILBOX_MAILDIR;
+	strlcpy(c->mailbox_path, l->words[1], sizeof(c->mailbox_path));
+	return 0;
+}
+
+static int
+set_path(struct config_entry *l)
+{
+	if (one_value(l) == -1)
+		return -1;
+	if (!config_is_path(l->words[0]))
+		return config_wrong(l, "`%s' is not an absolute path, or goes "
+		    "up", l->words[0]);
+	strlcpy(FIELD_AT(char, l->config, l->field), l->words[0],
+	    CONFIG_PATH_MAX);
+	return 0;
+}
+
+static int
+set_size(struct config_entry *l)
+{
+	if (one_value(l) == -1)
+		return -1;
+	return number(l, l->words[0], size_units,
+	    FIELD_AT(uint64_t, l->config, l->field));
+}
+
+static int
+set_u32(struct config_entry *l, const struct unit *units)
+{
+	uint64_t n;
+
+	if (one_value(l) == -1 || number(l, l->words[0], units, &n) == -1)
+		return -1;
+	*FIELD_AT(uint32_t, l->config, l->field) = (uint32_t)n;
+	return 0;
+}
+
+static int
+set_duration(struct config_entry *l)
+{
+	return set_u32(l, time_units);
+}
+
+static int
+set_number(struct config_entry *l)
+{
+	return set_u32(l, no_units);
+}
+
+static int
+set_schedule(struct config_entry *l)
+{
+	uint32_t *schedule = FIELD_AT(uint32_t, l->config, l->field);
+	uint64_t n;
+	size_t i;
+
+	if (l->count == 0 || l->count > CONFIG_RETRY_MAX)
+		return config_wrong(l, "needs from 1 to %d values",
+		    CONFIG_RETRY_MAX);
+	for (i = 0; i < l->count; i++) {
+		if (number(l, l->words[i], time_units, &n) == -1)
+			return -1;
+		schedule[i] = (uint32_t)n;
+	}
+	*list_count(l) = l->count;
+	return 0;
+}
+
+/* No bits beyond the prefix: 192.0.2.7/24 is a mistake, not a network. */
+static int
+is_clean(const struct network *n, unsigned int bits)
+{
+	unsigned int i;
+
+	for (i = n->prefix; i < bits; i++)
+		if (n->address[i / 8] & (0x80 >> (i % 8)))
+			return 0;
+	return 1;
+}
+
+/* ADDRESS or ADDRESS/BITS; 0, or -1 reported. */
+static int
+parse_network(const struct config_entry *l, const char *word, struct network *n)
+{
+	char host[INET6_ADDRSTRLEN];
+	const char *slash = strchr(word, '/');
+	size_t len = slash != NULL ? (size_t)(slash - word) : strlen(word);
+	uint64_t prefix;
+	unsigned int bits;
+
+	memset(n, 0, sizeof(*n));
+	if (len >= sizeof(host))
+		return config_wrong(l, "`%s' is not a network", word);
+	memcpy(host, word, len);
+	host[len] = '\0';
+	n->family = strchr(host, ':') != NULL ? AF_INET6 : AF_INET;
+	bits = n->family == AF_INET ? 32 : 128;
+	prefix = bits;
+	if (inet_pton(n->family, host, n->address) != 1 || (slash != NULL &&
+	    (config_digits(slash + 1, strlen(slash + 1), &prefix) == -1 ||
+	    prefix > bits)))
+		return config_wrong(l, "`%s' is not a network", word);
+	n->prefix = (uint8_t)prefix;
+	if (!is_clean(n, bits))
+		return config_wrong(l, "`%s' has bits beyond its prefix", word);
+	if (n->family == AF_INET6 && prefix >= 96 &&
+	    IN6_IS_ADDR_V4MAPPED((struct in6_addr *)n->address))
+		return config_wrong(l, "`%s' must be written as IPv4", word);
+	return 0;
+}
+
+static int
+set_networks(struct config_entry *l)
+{
+	struct network *list = FIELD_AT(struct network, l->config, l->field);
+	size_t *count = list_count(l), i, room;
+
+	if (l->count == 0)
+		return config_wrong(l, "needs a value");
+	if (is_first(l))
+		*count = 0;
+	if (l->count == 1 && strcmp(l->words[0], "none") == 0) {
+		*count = 0;
+		return 0;
+	}
+	for (i = 0; i < l->count; i++) {
+		room = CONFIG_NETWORKS_MAX - *count;
+		if (strcmp(l->words[i], "loopback") == 0 && room >= 2) {
+			memcpy(list + *count, config_loopback,
+			    sizeof(config_loopback));
+			*count += 2;
+			continue;
+		}
+		if (room < 2)
+			return config_wrong(l, "more than %d",
+			    CONFIG_NETWORKS_MAX);
+		if (parse_network(l, l->words[i], &list[*count]) == -1)
+			return -1;
+		(*count)++;
+	}
+	return 0;
+}
+
+static int
+set_user(struct config_entry *l)
+{
+	struct account_ids *user = FIELD_AT(struct account_ids, l->config,
+	    l->field);
+
+	if (one_value(l) == -1)
+		return -1;
+	if (!config_is_account(l->words[0]))
+		return config_wrong(l, "`%s' is not an account name",
+		    l->words[0]);
+	strlcpy(user->name, l->words[0], sizeof(user->name));
+	return 0;
+}
+
+static int
+set_service(struct config_entry *l)
+{
+	char *service = FIELD_AT(char, l->config, l->field);
+
+	if (one_value(l) == -1)
+		return -1;
+	if (!config_is_service(l->words[0]))
+		return config_wrong(l, "`%s' is not the name of a PAM service",
+		    l->words[0]);
+	strlcpy(service, l->words[0], sizeof(l->config->pam_service));
+	return 0;
+}
+
+static int
+set_missing(struct config_entry *l)
+{
+	return config_wrong(l, "%s", l->field->reason);
+}
+
+int (*const config_setters[KIND_COUNT])(struct config_entry *) = {
+	[KIND_HOSTNAME] = set_hostname,
+	[KIND_DOMAINS] = set_domains,
+	[KIND_LISTEN] = set_listen,
+	[KIND_PLAINTEXT] = set_plaintext,
+	[KIND_MAILBOX] = set_mailbox,
+	[KIND_PATH] = set_path,
+	[KIND_SIZE] = set_size,
+	[KIND_NETWORKS] = set_networks,
+	[KIND_SCHEDULE] = set_schedule,
+	[KIND_DURATION] = set_duration,
+	[KIND_NUMBER] = set_number,
+	[KIND_USER] = set_user,
+	[KIND_SERVICE] = set_service,
+	[KIND_MISSING] = set_missing,
+};

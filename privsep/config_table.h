@@ -1,0 +1,118 @@
+/*
+ * config_table: the one table of the configuration's keywords, and what the
+ * files that make config.h true share: config.c (defaults, in every process),
+ * config_pass.c (master to roles, in every process), config_file.c,
+ * config_parse.c and config_set.c (master only).  Nobody else includes this.
+ */
+#ifndef PRIVSEP_CONFIG_TABLE_H
+#define PRIVSEP_CONFIG_TABLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config.h"
+
+#define CONFIG_LINE_MAX		1024	/* octets without the LF */
+#define CONFIG_WORDS_MAX	300	/* on one line */
+#define CONFIG_FILE_MAX		(1024 * 1024)
+#define CONFIG_PASS_MAX		(256 * 1024)	/* an encoded configuration */
+
+/* What a value is: says how it is parsed, sent and checked on arrival. */
+enum config_kind {
+	KIND_HOSTNAME,		/* char[], lower case */
+	KIND_DOMAINS,		/* char[][HOSTNAME_MAX] */
+	KIND_LISTEN,		/* struct listener[] */
+	KIND_PLAINTEXT,		/* enum plaintext_login */
+	KIND_MAILBOX,		/* mailbox_format and mailbox_path */
+	KIND_PATH,		/* char[CONFIG_PATH_MAX], absolute */
+	KIND_SIZE,		/* uint64_t, octets */
+	KIND_NETWORKS,		/* struct network[] */
+	KIND_SCHEDULE,		/* uint32_t[], seconds */
+	KIND_DURATION,		/* uint32_t, seconds */
+	KIND_NUMBER,		/* uint32_t */
+	KIND_USER,		/* struct account_ids */
+	KIND_SERVICE,		/* char[64], the name of a PAM service */
+	KIND_MISSING,		/* a keyword of a later version: refused */
+	KIND_COUNT
+};
+
+/* Roles that get the field; the master has all of them. */
+#define TO(role)	(1U << (role))
+#define TO_NONE		0U
+#define TO_ALL		(TO(ROLE_SPAWNER) | TO(ROLE_LOGIN) | \
+			    TO(ROLE_AGENTS) | TO(ROLE_QUEUE))
+
+struct config_field {
+	const char		*keyword;
+	enum config_kind	 kind;
+	uint32_t		 roles;		/* TO() bits */
+	size_t			 offset;	/* in struct config */
+	size_t			 count_offset;	/* of a list's size_t */
+	uint64_t		 min, max;	/* of a number, inclusive */
+	int			 repeats;	/* may stand on several lines */
+	const char		*reason;	/* KIND_MISSING: why */
+};
+
+extern const struct config_field config_fields[];
+extern const size_t config_field_count;
+
+/* The place of a field's value. */
+#define FIELD_AT(type, config, field) \
+	((type *)(void *)((char *)(config) + (field)->offset))
+#define FIELD_CONST(type, config, field) \
+	((const type *)(const void *)((const char *)(config) + (field)->offset))
+
+/* Defaults that ask nothing of the system: the host is "localhost". */
+void	config_default_fixed(struct config *);
+/* The listeners of a configuration without `listen'. */
+void	config_default_listeners(struct config *);
+/* Domains of a configuration without `domains'. */
+void	config_default_domains(struct config *);
+
+/* Letters, digits, '-', '_' in labels of 1 to 63, no final dot. */
+int	config_is_hostname(const char *);
+/* An account name that no tool will take for an option or a path. */
+int	config_is_account(const char *);
+/* Absolute and without a ".." in it. */
+int	config_is_path(const char *);
+/* Below "~/", or absolute with "%u": no two users may share a mailbox. */
+int	config_is_mailbox_path(const char *);
+/* A PAM service's name: a file name without anything odd. */
+int	config_is_service(const char *);
+
+/* "127.0.0.0/8" and "::1", the networks of the word `loopback'. */
+extern const struct network config_loopback[2];
+
+/* One line on its way into the configuration. */
+struct config_entry {
+	struct config			*config;
+	const struct config_field	*field;	/* NULL: keyword not known */
+	char				 text[CONFIG_LINE_MAX + 1];
+	const char			*words[CONFIG_WORDS_MAX]; /* values */
+	size_t				 count;	/* of words */
+	const char			*where;	/* "FILE:LINE" or "-o" */
+	config_report			 report;
+};
+
+#define CONFIG_BY_OPTION	UINT32_MAX	/* in set_by: by -o */
+
+/* Report "where: keyword: text"; always -1. */
+int	config_wrong(const struct config_entry *, const char *, ...)
+	    __attribute__((format(printf, 2, 3)));
+/* Digits only, at most 19 of them, so that 64 bits hold it; 0 or -1. */
+int	config_digits(const char *, size_t len, uint64_t *);
+/* What stores the words of a line, by kind; 0, or -1 reported. */
+extern int (*const config_setters[KIND_COUNT])(struct config_entry *);
+
+/* Parse a whole file's text; 0, or -1 after every mistake was reported. */
+int	config_parse(struct config *, const char *text, size_t len,
+	    const char *path, config_report);
+
+/*
+ * The octets of a sealed memfd.  Encode returns their number, or -1 with
+ * errno; decode returns 0, or -1 when any octet is not as encode makes it.
+ */
+ssize_t	config_encode(const struct config *, enum role, uint8_t *, size_t);
+int	config_decode(const uint8_t *, size_t, enum role, struct config *);
+
+#endif

@@ -1,0 +1,30 @@
+/*
+ * daemon: what pop3d and smtpd tell the fabric of themselves.
+ */
+#ifndef PRIVSEP_DAEMON_H
+#define PRIVSEP_DAEMON_H
+
+#include "config.h"
+#include "facts.h"
+
+struct daemon {
+	const char	*name;		/* "pop3d" */
+	const char	*spawner;	/* executables below libexec-dir */
+	const char	*agents;
+	const char	*queue;		/* NULL: none */
+	uint32_t	 services;	/* 1 << enum service: which it serves */
+	/*
+	 * Does the worker's first request go to login, or straight to agents
+	 * (a service where nobody logs in)?
+	 */
+	int		(*needs_login)(enum service);
+	/* Once, as root, before anything starts: 0, or -1 and reported. */
+	int		(*prepare)(const struct config *);
+	/* What a client over a limit is told, CR LF included. */
+	const char	*refusal;
+};
+
+/* All of main(): options, configuration, master. */
+int	daemon_main(const struct daemon *, int argc, char **argv);
+
+#endif

@@ -1,0 +1,57 @@
+/*
+ * facts: what the master knows about one session, decided before the first
+ * octet is read and told to worker, login and agent alike; and identity, what
+ * login decided.  Neither ever comes from a worker.
+ */
+#ifndef PRIVSEP_FACTS_H
+#define PRIVSEP_FACTS_H
+
+#include <sys/types.h>
+
+#include <stdint.h>
+
+#include "message.h"
+
+enum service {
+	SERVICE_POP3 = 1,
+	SERVICE_POP3S,
+	SERVICE_SMTP,
+	SERVICE_SUBMISSION,
+	SERVICE_SUBMISSIONS,
+	SERVICE_LMTP,
+	SERVICE_DELIVERY	/* the queue asks, no client */
+};
+
+#define FACT_LOOPBACK	0x01	/* the client is on this host */
+#define FACT_PLAINTEXT	0x02	/* secrets may go in the clear */
+#define FACT_TRUSTED	0x04	/* the client is in trusted-networks */
+
+#define ADDRESS_TEXT_MAX 64	/* numeric address with its NUL */
+#define ACCOUNT_NAME_MAX 256	/* account name with its NUL */
+
+struct facts {
+	uint64_t	session;	/* unique while the daemon runs, not 0 */
+	enum service	service;
+	uint32_t	flags;
+	char		client[ADDRESS_TEXT_MAX];	/* "192.0.2.7", "::1" */
+	char		local[ADDRESS_TEXT_MAX];	/* the address it reached */
+};
+
+void	put_facts(struct message *, const struct facts *);
+void	get_facts(struct message *, struct facts *);
+
+struct identity {
+	char	name[ACCOUNT_NAME_MAX];
+	uid_t	uid;
+	gid_t	gid;
+	char	home[1024];		/* absolute */
+};
+
+void	put_identity(struct message *, const struct identity *);
+void	get_identity(struct message *, struct identity *);
+
+const char *service_name(enum service);
+/* The service of that name, or 0. */
+enum service service_find(const char *name);
+
+#endif

@@ -1,0 +1,345 @@
+/*
+ * login: the process that knows PAM and NSS.
+ *
+ * Runs as root; the parent only keeps PAM's modules loaded and forks a child
+ * for each session that wants in.  The child answers LOGIN for a worker or
+ * IDENTIFY for the queue, hands identity and session to agents, and exits.
+ * Reads nothing from the network; a worker's request is the only outside
+ * input, by way of the gates below.
+ */
+#include <sys/resource.h>
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "become.h"
+#include "channel.h"
+#include "children.h"
+#include "gates.h"
+#include "log.h"
+#include "login.h"
+#include "login_gate.h"
+#include "message.h"
+#include "role.h"
+#include "sandbox.h"
+#include "worker.h"
+
+#define JUNK_SECRET	"\b\n\r\177INCORRECT"	/* nobody's */
+#define FAILURE_STEP_MS	2000	/* failures are answered at multiples of it */
+#define SLACK_SECONDS	30	/* for PAM, beyond login-timeout */
+
+static struct {
+	struct config	config;
+	struct children	children;
+} login;
+
+/* One session, in its child. */
+struct login_session {
+	struct facts	facts;
+	unsigned	failures;
+	int		socket;
+};
+
+static long
+milliseconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000L + ts.tv_nsec / 1000000;
+}
+
+/*
+ * However long the verdict took, and whatever it was about, the client sees
+ * it at a multiple of the step: time tells nothing about accounts.
+ */
+static void
+delay_failure(long since)
+{
+	long spent = milliseconds() - since;
+	long wait = FAILURE_STEP_MS - spent % FAILURE_STEP_MS;
+
+	(void)poll(NULL, 0, (int)wait);
+}
+
+static void
+reply_login(int sock, enum login_verdict verdict)
+{
+	struct message m;
+
+	message_begin(&m, REPLY_LOGIN);
+	put_u32(&m, (uint32_t)verdict);
+	(void)message_send(sock, &m);
+}
+
+/* Identity and session go to agents; this process has nothing more to do. */
+static int
+hand_on(const struct login_session *s, const struct identity *who)
+{
+	struct message m;
+
+	message_begin(&m, CH_BECOME);
+	put_facts(&m, &s->facts);
+	put_identity(&m, who);
+	put_fd(&m, s->socket);
+	return message_send(FD_LINK, &m);
+}
+
+/* The verdict on one try, and the identity if it is good. */
+static enum login_verdict
+decide(const char *name, const char *secret, const char *host,
+    struct identity *who)
+{
+	char account[ACCOUNT_NAME_MAX];
+	enum account_status status;
+	enum pam_verdict verdict;
+
+	if (account_of_login(&login.config, name, account) == -1)
+		return LOGIN_REFUSED;
+	status = account_find(&login.config, account, who);
+	if (status == ACCOUNT_TEMPFAIL)
+		return LOGIN_TEMPFAIL;
+	/*
+	 * PAM is asked in every case, so that no way is shorter; for an
+	 * account that may not come in, with a secret that nobody has.
+	 */
+	verdict = login_pam_try(status == ACCOUNT_OK ? who->name : account,
+	    status == ACCOUNT_OK ? secret : JUNK_SECRET, host);
+	if (verdict == PAM_VERDICT_TEMPFAIL)
+		return LOGIN_TEMPFAIL;
+	if (status != ACCOUNT_OK || verdict != PAM_VERDICT_OK)
+		return LOGIN_REFUSED;
+	return LOGIN_OK;
+}
+
+static const char *
+verdict_name(enum login_verdict verdict)
+{
+	switch (verdict) {
+	case LOGIN_OK:
+		return "login";
+	case LOGIN_TEMPFAIL:
+		return "login-tempfail";
+	default:
+		return "login-failed";
+	}
+}
+
+static void
+log_verdict(const struct login_session *s, const char *name,
+    enum login_verdict verdict)
+{
+	char value[LOG_VALUE_MAX];
+
+	log_event(verdict == LOGIN_OK ? LOG_INFO : LOG_NOTICE,
+	    s->facts.session, "event=%s user=%s client=%s service=%s",
+	    verdict_name(verdict), log_value(name, value), s->facts.client,
+	    service_name(s->facts.service));
+}
+
+static int
+conclude(struct login_session *s, enum login_verdict verdict,
+    const struct identity *who, long since)
+{
+	if (verdict == LOGIN_OK) {
+		if (hand_on(s, who) == 0) {
+			note_master(s->facts.session, NOTE_LOGGED_IN);
+			reply_login(s->socket, LOGIN_OK);
+			return STATE_END;
+		}
+		verdict = LOGIN_TEMPFAIL;
+	}
+	if (verdict == LOGIN_REFUSED)
+		note_master(s->facts.session, NOTE_LOGIN_FAILED);
+	if (++s->failures >= LOGIN_TRIES && verdict == LOGIN_REFUSED)
+		verdict = LOGIN_LAST;
+	delay_failure(since);
+	reply_login(s->socket, verdict);
+	return s->failures >= LOGIN_TRIES ? STATE_END : 0;
+}
+
+static int
+answer_login(void *session, int sock, struct message *m)
+{
+	struct login_session *s = session;
+	char name[LOGIN_NAME_MAX], mechanism[LOGIN_MECHANISM_MAX];
+	static char secret[LOGIN_SECRET_MAX];
+	enum login_verdict verdict;
+	struct identity who;
+	long since = milliseconds();
+
+	(void)sock;
+	get_str(m, name, sizeof(name));
+	get_str(m, secret, sizeof(secret));
+	get_str(m, mechanism, sizeof(mechanism));
+	if (get_end(m) == -1)
+		return STATE_FAULT;
+	memset(&who, 0, sizeof(who));
+	if ((s->facts.flags & FACT_PLAINTEXT) == 0)
+		verdict = LOGIN_REFUSED;	/* not offered, and not taken */
+	else
+		verdict = decide(name, secret, s->facts.client, &who);
+	explicit_bzero(secret, sizeof(secret));
+	log_verdict(s, name, verdict);
+	return conclude(s, verdict, &who, since);
+}
+
+static const struct gate login_gates[] = {
+	{ REQ_LOGIN, "LOGIN", IN_STATE(0), 0, 0, 12,
+	    12 + LOGIN_NAME_MAX + LOGIN_SECRET_MAX + LOGIN_MECHANISM_MAX,
+	    answer_login },
+};
+
+static const struct gate_table login_table = {
+	"login", login_gates, 1, 0
+};
+
+static int
+reply_identify(int sock, enum identify_verdict verdict, const char *text)
+{
+	struct message m;
+
+	message_begin(&m, REPLY_IDENTIFY);
+	put_u32(&m, (uint32_t)verdict);
+	put_str(&m, text);
+	(void)message_send(sock, &m);
+	return STATE_END;
+}
+
+/* The queue asks for an agent that is this recipient. */
+static int
+answer_identify(void *session, int sock, struct message *m)
+{
+	struct login_session *s = session;
+	char name[ACCOUNT_NAME_MAX];
+	struct identity who;
+
+	get_str(m, name, sizeof(name));
+	if (get_end(m) == -1)
+		return STATE_FAULT;
+	switch (account_find(&login.config, name, &who)) {
+	case ACCOUNT_OK:
+		break;
+	case ACCOUNT_UNKNOWN:
+		return reply_identify(sock, IDENTIFY_FAILED,
+		    "no such account");
+	case ACCOUNT_REFUSED:
+		return reply_identify(sock, IDENTIFY_FAILED,
+		    "a system account receives through an alias only");
+	case ACCOUNT_TEMPFAIL:
+		return reply_identify(sock, IDENTIFY_DEFERRED,
+		    "account lookup is out of order");
+	}
+	if (hand_on(s, &who) == -1)
+		return reply_identify(sock, IDENTIFY_DEFERRED,
+		    "no delivery agent");
+	return reply_identify(sock, IDENTIFIED, "");
+}
+
+static const struct gate identify_gates[] = {
+	{ REQ_IDENTIFY, "IDENTIFY", IN_STATE(0), 1, 0, 4,
+	    4 + ACCOUNT_NAME_MAX, answer_identify },
+};
+
+static const struct gate_table identify_table = {
+	"identify", identify_gates, 1, 0
+};
+
+static void
+login_life(struct login_session *s)
+{
+	const struct gate_table *table;
+	sigset_t none;
+
+	sigemptyset(&none);
+	if (signal(SIGCHLD, SIG_DFL) == SIG_ERR ||
+	    sigprocmask(SIG_SETMASK, &none, NULL) == -1)
+		fatal("signals");
+	table = s->facts.service == SERVICE_DELIVERY ? &identify_table :
+	    &login_table;
+	if (gates_serve(table, s, s->socket,
+	    (int)login.config.login_timeout * 1000) == -1 && errno == EPROTO) {
+		note_master(s->facts.session, NOTE_GATE_FAULT);
+		log_event(LOG_ERR, s->facts.session,
+		    "event=gate-fault gates=%s client=%s", table->service,
+		    s->facts.client);
+	}
+	_exit(0);
+}
+
+static void
+serve_session(struct message *m)
+{
+	struct login_session s = { .failures = 0 };
+	pid_t pid;
+
+	if (m->type != CH_SERVE)
+		bug("login was sent %u", m->type);
+	get_facts(m, &s.facts);
+	s.socket = get_fd(m);
+	if (get_end(m) == -1)
+		bug("login was sent a malformed session");
+	pid = fork();
+	if (pid == 0)
+		login_life(&s);
+	if (pid == -1)
+		log_event(LOG_ERR, s.facts.session,
+		    "event=no-login text=\"fork: %s\"", strerror(errno));
+	else
+		children_add(&login.children, pid, s.facts.session,
+		    login.config.login_timeout + SLACK_SECONDS, NOTE_CRASHED);
+	close(s.socket);
+}
+
+static void
+confine(pid_t master)
+{
+	struct sandbox_filter own;
+
+	tzset();
+	sandbox_compile(SANDBOX_LOGIN, &own);
+	become_limited(CAP_BIT(CAP_SETUID) | CAP_BIT(CAP_SETGID) |
+	    CAP_BIT(CAP_CHOWN) | CAP_BIT(CAP_FOWNER) |
+	    CAP_BIT(CAP_DAC_OVERRIDE) | CAP_BIT(CAP_DAC_READ_SEARCH) |
+	    CAP_BIT(CAP_AUDIT_WRITE));
+	become_sealed();
+	become_bound_to(master);
+	become_bounded(RLIMIT_CORE, 0);
+	sandbox_install(&own);
+}
+
+/* NSS keeps its modules loaded, too, after one look-up that finds nothing. */
+static void
+warm(void)
+{
+	struct identity who;
+
+	login_pam_warm(&login.config);
+	(void)account_find(&login.config, "postern-warm-up", &who);
+}
+
+int
+main(void)
+{
+	struct pollfd pfd = { .fd = FD_MASTER, .events = POLLIN };
+	struct message m;
+	pid_t master = getppid();
+
+	(void)role_start("login", ROLE_LOGIN, 1, 0, &login.config);
+	confine(master);
+	warm();
+	children_init(&login.children);
+	for (;;) {
+		if (children_poll(&login.children, &pfd, 1) <= 0)
+			continue;
+		if (message_recv(FD_MASTER, &m, 1) != 1)
+			return 0;
+		serve_session(&m);
+		message_discard(&m);
+	}
+}

@@ -1,0 +1,344 @@
+/*
+ * master: the loop that listens, hands out and limits.
+ *
+ * Runs as root with few capabilities; reads no octet of a client, never
+ * blocks, holds no secret.
+ */
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "become.h"
+#include "log.h"
+#include "master.h"
+#include "sandbox.h"
+
+#define EVENTS		64
+#define STOP_PATIENCE	7	/* seconds: a goodbye, and then some */
+
+struct master master;
+
+static struct {
+	void	**dead;		/* freed after each wake-up */
+	size_t	  count;
+	size_t	  room;
+} graveyard;
+
+static struct watch signals;
+static int (*reload_config)(struct config *);
+
+void
+free_later(void *p)
+{
+	void **grown;
+
+	if (graveyard.count == graveyard.room) {
+		graveyard.room = graveyard.room == 0 ? 64 : graveyard.room * 2;
+		grown = reallocarray(graveyard.dead, graveyard.room,
+		    sizeof(*grown));
+		if (grown == NULL)
+			fatal("free_later");
+		graveyard.dead = grown;
+	}
+	graveyard.dead[graveyard.count++] = p;
+}
+
+static void
+bury(void)
+{
+	while (graveyard.count > 0)
+		free(graveyard.dead[--graveyard.count]);
+}
+
+void
+close_on_fork(int fd)
+{
+	if (fcntl(fd, F_SETFD, FD_CLOEXEC) == -1)
+		fatal("FD_CLOEXEC");
+}
+
+static void
+watch_control(int op, struct watch *w, uint32_t events)
+{
+	struct epoll_event ev;
+
+	memset(&ev, 0, sizeof(ev));
+	ev.events = events;
+	ev.data.ptr = w;
+	if (epoll_ctl(master.epoll, op, w->fd, &ev) == -1)
+		fatal("epoll_ctl");
+}
+
+void
+watch_add(struct watch *w, uint32_t events)
+{
+	watch_control(EPOLL_CTL_ADD, w, events);
+}
+
+void
+watch_change(struct watch *w, uint32_t events)
+{
+	watch_control(EPOLL_CTL_MOD, w, events);
+}
+
+void
+watch_close(struct watch *w)
+{
+	watch_control(EPOLL_CTL_DEL, w, 0);
+	close(w->fd);
+	w->fd = -1;
+}
+
+static void
+reap(void)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		(void)generation_child_ended(pid, status);
+}
+
+static void
+stop(void)
+{
+	struct generation *g;
+
+	if (master.is_stopping)
+		return;
+	log_event(LOG_INFO, 0, "event=stopping sessions=%zu",
+	    master.session_count);
+	master.is_stopping = 1;
+	listen_close();
+	TAILQ_FOREACH(g, &master.generations, link)
+		generation_throw_waiting(g);
+	child_let_go(&master.queue);
+	session_end_all();
+}
+
+/* New sessions get the new configuration; a broken one changes nothing. */
+static void
+reload(void)
+{
+	struct config *fresh, *old = master.config;
+
+	if (master.is_stopping || (fresh = malloc(sizeof(*fresh))) == NULL)
+		return;
+	if (reload_config(fresh) == -1 || listen_open(fresh) == -1) {
+		log_event(LOG_ERR, 0,
+		    "event=reload-failed text=\"the old configuration stays\"");
+		free(fresh);
+		return;
+	}
+	master.config = fresh;
+	free(old);
+	log_event(LOG_INFO, 0, "event=reloaded");
+	(void)generation_start();
+	child_let_go(&master.queue);	/* ends, and queue_tick() renews it */
+}
+
+static void
+signals_ready(struct watch *w, uint32_t events)
+{
+	struct signalfd_siginfo si;
+
+	(void)events;
+	while (read(w->fd, &si, sizeof(si)) == sizeof(si)) {
+		if (si.ssi_signo == SIGCHLD)
+			reap();
+		else if (si.ssi_signo == SIGHUP)
+			reload();
+		else
+			stop();
+	}
+}
+
+static void
+signals_open(void)
+{
+	struct sigaction sa;
+	sigset_t set;
+
+	memset(&sa, 0, sizeof(sa));
+	sa.sa_handler = SIG_IGN;
+	if (sigaction(SIGPIPE, &sa, NULL) == -1)
+		fatal("SIGPIPE");
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGCHLD);
+	signals.fd = -1;
+	if (sigprocmask(SIG_BLOCK, &set, NULL) == 0)
+		signals.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (signals.fd == -1)
+		fatal("signalfd");
+	signals.ready = signals_ready;
+	watch_add(&signals, EPOLLIN);
+}
+
+/*
+ * What the master and its children need, between them; nothing else comes
+ * back, for any of them.
+ */
+static void
+confine(void)
+{
+	struct sandbox_filter filter;
+
+	sandbox_compile(SANDBOX_MASTER, &filter);
+	become_limited(CAP_BIT(CAP_SETUID) | CAP_BIT(CAP_SETGID) |
+	    CAP_BIT(CAP_SETPCAP) | CAP_BIT(CAP_SYS_CHROOT) |
+	    CAP_BIT(CAP_KILL) | CAP_BIT(CAP_NET_BIND_SERVICE) |
+	    CAP_BIT(CAP_CHOWN) | CAP_BIT(CAP_FOWNER) |
+	    CAP_BIT(CAP_DAC_OVERRIDE) | CAP_BIT(CAP_DAC_READ_SEARCH) |
+	    CAP_BIT(CAP_AUDIT_WRITE) | CAP_BIT(CAP_SYS_RESOURCE));
+	become_sealed();
+	become_bounded(RLIMIT_CORE, 0);
+	sandbox_install(&filter);
+	free(filter.code);
+}
+
+static void
+clock_update(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	master.now = ts.tv_sec;
+}
+
+static void
+tick(void)
+{
+	static time_t last;
+
+	generation_tick();
+	if (master.now == last)
+		return;
+	last = master.now;
+	session_tick();
+	limits_tick();
+	queue_tick();
+	if (!master.is_stopping)
+		listen_pause(0);
+}
+
+/* Asleep without a clock only when nothing has one. */
+static int
+patience(void)
+{
+	if (!TAILQ_EMPTY(&master.sessions) || generation_is_wanted() ||
+	    master.is_stopping || (master.daemon->queue != NULL &&
+	    master.queue.pid == 0))
+		return 1000;
+	return 60000;
+}
+
+static void
+turn(void)
+{
+	struct epoll_event ev[EVENTS];
+	struct watch *w;
+	int i, n;
+
+	n = epoll_wait(master.epoll, ev, EVENTS, patience());
+	if (n == -1 && errno != EINTR)
+		fatal("epoll_wait");
+	clock_update();
+	for (i = 0; i < n; i++) {
+		w = ev[i].data.ptr;
+		if (w->fd != -1)
+			w->ready(w, ev[i].events);
+	}
+	tick();
+	bury();
+}
+
+/* Sessions say goodbye, roles end; nothing outlives us. */
+static void
+finish(void)
+{
+	struct generation *g;
+	time_t by = master.now + STOP_PATIENCE;
+
+	while (master.session_count > 0 && master.now < by)
+		turn();
+	session_kill_all();
+	TAILQ_FOREACH(g, &master.generations, link) {
+		child_let_go(&g->spawner);
+		child_let_go(&g->login);
+		child_let_go(&g->agents);
+		g->is_closed = 1;
+	}
+	by = master.now + STOP_PATIENCE;
+	while ((!TAILQ_EMPTY(&master.generations) || master.queue.pid != 0) &&
+	    master.now < by) {
+		reap();
+		turn();
+	}
+	TAILQ_FOREACH(g, &master.generations, link) {
+		if (g->spawner.pid != 0)
+			kill(g->spawner.pid, SIGKILL);
+		if (g->login.pid != 0)
+			kill(g->login.pid, SIGKILL);
+		if (g->agents.pid != 0)
+			kill(g->agents.pid, SIGKILL);
+	}
+	if (master.queue.pid != 0)
+		kill(master.queue.pid, SIGKILL);
+	log_event(LOG_INFO, 0, "event=stopped");
+}
+
+static void
+hint_open(void)
+{
+	master.hint[0] = master.hint[1] = -1;
+	if (master.daemon->queue == NULL)
+		return;
+	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0,
+	    master.hint) == -1)
+		fatal("socketpair");
+}
+
+void
+master_run(const struct daemon *daemon, struct config *config,
+    int (*reload_function)(struct config *), void (*ready)(void))
+{
+	master.daemon = daemon;
+	master.config = config;
+	reload_config = reload_function;
+	TAILQ_INIT(&master.generations);
+	TAILQ_INIT(&master.sessions);
+	master.queue.channel.fd = master.queue.log.fd = -1;
+	clock_update();
+	master.epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (master.epoll == -1)
+		fatal("epoll_create1");
+	confine();
+	signals_open();
+	hint_open();
+	(void)files_changed(config);
+	if (listen_open(config) == -1)
+		exit(1);
+	if (generation_start() == -1)
+		exit(1);
+	queue_start();
+	ready();
+	log_event(LOG_INFO, 0, "event=started daemon=%s", daemon->name);
+	while (!master.is_stopping)
+		turn();
+	finish();
+}

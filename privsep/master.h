@@ -1,0 +1,170 @@
+/*
+ * master: the process that listens, hands out and limits.  Internal to it.
+ *
+ * It reads no octet of a client and never blocks: every socket that it holds
+ * is non-blocking, everything that others may fill is bounded.
+ */
+#ifndef PRIVSEP_MASTER_H
+#define PRIVSEP_MASTER_H
+
+#include <sys/types.h>
+
+#include <bsd/sys/queue.h>
+
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "channel.h"
+#include "config.h"
+#include "daemon.h"
+#include "facts.h"
+#include "message.h"
+
+/* A descriptor in the event loop; embedded in what it belongs to. */
+struct watch {
+	int	fd;
+	void	(*ready)(struct watch *, uint32_t events);
+	void	*owner;
+};
+
+/* One exec'd role and the sockets to it. */
+struct child {
+	pid_t		 pid;		/* 0: none */
+	const char	*name;		/* executable */
+	struct watch	 channel;
+	struct watch	 log;
+	void		(*heard)(struct child *, struct message *);
+	void		*owner;		/* generation, or NULL for the queue */
+};
+
+/* A forked worker that has no client yet. */
+struct waiting {
+	TAILQ_ENTRY(waiting)	 link;
+	uint64_t		 serial;
+	int			 channel;
+};
+
+/* {spawner, login, agents}, exec'd together, ended together. */
+struct generation {
+	TAILQ_ENTRY(generation)	 link;
+	unsigned		 number;
+	int			 is_retired;
+	int			 is_closed;	/* channels let go */
+	size_t			 sessions;
+	struct child		 spawner;
+	struct child		 login;
+	struct child		 agents;
+	TAILQ_HEAD(, waiting)	 waiting;
+	size_t			 waiting_count;
+	size_t			 asked;		/* workers on their way */
+};
+
+struct source;			/* limits.c */
+
+/* One client's session: worker's channel, the agent side's end until passed. */
+struct session {
+	TAILQ_ENTRY(session)	 link;
+	TAILQ_ENTRY(session)	 hash;
+	struct facts		 facts;		/* facts.session: its id */
+	struct generation	*generation;
+	struct source		*source;
+	struct watch		 channel;	/* to the worker */
+	struct watch		 gate;		/* far end of the agent pair */
+	time_t			 login_by;	/* monotonic; 0: no such limit */
+	time_t			 alive_by;
+	time_t			 kill_by;	/* 0, or asked to say goodbye */
+	time_t			 over_at;	/* 0, or its worker has let go */
+	unsigned		 log_lines;	/* in this second */
+	unsigned		 log_suppressed;
+	int			 is_logged_in;
+	int			 is_reaped;	/* CH_ENDED came */
+};
+
+struct master {
+	const struct daemon	*daemon;
+	struct config		*config;
+	TAILQ_HEAD(, generation) generations;	/* newest first */
+	TAILQ_HEAD(session_list, session) sessions;
+	size_t			 session_count;
+	struct child		 queue;
+	int			 hint[2];	/* agents write [1], queue reads [0] */
+	int			 epoll;
+	int			 is_stopping;
+	time_t			 now;		/* monotonic, once a wake-up */
+};
+
+extern struct master master;
+
+/* master.c: the loop; ready is called once when all has been started */
+void	master_run(const struct daemon *, struct config *,
+	    int (*reload)(struct config *), void (*ready)(void));
+void	watch_add(struct watch *, uint32_t events);
+void	watch_change(struct watch *, uint32_t events);
+/* Remove and close; safe inside any handler. */
+void	watch_close(struct watch *);
+/* Memory that a handler of the same wake-up may still point to. */
+void	free_later(void *);
+void	close_on_fork(int fd);
+
+/* child.c: exec a role */
+struct child_descriptors {
+	int	config;
+	int	link;		/* -1 none */
+	int	hint;		/* -1 none */
+};
+int	child_start(struct child *, const char *executable,
+	    const struct child_descriptors *);
+/* Close the sockets to it: a role ends when its master lets go. */
+void	child_let_go(struct child *);
+
+/* generation.c */
+int	generation_start(void);		/* new one; older ones retire */
+/* Start a new one as soon as the once-a-second rule allows. */
+void	generation_wanted(const char *why);
+int	generation_is_wanted(void);
+void	generation_tick(void);
+struct generation *generation_newest(void);	/* NULL: none */
+/* A worker that waits, taken out; NULL: none now. */
+struct waiting *generation_take(struct generation *);
+void	generation_session_over(struct generation *);
+/* An id for what has no worker: a delivery. */
+uint64_t generation_next_id(void);
+void	generation_throw_waiting(struct generation *);
+/* A role's pid ended. 1: it was one of ours. */
+int	generation_child_ended(pid_t, int status);
+void	queue_start(void);
+void	queue_tick(void);
+
+/* session.c */
+/* A client was accepted: limits, hand-out. Takes the descriptor over. */
+void	session_accept(int client, enum service, const struct sockaddr *peer,
+	    const struct sockaddr *local);
+struct session *session_find(uint64_t id);
+void	session_note(uint64_t id, enum note);
+void	session_worker_ended(uint64_t id, int status);
+void	session_tick(void);		/* once a second: deadlines */
+void	session_end_all(void);		/* let the workers say goodbye */
+void	session_kill_all(void);
+/* The queue wants a delivery agent: hand out a pair. */
+void	session_need_delivery(struct child *queue, uint64_t tag);
+
+/* listen.c */
+int	listen_open(const struct config *);	/* 0, or -1: keep the old */
+void	listen_pause(int is_paused);
+void	listen_close(void);
+
+/* limits.c */
+struct source *limits_source(const struct sockaddr *);	/* find or make */
+/* May another session of this source begin now? */
+int	limits_allow(const struct source *);
+void	limits_begin(struct source *);
+void	limits_end(struct source *);
+void	limits_login_failed(struct source *);
+void	limits_crashed(struct source *);
+void	limits_tick(void);
+
+/* files.c: did PAM, NSS or resolver files change since the last call? */
+int	files_changed(const struct config *);
+
+#endif

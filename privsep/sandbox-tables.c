@@ -1,0 +1,215 @@
+/*
+ * sandbox-tables: which system calls each kind of process may make.
+ *
+ * Runs in every role at its start, before it confines itself; touches
+ * nothing.  Two kinds of table: allow-lists, where anything else kills the
+ * process, and deny-lists for the rooms where PAM and NSS modules of the host
+ * run, whose needs we can't know.
+ */
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+
+#include "log.h"
+#include "sandbox-tables.h"
+
+/* What no process of a mail server ever does; every room is without it. */
+static const int denied[] = {
+	SCMP_SYS(ptrace), SCMP_SYS(process_vm_readv),
+	SCMP_SYS(process_vm_writev), SCMP_SYS(kcmp), SCMP_SYS(pidfd_getfd),
+	SCMP_SYS(mount), SCMP_SYS(umount2), SCMP_SYS(pivot_root),
+	SCMP_SYS(move_mount), SCMP_SYS(open_tree), SCMP_SYS(fsopen),
+	SCMP_SYS(fsmount), SCMP_SYS(fsconfig), SCMP_SYS(mount_setattr),
+	SCMP_SYS(setns), SCMP_SYS(unshare), SCMP_SYS(swapon),
+	SCMP_SYS(swapoff), SCMP_SYS(reboot), SCMP_SYS(kexec_load),
+	SCMP_SYS(kexec_file_load), SCMP_SYS(init_module),
+	SCMP_SYS(finit_module), SCMP_SYS(delete_module), SCMP_SYS(bpf),
+	SCMP_SYS(perf_event_open), SCMP_SYS(userfaultfd),
+	SCMP_SYS(io_uring_setup), SCMP_SYS(io_uring_enter),
+	SCMP_SYS(io_uring_register), SCMP_SYS(add_key), SCMP_SYS(acct),
+	SCMP_SYS(settimeofday), SCMP_SYS(clock_settime), SCMP_SYS(adjtimex),
+	SCMP_SYS(clock_adjtime), SCMP_SYS(sethostname),
+	SCMP_SYS(setdomainname), SCMP_SYS(syslog), SCMP_SYS(quotactl),
+	SCMP_SYS(open_by_handle_at), SCMP_SYS(mknodat), SCMP_SYS(iopl),
+	SCMP_SYS(ioperm), SCMP_SYS(modify_ldt), SCMP_SYS(fanotify_init),
+	SCMP_SYS(lookup_dcookie), SCMP_SYS(personality),
+};
+
+static const int running[] = {
+	SCMP_SYS(execve), SCMP_SYS(execveat),
+};
+
+/* What a worker needs to talk, think and end. */
+static const int talking[] = {
+	SCMP_SYS(read), SCMP_SYS(readv), SCMP_SYS(pread64), SCMP_SYS(write),
+	SCMP_SYS(writev), SCMP_SYS(recvmsg), SCMP_SYS(recvfrom),
+	SCMP_SYS(sendmsg), SCMP_SYS(sendto), SCMP_SYS(shutdown),
+	SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(close),
+	SCMP_SYS(getrandom), SCMP_SYS(clock_gettime), SCMP_SYS(gettimeofday),
+	SCMP_SYS(time), SCMP_SYS(getpid), SCMP_SYS(gettid),
+	SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(brk),
+	SCMP_SYS(futex), SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask),
+	SCMP_SYS(restart_syscall), SCMP_SYS(exit), SCMP_SYS(exit_group),
+	SCMP_SYS(lseek), SCMP_SYS(fstat),
+};
+
+/* What the spawner needs besides, to fork, confine and reap workers. */
+static const int spawning[] = {
+	SCMP_SYS(clone), SCMP_SYS(fork), SCMP_SYS(vfork), SCMP_SYS(wait4),
+	SCMP_SYS(waitid), SCMP_SYS(kill), SCMP_SYS(tgkill),
+	SCMP_SYS(rt_sigaction), SCMP_SYS(set_robust_list),
+	SCMP_SYS(set_tid_address), SCMP_SYS(rseq), SCMP_SYS(getppid),
+	SCMP_SYS(seccomp), SCMP_SYS(getrlimit), SCMP_SYS(setrlimit),
+	SCMP_SYS(prlimit64), SCMP_SYS(prctl), SCMP_SYS(close_range),
+	SCMP_SYS(dup2), SCMP_SYS(dup3), SCMP_SYS(sigaltstack),
+	SCMP_SYS(getuid), SCMP_SYS(setitimer),
+};
+
+/* What a mailbox agent and the queue need: files below a descriptor. */
+static const int filing[] = {
+	SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(openat2),
+	SCMP_SYS(newfstatat), SCMP_SYS(stat), SCMP_SYS(lstat),
+	SCMP_SYS(statx), SCMP_SYS(fstatfs), SCMP_SYS(getdents64),
+	SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(link),
+	SCMP_SYS(linkat), SCMP_SYS(rename), SCMP_SYS(renameat),
+	SCMP_SYS(renameat2), SCMP_SYS(fsync), SCMP_SYS(fdatasync),
+	SCMP_SYS(ftruncate), SCMP_SYS(pwrite64), SCMP_SYS(fcntl),
+	SCMP_SYS(flock), SCMP_SYS(copy_file_range), SCMP_SYS(sendfile),
+	SCMP_SYS(splice), SCMP_SYS(fallocate), SCMP_SYS(fadvise64),
+	SCMP_SYS(memfd_create), SCMP_SYS(faccessat), SCMP_SYS(faccessat2),
+	SCMP_SYS(getuid), SCMP_SYS(geteuid), SCMP_SYS(getgid),
+	SCMP_SYS(getegid), SCMP_SYS(umask), SCMP_SYS(utimensat),
+	SCMP_SYS(fchmod), SCMP_SYS(dup), SCMP_SYS(pipe2),
+	SCMP_SYS(clock_nanosleep), SCMP_SYS(rt_sigaction),
+	SCMP_SYS(sysinfo), SCMP_SYS(prlimit64), SCMP_SYS(getcwd),
+};
+
+#define COUNT(a)	(sizeof(a) / sizeof((a)[0]))
+
+static void
+rule(scmp_filter_ctx ctx, uint32_t action, int call)
+{
+	/* A call that this machine's architecture lacks can't be made. */
+	if (call < 0)
+		return;
+	if (seccomp_rule_add(ctx, action, call, 0) != 0)
+		bug("seccomp rule for system call %d", call);
+}
+
+static void
+rules(scmp_filter_ctx ctx, uint32_t action, const int *calls, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		rule(ctx, action, calls[i]);
+}
+
+static void
+rule_compare(scmp_filter_ctx ctx, uint32_t action, int call,
+    struct scmp_arg_cmp compare)
+{
+	if (call < 0)
+		return;
+	if (seccomp_rule_add_array(ctx, action, call, 1, &compare) != 0)
+		bug("seccomp rule for system call %d", call);
+}
+
+static scmp_filter_ctx
+table_begin(uint32_t otherwise, uint16_t mark)
+{
+	scmp_filter_ctx ctx = seccomp_init(otherwise);
+
+	if (ctx == NULL ||
+	    seccomp_attr_set(ctx, SCMP_FLTATR_CTL_NNP, 0) != 0 ||
+	    /* a binary tree: fewer steps per call than a list of 60 */
+	    seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2) != 0)
+		bug("seccomp_init");
+	rule_compare(ctx, SCMP_ACT_ERRNO(mark), SCMP_SYS(getcpu),
+	    SCMP_CMP64(2, SCMP_CMP_EQ, SANDBOX_PROBE, 0));
+	return ctx;
+}
+
+/* Memory may be had, but never to run code from. */
+static void
+allow_data_memory(scmp_filter_ctx ctx)
+{
+	rule_compare(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap),
+	    SCMP_CMP64(2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	rule_compare(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect),
+	    SCMP_CMP64(2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+}
+
+static scmp_filter_ctx
+allow_list(enum sandbox_table which, uint16_t mark)
+{
+	scmp_filter_ctx ctx = table_begin(SCMP_ACT_KILL_PROCESS, mark);
+
+	rules(ctx, SCMP_ACT_ALLOW, talking, COUNT(talking));
+	allow_data_memory(ctx);
+	if (which == SANDBOX_WORKER) {
+		/* fstat(fd) as glibc makes it: no path */
+		rule_compare(ctx, SCMP_ACT_ALLOW, SCMP_SYS(newfstatat),
+		    SCMP_CMP64(3, SCMP_CMP_EQ, AT_EMPTY_PATH, 0));
+		return ctx;
+	}
+	if (which == SANDBOX_SPAWNER) {
+		rules(ctx, SCMP_ACT_ALLOW, spawning, COUNT(spawning));
+		rule(ctx, SCMP_ACT_ALLOW, SCMP_SYS(newfstatat));
+		rule_compare(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socketpair),
+		    SCMP_CMP64(0, SCMP_CMP_EQ, AF_UNIX, 0));
+		/* glibc falls back to clone, whose flags can be seen */
+		rule(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3));
+		return ctx;
+	}
+	rules(ctx, SCMP_ACT_ALLOW, filing, COUNT(filing));
+	return ctx;
+}
+
+static scmp_filter_ctx
+deny_list(enum sandbox_table which, uint16_t mark)
+{
+	scmp_filter_ctx ctx = table_begin(SCMP_ACT_ALLOW, mark);
+	int family;
+
+	rules(ctx, SCMP_ACT_ERRNO(EPERM), denied, COUNT(denied));
+	if (which == SANDBOX_MASTER || which == SANDBOX_LOGIN)
+		return ctx;
+	rules(ctx, SCMP_ACT_ERRNO(EPERM), running, COUNT(running));
+	/* NSS modules ask daemons of this host over AF_UNIX; nothing else. */
+	for (family = AF_UNIX + 1; family < AF_MAX; family++)
+		rule_compare(ctx, SCMP_ACT_ERRNO(EAFNOSUPPORT),
+		    SCMP_SYS(socket), SCMP_CMP64(0, SCMP_CMP_EQ,
+		    (scmp_datum_t)family, 0));
+	return ctx;
+}
+
+scmp_filter_ctx
+sandbox_table_build(enum sandbox_table which, uint16_t mark)
+{
+#ifdef POSTERN_SANITIZE
+	/*
+	 * The loose table of sanitizer builds, whose runtime opens, maps and
+	 * signals at will: never shipped, named in the log.
+	 */
+	return deny_list(SANDBOX_MASTER, mark);
+#else
+	switch (which) {
+	case SANDBOX_SPAWNER:
+	case SANDBOX_WORKER:
+	case SANDBOX_MAILBOX:
+	case SANDBOX_QUEUE:
+		return allow_list(which, mark);
+	case SANDBOX_MASTER:
+	case SANDBOX_LOGIN:
+	case SANDBOX_AGENTS:
+	case SANDBOX_SPOOL:
+		return deny_list(which, mark);
+	}
+	bug("no such sandbox table");
+#endif
+}

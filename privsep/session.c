@@ -1,0 +1,474 @@
+/*
+ * session: one client from accept to the end of its worker.
+ *
+ * Runs in the master, as root; holds the far end of worker and gate, never
+ * reads what a client or a worker's gate says.
+ */
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "crash.h"
+#include "log.h"
+#include "master.h"
+
+#define GRACE		30	/* seconds beyond a worker's own clock */
+#define GOODBYE		5	/* seconds for a worker's last words */
+#define LINES_A_SECOND	20	/* log budget of a session */
+#define HASH_SIZE	4096
+
+static struct session_list hash[HASH_SIZE];
+static int has_hash;
+
+static struct session_list *
+bucket(uint64_t id)
+{
+	size_t i;
+
+	for (i = 0; !has_hash && i < HASH_SIZE; i++)
+		TAILQ_INIT(&hash[i]);
+	has_hash = 1;
+	return &hash[id % HASH_SIZE];
+}
+
+struct session *
+session_find(uint64_t id)
+{
+	struct session *s;
+
+	TAILQ_FOREACH(s, bucket(id), hash)
+		if (s->facts.session == id)
+			return s;
+	return NULL;
+}
+
+static void
+session_free(struct session *s)
+{
+	TAILQ_REMOVE(bucket(s->facts.session), s, hash);
+	TAILQ_REMOVE(&master.sessions, s, link);
+	free_later(s);
+}
+
+static void
+flush_suppressed(struct session *s)
+{
+	if (s->log_suppressed > 0)
+		log_event(LOG_WARNING, s->facts.session,
+		    "event=log-suppressed lines=%u", s->log_suppressed);
+	s->log_suppressed = 0;
+	s->log_lines = 0;
+}
+
+/* The worker let go.  What it did is known when the spawner has told. */
+static void
+session_over(struct session *s)
+{
+	struct generation *g = s->generation;
+
+	flush_suppressed(s);
+	watch_close(&s->channel);
+	if (s->gate.fd != -1)
+		watch_close(&s->gate);
+	limits_end(s->source);
+	master.session_count--;
+	s->generation = NULL;
+	s->over_at = master.now;
+	if (s->is_reaped || g->spawner.pid == 0)
+		session_free(s);
+	generation_session_over(g);
+}
+
+static void
+kill_worker(const struct session *s)
+{
+	struct message m;
+
+	message_begin(&m, CH_END);
+	put_u64(&m, s->facts.session);
+	(void)message_send(s->generation->spawner.channel.fd, &m);
+}
+
+/* The worker sees the end of its channel, says goodbye and exits. */
+static void
+session_end(struct session *s)
+{
+	if (s->kill_by != 0 || s->channel.fd == -1)
+		return;
+	s->kill_by = master.now + GOODBYE;
+	(void)shutdown(s->channel.fd, SHUT_WR);
+}
+
+static void
+worker_logs(struct session *s, struct message *m)
+{
+	char line[LOG_LINE_MAX];
+	uint32_t level = get_u32(m);
+
+	get_str(m, line, sizeof(line));
+	if (get_end(m) == -1 || level > LOG_DEBUG)
+		return;
+	if (++s->log_lines > LINES_A_SECOND)
+		s->log_suppressed++;
+	else
+		log_event((int)level, s->facts.session, "%s", line);
+}
+
+static void
+channel_ready(struct watch *w, uint32_t events)
+{
+	struct session *s = w->owner;
+	struct message m;
+	int n, budget = 16;
+
+	(void)events;
+	while (budget-- > 0) {
+		n = message_recv(w->fd, &m, 0);
+		if (n == 0 || (n == -1 && errno != EAGAIN &&
+		    errno != EBADMSG)) {
+			session_over(s);
+			return;
+		}
+		if (n == -1 && errno == EAGAIN)
+			return;
+		if (n == 1 && m.type == CH_LOG)
+			worker_logs(s, &m);
+		else if (n == 1 && m.type == CH_ALIVE)
+			s->alive_by = master.now +
+			    master.config->idle_timeout + GRACE;
+	}
+}
+
+/* The session's first request came: the privileged side takes over. */
+static void
+pass_gate(struct session *s)
+{
+	struct generation *g = s->generation;
+	struct child *to;
+	struct message m;
+
+	to = master.daemon->needs_login(s->facts.service) ? &g->login :
+	    &g->agents;
+	message_begin(&m, CH_SERVE);
+	put_facts(&m, &s->facts);
+	put_fd(&m, s->gate.fd);
+	if (message_send(to->channel.fd, &m) == -1 && errno == EAGAIN) {
+		watch_change(&s->gate, 0);	/* again at the next tick */
+		return;
+	}
+	watch_close(&s->gate);
+}
+
+static void
+gate_ready(struct watch *w, uint32_t events)
+{
+	if ((events & EPOLLIN) != 0)
+		pass_gate(w->owner);
+	else
+		watch_close(w);
+}
+
+static void
+address_text(const struct sockaddr *sa, char text[ADDRESS_TEXT_MAX])
+{
+	const void *a = NULL;
+
+	if (sa->sa_family == AF_INET)
+		a = &((const struct sockaddr_in *)(const void *)sa)->sin_addr;
+	else if (sa->sa_family == AF_INET6)
+		a = &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr;
+	if (a == NULL ||
+	    inet_ntop(sa->sa_family, a, text, ADDRESS_TEXT_MAX) == NULL)
+		strlcpy(text, "unknown", ADDRESS_TEXT_MAX);
+}
+
+static int
+is_loopback(const struct sockaddr *sa)
+{
+	const struct sockaddr_in *in4 = (const void *)sa;
+	const struct sockaddr_in6 *in6 = (const void *)sa;
+
+	if (sa->sa_family == AF_INET)
+		return ntohl(in4->sin_addr.s_addr) >> 24 == 127;
+	return sa->sa_family == AF_INET6 &&
+	    IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
+}
+
+static void
+facts_make(struct facts *f, enum service service, const struct sockaddr *peer,
+    const struct sockaddr *local)
+{
+	const struct config *c = master.config;
+
+	memset(f, 0, sizeof(*f));
+	f->service = service;
+	address_text(peer, f->client);
+	address_text(local, f->local);
+	if (is_loopback(peer))
+		f->flags |= FACT_LOOPBACK;
+	if (c->plaintext_login == PLAINTEXT_ALWAYS ||
+	    (c->plaintext_login == PLAINTEXT_LOOPBACK && is_loopback(peer)))
+		f->flags |= FACT_PLAINTEXT;
+	if (network_contains(c->trusted_networks, c->trusted_network_count,
+	    peer))
+		f->flags |= FACT_TRUSTED;
+}
+
+/* Give client and gate to one that waits; its id, or 0 when it is dead. */
+static uint64_t
+hand_out(const struct waiting *w, struct facts *f, int client, int gate)
+{
+	struct message m;
+
+	f->session = w->serial;
+	message_begin(&m, CH_SESSION);
+	put_facts(&m, f);
+	put_fd(&m, client);
+	put_fd(&m, gate);
+	return message_send(w->channel, &m) == 0 ? w->serial : 0;
+}
+
+static void
+session_start(struct generation *g, struct waiting *w, int gate,
+    struct source *source, const struct facts *f)
+{
+	struct session *s = calloc(1, sizeof(*s));
+
+	if (s == NULL)
+		fatal("session");
+	s->facts = *f;
+	s->generation = g;
+	s->source = source;
+	s->channel.fd = w->channel;
+	s->channel.ready = channel_ready;
+	s->channel.owner = s;
+	s->gate.fd = gate;
+	s->gate.ready = gate_ready;
+	s->gate.owner = s;
+	if (master.daemon->needs_login(f->service))
+		s->login_by = master.now + master.config->login_timeout;
+	s->alive_by = master.now + master.config->idle_timeout + GRACE;
+	g->sessions++;
+	limits_begin(source);
+	master.session_count++;
+	TAILQ_INSERT_TAIL(&master.sessions, s, link);
+	TAILQ_INSERT_HEAD(bucket(f->session), s, hash);
+	watch_add(&s->channel, EPOLLIN);
+	watch_add(&s->gate, EPOLLIN);
+}
+
+/* 0 when some worker took the client. */
+static int
+find_worker(int client, struct facts *f, struct source *source)
+{
+	struct generation *g = generation_newest();
+	struct waiting *w;
+	int gate[2];
+
+	if (g == NULL || generation_is_wanted())
+		return -1;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, gate) == -1)
+		return -1;
+	while ((w = generation_take(g)) != NULL) {
+		if (hand_out(w, f, client, gate[0]) != 0) {
+			close(gate[0]);
+			session_start(g, w, gate[1], source, f);
+			free(w);
+			return 0;
+		}
+		close(w->channel);
+		free(w);
+	}
+	close(gate[0]);
+	close(gate[1]);
+	return -1;
+}
+
+/* When full, one that has not logged in gives way, at random. */
+static int
+make_room(void)
+{
+	struct session *s, *victim = NULL;
+	uint32_t seen = 0;
+
+	if (master.session_count < master.config->max_sessions)
+		return 0;
+	TAILQ_FOREACH(s, &master.sessions, link)
+		if (!s->is_logged_in && s->channel.fd != -1 &&
+		    s->kill_by == 0 && arc4random_uniform(++seen) == 0)
+			victim = s;
+	if (victim == NULL)
+		return -1;
+	log_event(LOG_NOTICE, victim->facts.session,
+	    "event=gave-way client=%s", victim->facts.client);
+	session_end(victim);
+	/* It leaves within the grace; half as many again is the bound. */
+	return master.session_count <
+	    master.config->max_sessions + master.config->max_sessions / 2 ?
+	    0 : -1;
+}
+
+static void
+refuse(int client, const struct facts *f, const char *why)
+{
+	const char *text = master.daemon->refusal;
+
+	log_event(LOG_NOTICE, 0, "event=refused client=%s service=%s why=%s",
+	    f->client, service_name(f->service), why);
+	(void)send(client, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+void
+session_accept(int client, enum service service, const struct sockaddr *peer,
+    const struct sockaddr *local)
+{
+	struct source *source = limits_source(peer);
+	struct facts f;
+	int on = 1;
+
+	(void)setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	(void)setsockopt(client, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	facts_make(&f, service, peer, local);
+	if (!limits_allow(source))
+		refuse(client, &f, "source-limit");
+	else if (make_room() == -1)
+		refuse(client, &f, "max-sessions");
+	else if (find_worker(client, &f, source) == -1)
+		refuse(client, &f, "no-worker");
+	close(client);
+}
+
+void
+session_note(uint64_t id, enum note note)
+{
+	struct session *s = session_find(id);
+
+	switch (note) {
+	case NOTE_LOGGED_IN:
+		if (s != NULL)
+			s->is_logged_in = 1;
+		break;
+	case NOTE_LOGIN_FAILED:
+		if (s != NULL)
+			limits_login_failed(s->source);
+		break;
+	case NOTE_CRASHED:
+		generation_wanted("session-crash");
+		/* FALLTHROUGH */
+	case NOTE_USER_CRASHED:
+	case NOTE_GATE_FAULT:
+		if (s != NULL)
+			limits_crashed(s->source);
+		break;
+	}
+}
+
+void
+session_worker_ended(uint64_t id, int status)
+{
+	struct session *s = session_find(id);
+
+	if (s == NULL)
+		return;
+	s->is_reaped = 1;
+	if (is_crash(status)) {
+		log_event(LOG_CRIT, id, "event=worker-crash signal=%d "
+		    "client=%s", WTERMSIG(status), s->facts.client);
+		limits_crashed(s->source);
+	}
+	if (s->channel.fd == -1)
+		session_free(s);
+}
+
+static void
+session_check(struct session *s)
+{
+	if (s->over_at != 0) {
+		if (master.now - s->over_at > GOODBYE)
+			session_free(s);
+		return;
+	}
+	flush_suppressed(s);
+	if (s->kill_by != 0) {
+		if (master.now >= s->kill_by)
+			kill_worker(s);
+	} else if ((s->login_by != 0 && !s->is_logged_in &&
+	    master.now >= s->login_by) || master.now >= s->alive_by) {
+		log_event(LOG_INFO, s->facts.session,
+		    "event=timeout client=%s", s->facts.client);
+		session_end(s);
+	}
+	if (s->gate.fd != -1)
+		watch_change(&s->gate, EPOLLIN);
+}
+
+void
+session_tick(void)
+{
+	struct session *s, *next;
+
+	for (s = TAILQ_FIRST(&master.sessions); s != NULL; s = next) {
+		next = TAILQ_NEXT(s, link);
+		session_check(s);
+	}
+}
+
+void
+session_end_all(void)
+{
+	struct session *s;
+
+	TAILQ_FOREACH(s, &master.sessions, link)
+		session_end(s);
+}
+
+void
+session_kill_all(void)
+{
+	struct session *s;
+
+	TAILQ_FOREACH(s, &master.sessions, link)
+		if (s->over_at == 0)
+			kill_worker(s);
+}
+
+/*
+ * The queue gets one end of a pair, login the other: it will ask IDENTIFY
+ * there, and then the agent that this names.
+ */
+void
+session_need_delivery(struct child *queue, uint64_t tag)
+{
+	struct generation *g = generation_newest();
+	struct facts f = { .service = SERVICE_DELIVERY };
+	struct message m;
+	int pair[2] = { -1, -1 };
+
+	if (g != NULL && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
+	    pair) == 0) {
+		f.session = generation_next_id();
+		message_begin(&m, CH_SERVE);
+		put_facts(&m, &f);
+		put_fd(&m, pair[1]);
+		if (message_send(g->login.channel.fd, &m) == -1) {
+			close(pair[0]);
+			pair[0] = -1;
+		}
+		close(pair[1]);
+	}
+	message_begin(&m, CH_DELIVERY);
+	put_u64(&m, tag);
+	if (pair[0] != -1)
+		put_fd(&m, pair[0]);
+	(void)message_send(queue->channel.fd, &m);
+	if (pair[0] != -1)
+		close(pair[0]);
+}

@@ -1,0 +1,258 @@
+/*
+ * spawner: keeps workers forked ahead and reaps them.
+ *
+ * Runs as its own process, confined before it forks its first worker, as
+ * worker-user in an empty root; a fork of it is a worker and never comes back
+ * here.  Touches its channel to the master; never sees a client.
+ */
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <malloc.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "become.h"
+#include "channel.h"
+#include "log.h"
+#include "message.h"
+#include "role.h"
+#include "sandbox.h"
+#include "worker.h"
+#include "worker_life.h"
+
+#define OWED_MAX	4096	/* workers asked for and not yet forked */
+#define WORKERS_MAX	65536	/* running at once */
+#define FORK_RETRY_MS	100
+
+struct child {
+	pid_t		pid;
+	uint64_t	serial;
+};
+
+static struct {
+	struct config	 config;
+	struct child	*children;	/* unordered */
+	size_t		 count;
+	size_t		 room;
+	uint64_t	 owed_first;	/* serial of the next one */
+	uint32_t	 owed;
+	struct sandbox_filter worker_filter;
+} spawner;
+
+static volatile sig_atomic_t has_dead;
+
+static void
+on_sigchld(int sig)
+{
+	(void)sig;
+	has_dead = 1;
+}
+
+static void
+tell_master(const struct message *m)
+{
+	if (message_send(FD_MASTER, m) == -1)
+		_exit(0);	/* the master is gone, so are we */
+}
+
+static void
+remember(pid_t pid, uint64_t serial)
+{
+	struct child *grown;
+
+	if (spawner.count == spawner.room) {
+		spawner.room = spawner.room == 0 ? 64 : spawner.room * 2;
+		grown = reallocarray(spawner.children, spawner.room,
+		    sizeof(*grown));
+		if (grown == NULL)
+			fatal("remembering a worker");
+		spawner.children = grown;
+	}
+	spawner.children[spawner.count].pid = pid;
+	spawner.children[spawner.count++].serial = serial;
+}
+
+static void
+reap(void)
+{
+	struct message m;
+	size_t i;
+	pid_t pid;
+	int status;
+
+	has_dead = 0;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		for (i = 0; i < spawner.count; i++)
+			if (spawner.children[i].pid == pid)
+				break;
+		if (i == spawner.count)
+			continue;
+		message_begin(&m, CH_ENDED);
+		put_u64(&m, spawner.children[i].serial);
+		put_u32(&m, (uint32_t)status);
+		spawner.children[i] = spawner.children[--spawner.count];
+		tell_master(&m);
+	}
+}
+
+/* Fork one waiting worker; 0, or -1 when the system has no room now. */
+static int
+spawn(uint64_t serial)
+{
+	struct message m;
+	int pair[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1)
+		return -1;
+	pid = fork();
+	if (pid == -1) {
+		close(pair[0]);
+		close(pair[1]);
+		return -1;
+	}
+	if (pid == 0) {
+		close(pair[0]);
+		worker_life(pair[1], &spawner.config, &spawner.worker_filter);
+		_exit(0);
+	}
+	close(pair[1]);
+	remember(pid, serial);
+	message_begin(&m, CH_WAITING);
+	put_u64(&m, serial);
+	put_fd(&m, pair[0]);
+	tell_master(&m);
+	close(pair[0]);
+	return 0;
+}
+
+static void
+end_worker(uint64_t serial)
+{
+	size_t i;
+
+	for (i = 0; i < spawner.count; i++)
+		if (spawner.children[i].serial == serial)
+			(void)kill(spawner.children[i].pid, SIGKILL);
+}
+
+static void
+obey(struct message *m)
+{
+	uint64_t serial = get_u64(m);
+	uint32_t n;
+
+	switch (m->type) {
+	case CH_SPAWN:
+		n = get_u32(m);
+		if (get_end(m) == -1 || n > OWED_MAX - spawner.owed)
+			peer_fatal("bad request to spawn");
+		if (spawner.owed == 0)
+			spawner.owed_first = serial;
+		else if (spawner.owed_first + spawner.owed != serial)
+			peer_fatal("serials are not in sequence");
+		spawner.owed += n;
+		break;
+	case CH_END:
+		if (get_end(m) == -1)
+			peer_fatal("bad request to end");
+		end_worker(serial);
+		break;
+	default:
+		peer_fatal("unknown request %u", m->type);
+	}
+}
+
+/*
+ * Everything the workers will need is allocated, opened and touched before
+ * the doors close; the filter of the workers is compiled once, here.
+ */
+static void
+confine(pid_t master)
+{
+	struct sandbox_filter own;
+	char empty[CONFIG_PATH_MAX + 8];
+
+	tzset();
+	sandbox_compile(SANDBOX_SPAWNER, &own);
+	sandbox_compile(SANDBOX_WORKER, &spawner.worker_filter);
+	if (worker_program.warm != NULL)
+		worker_program.warm(&spawner.config);
+	snprintf(empty, sizeof(empty), "%s/empty", spawner.config.run_dir);
+	become_enclosed(empty);
+	become_user(spawner.config.worker_user.uid,
+	    spawner.config.worker_user.gid);
+	become_bound_to(master);
+	become_sealed();
+	become_bounded(RLIMIT_CORE, 0);
+#ifndef POSTERN_SANITIZE
+	become_bounded(RLIMIT_FSIZE, 0);
+	become_bounded(RLIMIT_AS, UINT64_C(512) << 20);
+#endif
+	sandbox_landlock(NULL, 0);
+	sandbox_install(&own);
+	malloc_trim(0);
+}
+
+static void
+serve(const sigset_t *while_waiting)
+{
+	static const struct timespec retry = {
+		.tv_nsec = FORK_RETRY_MS * 1000000L,
+	};
+	struct pollfd pfd = { .fd = FD_MASTER, .events = POLLIN };
+	struct message m;
+	int n;
+
+	for (;;) {
+		while (spawner.owed > 0 && spawner.count < WORKERS_MAX &&
+		    spawn(spawner.owed_first) == 0) {
+			spawner.owed_first++;
+			spawner.owed--;
+		}
+		if (has_dead)
+			reap();
+		n = ppoll(&pfd, 1, spawner.owed > 0 ? &retry : NULL,
+		    while_waiting);
+		if (n <= 0)
+			continue;
+		n = message_recv(FD_MASTER, &m, 0);
+		if (n <= 0)
+			return;
+		obey(&m);
+	}
+}
+
+int
+main(void)
+{
+	struct sigaction sa;
+	sigset_t block, none;
+	pid_t master = getppid();
+
+	(void)role_start(worker_program.name, ROLE_SPAWNER, 0, 0,
+	    &spawner.config);
+	mallopt(M_ARENA_MAX, 1);
+	/* SIGCHLD comes in only while we wait, so that none is missed. */
+	memset(&sa, 0, sizeof(sa));
+	sa.sa_handler = on_sigchld;
+	sigemptyset(&block);
+	sigaddset(&block, SIGCHLD);
+	sigemptyset(&none);
+	if (sigaction(SIGCHLD, &sa, NULL) == -1 ||
+	    sigprocmask(SIG_BLOCK, &block, NULL) == -1)
+		fatal("SIGCHLD");
+	confine(master);
+	serve(&none);
+	/* The master let go: waiting workers see that too and end. */
+	return 0;
+}

@@ -1,0 +1,61 @@
+/*
+ * worker: what a protocol gives to the spawner, and what it gets.
+ *
+ * The spawner is exec'd with the protocol linked in.  worker_program.warm runs
+ * once, before the chroot; serve runs in a fork of its own, confined, for one
+ * client, and the process exits when it returns.
+ */
+#ifndef PRIVSEP_WORKER_H
+#define PRIVSEP_WORKER_H
+
+#include "config.h"
+#include "facts.h"
+
+struct worker {
+	int			 client;	/* the connection, non-blocking */
+	int			 gate;		/* to login and agent */
+	int			 master;	/* hangs up when we should end */
+	struct facts		 facts;
+	const struct config	*config;	/* a worker's fields only */
+};
+
+struct worker_program {
+	const char	*name;			/* "pop3d", "smtpd" */
+	void		(*warm)(const struct config *);	/* NULL: nothing */
+	void		(*serve)(struct worker *);
+};
+
+/* Defined once by pop3d/worker.c and smtpd/worker.c. */
+extern const struct worker_program worker_program;
+
+/*
+ * Tell the master that the client was heard of: it ends a session that has
+ * not said so for idle-timeout.  Cheap; sends at most once in five seconds.
+ */
+void	worker_alive(struct worker *);
+
+/*
+ * Send a request and wait for its reply, of the type expected, with at most
+ * maxfds descriptors.  0, or -1 with errno (EPIPE: the other side ended or
+ * refused; ETIMEDOUT; EBADMSG: not that reply).  A session whose gate failed
+ * should answer with a temporary error and end.
+ */
+int	gate_ask(int gate, const struct message *request,
+	    struct message *reply, uint32_t expected, int maxfds);
+
+/* LOGIN, the one gate that every protocol shares (privsep/login_gate.h). */
+enum login_verdict {
+	LOGIN_OK = 0,
+	LOGIN_REFUSED = 1,	/* wrong, unknown, expired...: never said which */
+	LOGIN_TEMPFAIL = 2,	/* PAM or NSS out of order */
+	LOGIN_LAST = 3		/* refused, and this was the last try */
+};
+
+/*
+ * One try.  secret is wiped before this returns.  The reply to a failure comes
+ * late (at the next multiple of two seconds).  0 with *verdict, or -1.
+ */
+int	ask_login(int gate, const char *name, char *secret,
+	    const char *mechanism, enum login_verdict *verdict);
+
+#endif

@@ -1,0 +1,82 @@
+/*
+ * agent: the session agent's start: what it opens, and how it is confined.
+ *
+ * Runs in smtpd-agents' children: for an SMTP session as queue-user, confined
+ * to the spool and to what NSS reads; a delivery's agent goes its own way
+ * (deliver.c) as the recipient.
+ */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "privsep/log.h"
+#include "smtpd/agent.h"
+#include "smtpd/deliver.h"
+
+/* The worker keeps the client's time; this is for a worker that does not. */
+#define AGENT_PATIENCE	60	/* seconds more than a client gets */
+
+static void serve(struct agent *);
+
+const struct agent_program agent_program = {
+	.name = "smtpd",
+	.warm = NULL,
+	.serve = serve,
+};
+
+static void
+serve(struct agent *agent)
+{
+	if (agent->facts.service == SERVICE_DELIVERY)
+		deliver_serve(agent);
+	else
+		smtp_serve(agent);
+}
+
+/* The spool, made on the first start; *dir stays open for Landlock. */
+static int
+open_spool(struct spool *spool, const struct config *config, int *dir)
+{
+	if (spool_enter(config->spool_dir, geteuid(), dir) == -1)
+		return -1;
+	if (spool_open(spool, *dir) == 0)
+		return 0;
+	if (errno == ENOENT && spool_make(*dir) == 0)
+		return spool_open(spool, *dir);
+	return -1;
+}
+
+void
+smtp_serve(struct agent *agent)
+{
+	/* 256 KiB of it a buffer: costs only what is touched. */
+	static struct smtp_session s;
+	int dir = -1;
+
+	s.agent = agent;
+	s.spool.incoming = s.spool.queue = s.spool.failed = -1;
+	s.writer.fd = -1;
+	/* Without a spool every transaction gets 451, and the log says why. */
+	if (open_spool(&s.spool, agent->config, &dir) == -1)
+		log_event(LOG_ERR, agent->facts.session,
+		    "event=spool-fault dir=%s error=\"%s\"",
+		    agent->config->spool_dir, strerror(errno));
+	aliases_open(&s.aliases, agent->config, aliases_ignore);
+	aliases_hold(&s.aliases);
+	s.policy = (struct policy){
+		.config = agent->config, .facts = &agent->facts,
+		.aliases = &s.aliases
+	};
+	agent_confine(agent, ROOM_SPOOL, &dir, dir != -1);
+	if (gates_serve(&smtp_gates, &s, agent->gate,
+	    (int)(agent->config->idle_timeout + AGENT_PATIENCE) * 1000) == -1)
+		log_event(LOG_ERR, agent->facts.session,
+		    "event=gate-fault service=smtp error=\"%s\"",
+		    strerror(errno));
+	/* A transaction that was not committed leaves nothing. */
+	spool_abort(&s.writer);
+	aliases_close(&s.aliases);
+	spool_close(&s.spool);
+	if (dir != -1)
+		close(dir);
+}

@@ -1,0 +1,46 @@
+/*
+ * agent: what smtpd's agents process links: a session's agent (SMTP gates) or
+ * a delivery's (deliver.h), told apart by facts that the master wrote.
+ */
+#ifndef SMTPD_AGENT_H
+#define SMTPD_AGENT_H
+
+#include "privsep/agents.h"
+#include "privsep/gates.h"
+#include "smtpd/policy.h"
+#include "smtpd/spool.h"
+#include "smtpd/trace.h"
+
+enum smtp_state {
+	SMTP_IDLE,
+	SMTP_MAIL,	/* a sender, no recipient */
+	SMTP_RCPT,	/* at least one */
+	SMTP_DATA	/* content came; COMMIT or ABORT */
+};
+
+struct smtp_session {
+	struct agent		*agent;
+	struct spool		 spool;		/* -1s: could not be opened */
+	struct aliases_file	 aliases;
+	struct policy		 policy;
+	uint32_t		 refusals;	/* logged so far */
+	/* the transaction */
+	int			 is_open;
+	char			 helo[HELO_MAX];
+	char			 sender[PATH_TEXT_MAX];
+	uint32_t		 flags;
+	struct envelope_writer	 envelope;
+	/* its content */
+	uint64_t		 octets;	/* came down the pipe */
+	uint64_t		 trace_lines;	/* of writer.lines */
+	struct trace_count	 count;
+	struct policy_verdict	 fault;		/* COMMIT's; code 0: none */
+	struct spool_writer	 writer;
+};
+
+extern const struct gate_table smtp_gates;
+
+/* Serve one SMTP session: spool, aliases, confinement, gates. */
+void	smtp_serve(struct agent *);
+
+#endif

@@ -1,0 +1,206 @@
+/*
+ * aliases_file: the aliases file on disk, read again when it changes.
+ *
+ * Runs in the session agent and in the queue, both as queue-user; reads that
+ * file through a descriptor of its directory, which was opened before the
+ * process confined itself.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "privsep/log.h"
+#include "smtpd/aliases.h"
+
+void
+aliases_log(const char *path, size_t line, const char *text)
+{
+	if (line > 0)
+		log_event(LOG_ERR, 0, "event=aliases error=\"%s:%zu: %s\"",
+		    path, line, text);
+	else
+		log_event(LOG_ERR, 0, "event=aliases error=\"%s: %s\"", path,
+		    text);
+}
+
+void
+aliases_ignore(const char *path, size_t line, const char *text)
+{
+	(void)path;
+	(void)line;
+	(void)text;
+}
+
+void
+aliases_open(struct aliases_file *file, const struct config *config,
+    aliases_report report)
+{
+	char dir[CONFIG_PATH_MAX];
+	const char *slash = strrchr(config->aliases, '/');
+	size_t len;
+
+	memset(file, 0, sizeof(*file));
+	file->dir = file->held = -1;
+	file->path = config->aliases;
+	file->config = config;
+	file->report = report;
+	if (slash == NULL)
+		return;
+	file->base = slash + 1;
+	len = (size_t)(slash - config->aliases);
+	memcpy(dir, config->aliases, len);
+	dir[len] = '\0';
+	file->dir = open(len > 0 ? dir : "/",
+	    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+void
+aliases_close(struct aliases_file *file)
+{
+	aliases_free(&file->aliases);
+	if (file->dir != -1)
+		close(file->dir);
+	if (file->held != -1)
+		close(file->held);
+	memset(file, 0, sizeof(*file));
+	file->dir = file->held = -1;
+}
+
+static int
+is_same(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino &&
+	    a->st_size == b->st_size &&
+	    a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+	    a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+	    a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
+	    a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+/* Every letter comes by here: say it once. */
+static void
+refuse(struct aliases_file *file, const char *why)
+{
+	if (file->state != ALIASES_REFUSED)
+		file->report(file->path, 0, why);
+	file->state = ALIASES_REFUSED;
+}
+
+/* The content of an open file, in memory of the caller's. */
+static char *
+read_content(int fd, size_t size, size_t *len)
+{
+	char *text = malloc(size + 1);
+	ssize_t n;
+
+	if (text == NULL)
+		return NULL;
+	for (*len = 0; *len < size; *len += (size_t)n) {
+		n = pread(fd, text + *len, size - *len, (off_t)*len);
+		if (n == -1) {
+			free(text);
+			return NULL;
+		}
+		if (n == 0)
+			break;
+	}
+	return text;
+}
+
+static void
+load(struct aliases_file *file, int fd)
+{
+	char *text;
+	size_t len;
+
+	if (fstat(fd, &file->seen) == -1) {
+		refuse(file, strerror(errno));
+		return;
+	}
+	/* Who writes aliases says whose mailbox root's mail goes to (C24). */
+	if (!S_ISREG(file->seen.st_mode) || file->seen.st_uid != 0 ||
+	    (file->seen.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+		refuse(file, "must be a file of root's, writable by no other");
+		return;
+	}
+	if (file->seen.st_size > ALIASES_FILE_MAX) {
+		refuse(file, "too large");
+		return;
+	}
+	text = read_content(fd, (size_t)file->seen.st_size, &len);
+	if (text == NULL || aliases_parse(&file->aliases, text, len,
+	    file->path, file->config, file->report) == -1) {
+		aliases_free(&file->aliases);
+		refuse(file, strerror(errno));
+	} else
+		file->state = ALIASES_GOOD;
+	free(text);
+}
+
+static int
+open_file(const struct aliases_file *file)
+{
+	if (file->dir == -1) {
+		errno = ENOENT;
+		return -1;
+	}
+	return openat(file->dir, file->base,
+	    O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+}
+
+/* There is no file, or none that opens. */
+static void
+opening_failed(struct aliases_file *file)
+{
+	if (errno == ENOENT || errno == ENOTDIR)
+		file->state = ALIASES_NONE;
+	else
+		refuse(file, strerror(errno));
+}
+
+void
+aliases_hold(struct aliases_file *file)
+{
+	file->held = open_file(file);
+	if (file->held == -1)
+		opening_failed(file);
+	if (file->dir != -1)
+		close(file->dir);
+	file->dir = -1;
+}
+
+static void
+refresh_held(struct aliases_file *file)
+{
+	if (file->held == -1)
+		return;
+	load(file, file->held);
+	close(file->held);
+	file->held = -1;
+}
+
+void
+aliases_refresh(struct aliases_file *file)
+{
+	struct stat st;
+	int fd;
+
+	if (file->dir == -1) {
+		refresh_held(file);
+		return;
+	}
+	if (fstatat(file->dir, file->base, &st, 0) == 0 &&
+	    is_same(&st, &file->seen))
+		return;
+	aliases_free(&file->aliases);
+	memset(&file->seen, 0, sizeof(file->seen));
+	fd = open_file(file);
+	if (fd == -1) {
+		opening_failed(file);
+		return;
+	}
+	load(file, fd);
+	close(fd);
+}

@@ -1,0 +1,279 @@
+/*
+ * commands: the SMTP commands but DATA, which has a file of its own.
+ *
+ * Runs in the worker, as worker-user, confined; touches the session, and the
+ * gate through smtpd/stubs.c.  Decides nothing but syntax and sequence.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "commands.h"
+
+#define IN(state)	(1U << (state))
+#define ANYTIME		(IN(SMTP_STATES) - 1)
+#define GREETED		(ANYTIME & ~IN(SMTP_START))
+
+/* Something else than a client that speaks SMTP must not go on (C20). */
+static void
+command_probe(struct session *session, const char *argument)
+{
+	(void)argument;
+	session->errors++;
+	session_forget(session);
+	session_end(session, "421 4.7.0 This is a mail server");
+}
+
+static void
+command_unimplemented(struct session *session, const char *argument)
+{
+	(void)argument;
+	session_refuse(session, "502 5.5.1 Command not implemented");
+}
+
+static void
+greet(struct session *session, const char *argument, int is_esmtp)
+{
+	char name[HELO_MAX];
+	const char *refusal;
+
+	if ((refusal = parameters_helo(argument, name)) != NULL) {
+		session_refuse(session, refusal);
+		return;
+	}
+	if (session_abort(session) == -1)
+		return;
+	memcpy(session->helo, name, sizeof(name));
+	session->is_esmtp = is_esmtp;
+	session->state = SMTP_READY;
+}
+
+static void
+command_helo(struct session *session, const char *argument)
+{
+	uint32_t errors = session->errors;
+
+	greet(session, argument, 0);
+	if (session->is_over || session->errors != errors)
+		return;
+	wire_printf(&session->wire, "250 %s\r\n",
+	    session->worker->config->hostname);
+}
+
+static void
+command_ehlo(struct session *session, const char *argument)
+{
+	const struct config *config = session->worker->config;
+	uint32_t errors = session->errors;
+
+	greet(session, argument, 1);
+	if (session->is_over || session->errors != errors)
+		return;
+	wire_printf(&session->wire,
+	    "250-%s\r\n"
+	    "250-PIPELINING\r\n"
+	    "250-SIZE %ju\r\n"
+	    "250-8BITMIME\r\n"
+	    "250-ENHANCEDSTATUSCODES\r\n"
+	    "250-VRFY\r\n"
+	    "250 HELP\r\n",
+	    config->hostname, (uintmax_t)config->message_size_limit);
+}
+
+static void
+command_mail(struct session *session, const char *argument)
+{
+	struct mail_argument mail;
+	struct verdict verdict;
+	const char *refusal;
+	uint32_t flags;
+
+	refusal = parameters_mail(argument, session->is_esmtp, &mail);
+	if (refusal != NULL) {
+		session_refuse(session, refusal);
+		return;
+	}
+	flags = (mail.is_8bitmime ? MAIL_8BITMIME : 0) |
+	    (session->is_esmtp ? MAIL_ESMTP : 0);
+	if (ask_mail(session->worker->gate, session->helo, flags, mail.size,
+	    &mail.path, &verdict) == -1) {
+		session_gate_failed(session);
+		return;
+	}
+	if (verdict_is_success(&verdict))
+		session_begin(session, &mail);
+	else if (verdict.code / 100 == 5)
+		session->refusals++;
+	session_verdict(session, &verdict);
+}
+
+static void
+command_rcpt(struct session *session, const char *argument)
+{
+	struct address address;
+	struct verdict verdict;
+	const char *refusal;
+
+	refusal = parameters_rcpt(argument, session->is_esmtp, &address);
+	if (refusal != NULL) {
+		session_refuse(session, refusal);
+		return;
+	}
+	if (ask_rcpt(session->worker->gate, &address, &verdict) == -1) {
+		session_gate_failed(session);
+		return;
+	}
+	if (verdict_is_success(&verdict)) {
+		session->transaction.recipients++;
+		session->state = SMTP_RCPT;
+	} else if (verdict.code / 100 == 5)
+		session->refusals++;
+	session_verdict(session, &verdict);
+}
+
+static void
+command_rset(struct session *session, const char *argument)
+{
+	(void)argument;
+	if (session_abort(session) == 0)
+		session_reply(session, "250 2.0.0 Forgotten");
+}
+
+static void
+command_noop(struct session *session, const char *argument)
+{
+	(void)argument;
+	session_reply(session, "250 2.0.0 Nothing done");
+}
+
+static void
+command_vrfy(struct session *session, const char *argument)
+{
+	struct address address;
+	struct verdict verdict;
+	const char *refusal;
+
+	if ((refusal = parameters_vrfy(argument, &address)) != NULL) {
+		session_refuse(session, refusal);
+		return;
+	}
+	if (ask_verify(session->worker->gate, &address, &verdict) == -1) {
+		session_gate_failed(session);
+		return;
+	}
+	session_verdict(session, &verdict);
+}
+
+static void
+command_quit(struct session *session, const char *argument)
+{
+	(void)argument;
+	if (session_abort(session) == -1)
+		return;
+	session_reply(session, "221 2.0.0 Goodbye");
+	session->is_over = 1;
+}
+
+static void	command_help(struct session *, const char *);
+
+static const struct command commands[] = {
+	/* name		states		flags		handler */
+	{ "HELO",	ANYTIME,	COMMAND_IDLE,	command_helo },
+	{ "EHLO",	ANYTIME,	COMMAND_IDLE,	command_ehlo },
+	{ "MAIL",	IN(SMTP_READY),	0,		command_mail },
+	{ "RCPT",	IN(SMTP_MAIL) | IN(SMTP_RCPT),
+					0,		command_rcpt },
+	{ "DATA",	IN(SMTP_RCPT),	COMMAND_BARE,	command_data },
+	{ "RSET",	ANYTIME,	COMMAND_BARE | COMMAND_IDLE,
+							command_rset },
+	{ "NOOP",	ANYTIME,	COMMAND_IDLE,	command_noop },
+	{ "VRFY",	ANYTIME,	COMMAND_IDLE,	command_vrfy },
+	{ "HELP",	ANYTIME,	COMMAND_IDLE,	command_help },
+	{ "QUIT",	ANYTIME,	COMMAND_BARE,	command_quit },
+	{ "AUTH",	ANYTIME,	0,		command_unimplemented },
+	{ "BDAT",	ANYTIME,	0,		command_unimplemented },
+	{ "ETRN",	ANYTIME,	0,		command_unimplemented },
+	{ "EXPN",	ANYTIME,	0,		command_unimplemented },
+	{ "SAML",	ANYTIME,	0,		command_unimplemented },
+	{ "SEND",	ANYTIME,	0,		command_unimplemented },
+	{ "SOML",	ANYTIME,	0,		command_unimplemented },
+	{ "STARTTLS",	ANYTIME,	0,		command_unimplemented },
+	{ "TURN",	ANYTIME,	0,		command_unimplemented },
+	{ "CONNECT",	ANYTIME,	0,		command_probe },
+	{ "DELETE",	ANYTIME,	0,		command_probe },
+	{ "GET",	ANYTIME,	0,		command_probe },
+	{ "HEAD",	ANYTIME,	0,		command_probe },
+	{ "OPTIONS",	ANYTIME,	0,		command_probe },
+	{ "PATCH",	ANYTIME,	0,		command_probe },
+	{ "POST",	ANYTIME,	0,		command_probe },
+	{ "PUT",	ANYTIME,	0,		command_probe },
+	{ "TRACE",	ANYTIME,	0,		command_probe }
+};
+#define NCOMMANDS	(sizeof(commands) / sizeof(commands[0]))
+
+static void
+command_help(struct session *session, const char *argument)
+{
+	size_t i;
+
+	(void)argument;
+	wire_printf(&session->wire, "214 2.0.0 Commands:");
+	for (i = 0; i < NCOMMANDS; i++)
+		if (commands[i].handler != command_unimplemented &&
+		    commands[i].handler != command_probe)
+			wire_printf(&session->wire, " %s", commands[i].name);
+	session_reply(session, "");
+}
+
+const struct command *
+command_at(size_t i)
+{
+	return i < NCOMMANDS ? &commands[i] : NULL;
+}
+
+const struct command *
+command_find(const char *verb)
+{
+	size_t i;
+
+	for (i = 0; i < NCOMMANDS; i++)
+		if (strcasecmp(commands[i].name, verb) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+/* What should have come first, or should not have come before. */
+static const char *
+out_of_sequence(enum smtp_state state, const struct command *command)
+{
+	if (state == SMTP_START)
+		return "503 5.5.1 Say HELO or EHLO first";
+	if (command->states == IN(SMTP_READY))
+		return "503 5.5.1 A transaction is open already";
+	if (state == SMTP_READY)
+		return "503 5.5.1 MAIL must come first";
+	return "503 5.5.1 No valid recipients";
+}
+
+void
+command_run(struct session *session, char *line)
+{
+	const struct command *command = NULL;
+	char *verb, *argument;
+
+	if (parameters_split(line, &verb, &argument) == 0)
+		command = command_find(verb);
+	if (command == NULL) {
+		session_refuse(session, "500 5.5.2 Command not recognized");
+		return;
+	}
+	if ((command->flags & COMMAND_IDLE) != 0)
+		session->idle++;
+	if ((command->states & IN(session->state)) == 0)
+		session_refuse(session,
+		    out_of_sequence(session->state, command));
+	else if ((command->flags & COMMAND_BARE) != 0 && *argument != '\0')
+		session_refuse(session, "501 5.5.4 No argument allowed");
+	else
+		command->handler(session, argument);
+}

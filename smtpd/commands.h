@@ -1,0 +1,33 @@
+/*
+ * commands: the table of SMTP commands: what is allowed when, and who does it.
+ */
+#ifndef SMTPD_COMMANDS_H
+#define SMTPD_COMMANDS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "session.h"
+
+#define COMMAND_BARE	0x01	/* takes no argument */
+#define COMMAND_IDLE	0x02	/* brings no message on: SESSION_IDLE_MAX */
+
+struct command {
+	const char	*name;
+	uint32_t	 states;	/* 1 << enum smtp_state: allowed in */
+	uint32_t	 flags;
+	void		(*handler)(struct session *, const char *argument);
+};
+
+/* The command of that name in any case, or NULL. */
+const struct command *command_find(const char *verb);
+/* For HELP and for tests: the i-th, NULL behind the last. */
+const struct command *command_at(size_t i);
+
+/* Do what one command line (no CR, LF, NUL in it) says; it is changed. */
+void	command_run(struct session *, char *line);
+
+/* In receive.c. */
+void	command_data(struct session *, const char *argument);
+
+#endif

@@ -1,0 +1,272 @@
+/*
+ * deliver: answers the delivery gates.
+ *
+ * Runs in smtpd-agents' children, as the recipient and never as root,
+ * confined to the recipient's mailbox; touches that, and reads the content of
+ * letters from the descriptors that the queue passes.
+ *
+ * A mailbox that can't be entered (home not mounted, quota, disk full) is a
+ * temporary failure of every letter that is asked for, not an agent that
+ * dies: so the queue learns why.
+ */
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../privsep/log.h"
+#include "deliver.h"
+
+/* The queue keeps the deadline of a delivery; this is for one that is lost. */
+#define DELIVER_IDLE_MS	(10 * 60 * 1000)
+#define DELIVER_HEAD_MAX 1024
+
+/* A request to deliver, decoded. */
+struct deliver_request {
+	char	 id[QUEUE_ID_MAX];
+	uint64_t arrived;
+	char	 reverse_path[PATH_TEXT_MAX];
+	char	 forward_path[PATH_TEXT_MAX];
+	uint64_t offset;
+	uint64_t length;
+	uint64_t lines;
+	uint32_t tried_before;
+	int	 content;
+};
+
+struct deliver_verdict {
+	enum delivery_verdict	 verdict;
+	const char		*status;	/* RFC 3463 */
+	char			 text[VERDICT_TEXT_MAX];
+};
+
+/* It becomes part of file names and header lines: nothing but this. */
+static int
+is_queue_id(const char *id)
+{
+	static const char legal[] = "0123456789abcdefghijklmnopqrstuvwxyz"
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+	return id[0] != '\0' && id[strspn(id, legal)] == '\0';
+}
+
+/* A path becomes part of a header line: no octet may end or bend it. */
+static int
+is_path_text(const char *path)
+{
+	const unsigned char *p;
+
+	for (p = (const unsigned char *)path; *p != '\0'; p++)
+		if (*p < 0x20 || *p == 0x7f)
+			return 0;
+	return 1;
+}
+
+/* A regular file that can be read and holds what is said to be in it. */
+static int
+is_content(const struct deliver_request *r)
+{
+	struct stat st;
+	int flags;
+
+	flags = fcntl(r->content, F_GETFL);
+	if (flags == -1 || (flags & O_PATH) != 0 ||
+	    (flags & O_ACCMODE) == O_WRONLY || fstat(r->content, &st) == -1 ||
+	    !S_ISREG(st.st_mode) || st.st_size < 0)
+		return 0;
+	return r->offset <= (uint64_t)st.st_size &&
+	    r->length <= (uint64_t)st.st_size - r->offset &&
+	    r->lines <= r->length;
+}
+
+/* 0, or -1 for a request that breaks the rules; content may be -1 then. */
+static int
+get_deliver_request(struct message *request, struct deliver_request *r)
+{
+	get_str(request, r->id, sizeof(r->id));
+	r->arrived = get_u64(request);
+	get_str(request, r->reverse_path, sizeof(r->reverse_path));
+	get_str(request, r->forward_path, sizeof(r->forward_path));
+	r->offset = get_u64(request);
+	r->length = get_u64(request);
+	r->lines = get_u64(request);
+	r->tried_before = get_u32(request);
+	r->content = get_fd(request);
+	if (get_end(request) == -1 || !is_queue_id(r->id) ||
+	    r->arrived > INT64_MAX || r->tried_before > 1 ||
+	    !is_path_text(r->reverse_path) || !is_path_text(r->forward_path) ||
+	    r->forward_path[0] == '\0' || !is_content(r))
+		return -1;
+	return 0;
+}
+
+/* Why a letter has to wait: what the queue records and a bounce will say. */
+static void
+defer(struct deliver_verdict *v, int is_entering, int error)
+{
+	v->verdict = DELIVERY_DEFERRED;
+	switch (error) {
+	case EDQUOT:
+	case EFBIG:
+		v->status = "4.2.2";		/* mailbox full */
+		break;
+	case ENOSPC:
+		v->status = "4.3.1";		/* mail system full */
+		break;
+	case ENOTSUP:
+		v->status = "4.3.5";		/* incorrectly configured */
+		break;
+	default:
+		/* 4.2.1: mailbox disabled, not accepting messages */
+		v->status = is_entering ? "4.2.1" : "4.3.0";
+		break;
+	}
+	snprintf(v->text, sizeof(v->text), "%s: %s", is_entering ?
+	    "the mailbox can't be entered" : "delivery to the mailbox failed",
+	    strerror(error));
+}
+
+static void
+deliver(struct delivery *d, const struct deliver_request *r,
+    struct deliver_verdict *v)
+{
+	struct mailbox_letter letter;
+	char head[DELIVER_HEAD_MAX];
+	int n;
+
+	if (d->box == NULL) {
+		defer(v, 1, d->error);
+		return;
+	}
+	n = snprintf(head, sizeof(head),
+	    "Return-Path: <%s>\nDelivered-To: %s\n", r->reverse_path,
+	    r->forward_path);
+	if (n < 0 || (size_t)n >= sizeof(head))
+		bug("head of a letter too long");
+	letter = (struct mailbox_letter) {
+		.queue_id = r->id,
+		.arrived = (time_t)r->arrived,
+		.head = head,
+		.head_len = (size_t)n,
+		.content = r->content,
+		.offset = r->offset,
+		.length = r->length,
+		.lines = r->lines,
+		.tried_before = (int)r->tried_before,
+	};
+	if (d->ops->append(d->box, &letter) == -1) {
+		defer(v, 0, errno);
+		return;
+	}
+	v->verdict = DELIVERED;
+	v->status = "2.0.0";
+	snprintf(v->text, sizeof(v->text), "delivered to %s", d->ops->name);
+}
+
+static int
+answer_deliver(void *session, int sock, struct message *request)
+{
+	struct delivery *d = session;
+	struct deliver_request r;
+	struct deliver_verdict v;
+	struct message reply;
+
+	if (get_deliver_request(request, &r) == -1) {
+		if (r.content != -1)
+			close(r.content);
+		return STATE_FAULT;
+	}
+	deliver(d, &r, &v);
+	/* The queue's lock on the letter ends with the last of these. */
+	close(r.content);
+	message_begin(&reply, REPLY_OF(REQ_DELIVER));
+	put_u32(&reply, v.verdict);
+	put_str(&reply, v.status);
+	put_str(&reply, v.text);
+	if (message_send(sock, &reply) == -1)
+		return STATE_END;
+	if (v.verdict != DELIVERED)
+		return DELIVER_READY;
+	strlcpy(d->settling, r.id, sizeof(d->settling));
+	return DELIVER_UNSETTLED;
+}
+
+static int
+answer_settle(void *session, int sock, struct message *request)
+{
+	struct delivery *d = session;
+	char id[QUEUE_ID_MAX];
+	struct message reply;
+
+	get_str(request, id, sizeof(id));
+	if (get_end(request) == -1 || strcmp(id, d->settling) != 0)
+		return STATE_FAULT;
+	d->settling[0] = '\0';
+	/* What stays is removed by a later delivery, when it is old. */
+	(void)d->ops->settle(d->box, id);
+	message_begin(&reply, REPLY_OF(REQ_SETTLE));
+	return message_send(sock, &reply) == 0 ? DELIVER_READY : STATE_END;
+}
+
+/* Everything that the queue can ask of the process that is the recipient. */
+static const struct gate gates[] = {
+	{
+		.request = REQ_DELIVER, .name = "DELIVER",
+		.states = IN_STATE(DELIVER_READY), .descriptors = 1,
+		.min_size = 5 + 8 + 4 + 5 + 3 * 8 + 4,
+		.max_size = 3 + QUEUE_ID_MAX + 8 + 2 * (3 + PATH_TEXT_MAX) +
+		    3 * 8 + 4,
+		.handler = answer_deliver
+	}, {
+		.request = REQ_SETTLE, .name = "SETTLE",
+		.states = IN_STATE(DELIVER_UNSETTLED),
+		.min_size = 5, .max_size = 3 + QUEUE_ID_MAX,
+		.handler = answer_settle
+	}
+};
+
+const struct gate_table delivery_gates = {
+	.service = "delivery",
+	.gates = gates,
+	.count = sizeof(gates) / sizeof(gates[0]),
+	.first_state = DELIVER_READY
+};
+
+static void
+enter(struct delivery *d)
+{
+	int dirs[MAILBOX_DIRS_MAX];
+	size_t count = 0;
+
+	d->ops = mailbox_format(d->agent->config);
+	if (d->ops == NULL || d->ops->enter(&d->box, d->agent->config,
+	    &d->agent->identity, 1, dirs, &count) == -1) {
+		d->error = errno;
+		d->box = NULL;
+		count = 0;
+	}
+	agent_confine(d->agent, ROOM_DELIVERY, dirs, count);
+}
+
+void
+deliver_serve(struct agent *agent)
+{
+	struct delivery d = { .agent = agent };
+
+	if (getuid() == 0 || geteuid() == 0 || agent->identity.uid == 0)
+		bug("a delivery agent as root");
+	/* A file over the limit is an error of write(), not our end. */
+	signal(SIGXFSZ, SIG_IGN);
+	enter(&d);
+	if (gates_serve(&delivery_gates, &d, agent->gate,
+	    DELIVER_IDLE_MS) == -1)
+		log_event(LOG_ERR, agent->facts.session,
+		    "event=gate-fault service=delivery error=\"%s\"",
+		    strerror(errno));
+	if (d.box != NULL)
+		d.ops->close(d.box);
+}

@@ -1,0 +1,73 @@
+/*
+ * envelope: who sent a letter and whom it is for, as octets in a spool file.
+ *
+ * Tagged records, so that a later version can add what an earlier one skips:
+ * u32 tag, u32 length, then the value; integers are little-endian, text ends
+ * with a NUL that counts.
+ */
+#ifndef SMTPD_ENVELOPE_H
+#define SMTPD_ENVELOPE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define RECIPIENTS_MAX	1000		/* of one letter */
+#define ENVELOPE_MAX	(1024 * 1024)	/* octets */
+#define HELO_MAX	256		/* with its NUL */
+
+enum envelope_tag {
+	ENVELOPE_SENDER = 1,	/* text: reverse-path, "" is null; once */
+	ENVELOPE_RECIPIENT,	/* three texts: local-part, domain ("" none),
+				 * account that policy found ("" none) */
+	ENVELOPE_HELO,		/* text: what the client called itself */
+	ENVELOPE_CLIENT,	/* text: its address */
+	ENVELOPE_FLAGS		/* u32: MAIL_ bits of gates.h */
+};
+
+/* Being made.  Zero-initialize; envelope_reset() before each use. */
+struct envelope_writer {
+	uint8_t		*data;
+	size_t		 len, size;
+	int		 error;			/* sticky errno */
+	size_t		 recipient_count;
+	uint32_t	 where[RECIPIENTS_MAX];	/* their values in data */
+};
+
+void	envelope_reset(struct envelope_writer *);
+void	envelope_put_text(struct envelope_writer *, enum envelope_tag,
+	    const char *);
+void	envelope_put_u32(struct envelope_writer *, enum envelope_tag,
+	    uint32_t);
+/* One more; at most RECIPIENTS_MAX (E2BIG). */
+void	envelope_put_recipient(struct envelope_writer *, const char *local,
+	    const char *domain, const char *account);
+/* The same local part, and the same domain in any case? */
+int	envelope_has_recipient(const struct envelope_writer *,
+	    const char *local, const char *domain);
+void	envelope_free_writer(struct envelope_writer *);
+
+/* As read back; the strings lie in data. */
+struct recipient {
+	const char	*local;		/* unquoted */
+	const char	*domain;	/* "": none */
+	const char	*account;	/* "": not known by name */
+};
+
+struct envelope {
+	char			*data;
+	const char		*sender;	/* a legal path or "" */
+	const char		*helo;		/* or "" */
+	const char		*client;	/* or "" */
+	uint32_t		 flags;
+	struct recipient	*recipients;
+	size_t			 recipient_count;
+};
+
+/*
+ * Takes over data (from malloc).  Strict and bounded; -1 with errno EBADMSG
+ * for what no envelope_writer makes, or ENOMEM.
+ */
+int	envelope_decode(struct envelope *, char *data, size_t len);
+void	envelope_free(struct envelope *);
+
+#endif

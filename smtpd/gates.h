@@ -1,0 +1,57 @@
+/*
+ * The SMTP gates: what a worker can ask the session agent (_posternq), and
+ * what the queue can ask login and a delivery agent (the recipient).
+ * Every verdict is decided on the answering side and comes as a reply code,
+ * an enhanced status code and a text, for the worker to send as they are:
+ * u32 code, str enhanced status code ("" none), str text.
+ *
+ * A transaction is open from a MAIL that got 250 until ABORT or an answered
+ * COMMIT; no other verdict opens or ends one.  VERIFY is welcome always but
+ * between a DATA that got 354 and its COMMIT or ABORT, which are then the
+ * only requests allowed.
+ */
+#ifndef SMTPD_GATES_H
+#define SMTPD_GATES_H
+
+#include "../privsep/login_gate.h"
+
+#define PATH_TEXT_MAX	321	/* local-part 64 @ domain 255, and NUL */
+#define VERDICT_TEXT_MAX 400
+#define QUEUE_ID_MAX	32	/* with its NUL */
+
+enum smtp_request {
+	REQ_MAIL = 0x201,	/* str helo (a claim), u32 flags, u64 size (0:
+				 *  not declared), str reverse-path ("" is
+				 *  null) -> verdict */
+	REQ_RCPT,		/* str local-part (unquoted), str domain (""
+				 *  none) -> verdict */
+	REQ_DATA,		/* () -> verdict; with 354 the write end of a
+				 *  pipe: content, LF line ends, no stuffing;
+				 *  its end is said by closing it and then by
+				 *  COMMIT or ABORT */
+	REQ_COMMIT,		/* u64 octets written to the pipe -> verdict:
+				 *  250 means on disk */
+	REQ_ABORT,		/* () -> verdict; forget the transaction */
+	REQ_VERIFY		/* VRFY: str local-part, str domain -> verdict */
+};
+#define MAIL_8BITMIME	0x01
+#define MAIL_ESMTP	0x02	/* the client said EHLO */
+
+/* The queue to the agent that IDENTIFY (privsep/login_gate.h) gave it. */
+enum delivery_request {
+	REQ_DELIVER = 0x302,	/* str queue id, u64 arrived, str reverse-path,
+				 *  str forward-path (for Delivered-To), u64
+				 *  offset, u64 length, u64 lines, u32 tried
+				 *  before; one read-only descriptor -> u32
+				 *  delivery_verdict, str enhanced status code,
+				 *  str text */
+	REQ_SETTLE		/* str queue id: the outcome is on record -> ()
+				 */
+};
+#ifndef REPLY_OF
+#define REPLY_OF(request)	((request) | 0x8000)
+#endif
+
+enum delivery_verdict { DELIVERED, DELIVERY_DEFERRED, DELIVERY_FAILED };
+
+#endif

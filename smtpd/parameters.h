@@ -1,0 +1,47 @@
+/*
+ * parameters: the arguments of SMTP commands, parsed strictly (RFC 5321
+ * section 4.1.1, RFC 1870, RFC 6152).  Pure functions over NUL-terminated
+ * text that is known to hold no CR, LF or NUL.
+ *
+ * Where a function returns a string, it is NULL for a good argument, else the
+ * whole reply line to refuse it with.
+ */
+#ifndef SMTPD_PARAMETERS_H
+#define SMTPD_PARAMETERS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "address.h"
+
+#define HELO_MAX	256	/* with its NUL */
+
+struct mail_argument {
+	struct address	path;
+	uint64_t	size;		/* declared octets, 0: none */
+	int		is_8bitmime;
+};
+
+/*
+ * Split a line into its verb and its argument, in place: the argument begins
+ * after the spaces behind the verb and has no white space at its end; "" for
+ * none.  -1 if there is no verb (letters only).
+ */
+int	parameters_split(char *line, char **verb, char **argument);
+
+/* HELO and EHLO: any one word, since many clients give no domain. */
+const char *parameters_helo(const char *argument, char name[HELO_MAX]);
+
+/* MAIL and RCPT; is_esmtp: the client said EHLO, so it may use parameters. */
+const char *parameters_mail(const char *argument, int is_esmtp,
+	    struct mail_argument *);
+const char *parameters_rcpt(const char *argument, int is_esmtp,
+	    struct address *);
+
+/* VRFY: a path, a mailbox or a local part. */
+const char *parameters_vrfy(const char *argument, struct address *);
+
+/* 1 to 20 digits that fit: 0, or -1. */
+int	parameters_size(const char *text, size_t len, uint64_t *size);
+
+#endif

@@ -1,0 +1,49 @@
+/*
+ * policy: what the session agent says to MAIL, RCPT and VRFY.  Decided here
+ * and nowhere else; the worker is told.
+ */
+#ifndef SMTPD_POLICY_H
+#define SMTPD_POLICY_H
+
+#include <stdint.h>
+
+#include "privsep/config.h"
+#include "privsep/facts.h"
+#include "smtpd/aliases.h"
+#include "smtpd/gates.h"
+
+struct policy {
+	const struct config	*config;
+	const struct facts	*facts;
+	struct aliases_file	*aliases;	/* refreshed when needed */
+};
+
+/* Texts are constant: nothing of the client's is ever told back. */
+struct policy_verdict {
+	uint32_t	 code;		/* 250, 550, ... */
+	const char	*status;	/* "2.1.5", "" none */
+	const char	*text;
+};
+
+enum route {
+	ROUTE_NONE,	/* refused, for now or for good: the verdict says */
+	ROUTE_LOCAL,	/* an account or an alias of this host */
+	ROUTE_RELAY	/* elsewhere, and this client may */
+};
+
+#define POLICY_ACCOUNT_MAX 65	/* account name with its NUL */
+
+/*
+ * May this client send to this recipient, and where does that go?  account is
+ * the account found, "" for an alias or postmaster.
+ */
+enum route policy_recipient(struct policy *, const char *local,
+	    const char *domain, char account[POLICY_ACCOUNT_MAX],
+	    struct policy_verdict *);
+/* Is there room for a message of that size (0: not said)? */
+int	policy_size(const struct policy *, int spool, uint64_t size,
+	    struct policy_verdict *);
+/* VRFY: the same for everybody. */
+void	policy_verify(struct policy_verdict *);
+
+#endif

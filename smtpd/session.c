@@ -1,0 +1,252 @@
+/*
+ * session: greet, read command lines, answer, keep the limits, end.
+ *
+ * Runs in the worker, as worker-user, confined; touches the client's
+ * connection, and the gate through smtpd/stubs.c.
+ */
+#include <sys/socket.h>
+
+#include <limits.h>
+#include <poll.h>
+#include <string.h>
+#include <time.h>
+
+#include "../privsep/log.h"
+#include "commands.h"
+#include "session.h"
+
+#define LINGER_SECONDS	2	/* for a last reply to arrive */
+
+time_t
+session_clock(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
+static void
+session_heard(void *arg)
+{
+	worker_alive(arg);
+}
+
+void
+session_init(struct session *session, struct worker *worker)
+{
+	uint32_t seconds = worker->config->idle_timeout;
+
+	if (seconds > INT_MAX / 1000)
+		seconds = INT_MAX / 1000;
+	session->worker = worker;
+	session->state = SMTP_START;
+	session->is_esmtp = 0;
+	session->is_over = 0;
+	session->is_ended_by_us = 0;
+	session->helo[0] = '\0';
+	memset(&session->transaction, 0, sizeof(session->transaction));
+	session->commands = session->messages = 0;
+	session->errors = session->refusals = session->idle = 0;
+	session->out_len = 0;
+	wire_init(&session->wire, worker->client, (int)seconds * 1000);
+	session->wire.heard = session_heard;
+	session->wire.heard_arg = worker;
+	session->wire.watch = worker->master;
+}
+
+void
+session_reply(struct session *session, const char *line)
+{
+	wire_printf(&session->wire, "%s\r\n", line);
+}
+
+void
+session_refuse(struct session *session, const char *line)
+{
+	session->errors++;
+	session_reply(session, line);
+}
+
+void
+session_end(struct session *session, const char *line)
+{
+	session_reply(session, line);
+	session->is_over = 1;
+	session->is_ended_by_us = 1;
+}
+
+void
+session_gate_failed(struct session *session)
+{
+	session_forget(session);
+	session_end(session, "421 4.3.0 Service not available, try later");
+}
+
+void
+session_verdict(struct session *session, const struct verdict *verdict)
+{
+	wire_printf(&session->wire, "%u %s%s%s\r\n", verdict->code,
+	    verdict->enhanced, verdict->enhanced[0] != '\0' ? " " : "",
+	    verdict->text);
+	if (verdict->code == 421)
+		session->is_over = session->is_ended_by_us = 1;
+}
+
+void
+session_begin(struct session *session, const struct mail_argument *mail)
+{
+	session->state = SMTP_MAIL;
+	session->transaction.is_open = 1;
+	session->transaction.recipients = 0;
+	session->transaction.size = mail->size;
+}
+
+void
+session_forget(struct session *session)
+{
+	memset(&session->transaction, 0, sizeof(session->transaction));
+	session->out_len = 0;
+	if (session->state != SMTP_START)
+		session->state = SMTP_READY;
+}
+
+int
+session_abort(struct session *session)
+{
+	int was_open = session->transaction.is_open;
+
+	session_forget(session);
+	if (was_open && ask_abort(session->worker->gate) == -1) {
+		session_gate_failed(session);
+		return -1;
+	}
+	return 0;
+}
+
+int
+session_is_sane(const struct session *session)
+{
+	const struct transaction *transaction = &session->transaction;
+
+	switch (session->state) {
+	case SMTP_START:
+	case SMTP_READY:
+		return !transaction->is_open && transaction->recipients == 0 &&
+		    transaction->size == 0;
+	case SMTP_MAIL:
+		return transaction->is_open && transaction->recipients == 0;
+	case SMTP_RCPT:
+		return transaction->is_open && transaction->recipients > 0;
+	case SMTP_STATES:
+		break;
+	}
+	return 0;
+}
+
+/*
+ * A lone CR or LF, or a NUL, has no place in a command; who takes one for a
+ * line end can be made to see commands that others don't (C1).
+ */
+static int
+is_clean(const char *line, size_t len)
+{
+	return memchr(line, '\r', len) == NULL &&
+	    memchr(line, '\n', len) == NULL &&
+	    memchr(line, '\0', len) == NULL;
+}
+
+/* Only abuse needs so many: the client gets a reason and the door. */
+static void
+check_limits(struct session *session)
+{
+	if (session->is_over)
+		return;
+	if (session->errors >= SESSION_ERRORS_MAX)
+		session_end(session, "421 4.7.0 Too many errors");
+	else if (session->refusals >= SESSION_REFUSALS_MAX)
+		session_end(session, "421 4.7.0 Too many refused addresses");
+	else if (session->idle >= SESSION_IDLE_MAX)
+		session_end(session, "421 4.7.0 Too many commands without "
+		    "a message");
+}
+
+static void
+serve_line(struct session *session)
+{
+	enum wire_status status;
+	char *line;
+	size_t len;
+
+	status = wire_line(&session->wire, SESSION_LINE_MAX, 0, &line, &len);
+	switch (status) {
+	case WIRE_OK:
+		session->commands++;
+		if (is_clean(line, len))
+			command_run(session, line);
+		else
+			session_refuse(session,
+			    "500 5.5.2 Lines end with CR LF and hold no NUL");
+		break;
+	case WIRE_TOO_LONG:
+		session->commands++;
+		session_refuse(session, "500 5.5.2 Line too long");
+		break;
+	case WIRE_TIMEOUT:
+		session_end(session, "421 4.4.2 Timeout, closing");
+		break;
+	case WIRE_SHUTDOWN:
+		session_end(session, "421 4.3.2 Shutting down, try later");
+		break;
+	case WIRE_EOF:
+	case WIRE_ERROR:
+		session->is_over = 1;
+		break;
+	}
+}
+
+/*
+ * Closing a socket that has unread input makes TCP reset the connection, and
+ * the reset can overtake the last reply.  So say that we are done, and read a
+ * little of what was on its way; not for long, since it can be anybody's.
+ */
+static void
+linger(struct session *session)
+{
+	struct pollfd pfd = { .fd = session->wire.fd, .events = POLLIN };
+	time_t end = session_clock() + LINGER_SECONDS;
+
+	if (wire_flush(&session->wire) != WIRE_OK || !session->is_ended_by_us ||
+	    shutdown(session->wire.fd, SHUT_WR) == -1)
+		return;
+	while (session_clock() < end && poll(&pfd, 1, 1000) == 1)
+		if (recv(session->wire.fd, session->out, sizeof(session->out),
+		    0) <= 0)
+			return;
+}
+
+static void
+log_summary(const struct session *session)
+{
+	char helo[LOG_VALUE_MAX];
+
+	log_event(LOG_INFO, session->worker->facts.session,
+	    "event=disconnect commands=%u messages=%u errors=%u helo=%s",
+	    session->commands, session->messages, session->errors,
+	    log_value(session->helo, helo));
+}
+
+void
+session_run(struct session *session)
+{
+	wire_printf(&session->wire, "220 %s ESMTP Postern\r\n",
+	    session->worker->config->hostname);
+	while (!session->is_over) {
+		serve_line(session);
+		check_limits(session);
+		if (!session_is_sane(session))
+			bug("smtp session: transaction and state differ");
+	}
+	log_summary(session);
+	linger(session);
+}

@@ -1,0 +1,90 @@
+/*
+ * session: one SMTP client's session in its worker.
+ *
+ * What stands here is only what a worker needs to speak the protocol.  The
+ * envelope itself is the agent's, who is told of it command by command.
+ */
+#ifndef SMTPD_SESSION_H
+#define SMTPD_SESSION_H
+
+#include <stdint.h>
+#include <time.h>
+
+#include "../privsep/worker.h"
+#include "../wire/wire.h"
+#include "data.h"
+#include "parameters.h"
+#include "stubs.h"
+
+#define SESSION_LINE_MAX	2048	/* of a command, with its CR LF */
+#define SESSION_ERRORS_MAX	20	/* commands that made no sense */
+#define SESSION_REFUSALS_MAX	100	/* addresses that the agent refused */
+#define SESSION_IDLE_MAX	200	/* commands that bring no message on */
+#define SESSION_OUT_SIZE	65536	/* content on its way to the pipe */
+
+enum smtp_state {
+	SMTP_START,	/* no HELO or EHLO yet */
+	SMTP_READY,
+	SMTP_MAIL,	/* a transaction is open, without a recipient */
+	SMTP_RCPT,	/* ... with one or more */
+	SMTP_STATES
+};
+
+/*
+ * All zero unless the state is SMTP_MAIL or SMTP_RCPT: session_is_sane().
+ * Only session_begin() and session_forget() open and close one.
+ */
+struct transaction {
+	int		is_open;
+	uint32_t	recipients;	/* accepted */
+	uint64_t	size;		/* declared, 0: not */
+};
+
+struct session {
+	struct worker		*worker;
+	enum smtp_state		 state;
+	int			 is_esmtp;	/* greeted with EHLO */
+	int			 is_over;	/* nothing more is read */
+	int			 is_ended_by_us; /* ... and not at QUIT */
+	char			 helo[HELO_MAX];
+	struct transaction	 transaction;
+	uint32_t		 commands;	/* counted for the log */
+	uint32_t		 messages;	/* ... answered with 250 */
+	uint32_t		 errors;
+	uint32_t		 refusals;
+	uint32_t		 idle;		/* since the last message */
+	struct wire		 wire;
+	size_t			 out_len;
+	uint8_t			 out[SESSION_OUT_SIZE];
+};
+
+/* Two steps, so that a transport can be put in between. */
+void	session_init(struct session *, struct worker *);
+/* Greet, serve commands until the session is over, log its summary. */
+void	session_run(struct session *);
+
+/* One whole reply line, without its CR LF. */
+void	session_reply(struct session *, const char *line);
+/* The same for a command that made no sense: counts as an error. */
+void	session_refuse(struct session *, const char *line);
+/* A verdict of the agent's, as it is; 421 ends the session. */
+void	session_verdict(struct session *, const struct verdict *);
+/* 421: nothing more is read. */
+void	session_end(struct session *, const char *line);
+/* The agent is gone, or talks nonsense: 421, nothing was accepted. */
+void	session_gate_failed(struct session *);
+
+/* The agent said yes to MAIL. */
+void	session_begin(struct session *, const struct mail_argument *);
+/* The agent has no transaction any more: nor have we. */
+void	session_forget(struct session *);
+/* Make the agent forget it, if one is open: 0, or -1 and the session is over. */
+int	session_abort(struct session *);
+
+/* Monotonic seconds. */
+time_t	session_clock(void);
+
+/* Does the transaction fit the state? (C3) */
+int	session_is_sane(const struct session *);
+
+#endif

@@ -1,0 +1,488 @@
+/*
+ * smtp_gates: what a worker can ask the session agent.
+ *
+ * Runs in the session agent, as queue-user; touches the spool, the pipe that
+ * it made for the content, and what policy looks up.
+ *
+ * The worker is asked for nothing that it could not make up without harm: the
+ * client's address is the master's word, the date and id ours, and what it
+ * alone can know (the HELO name) is marked as a claim.
+ */
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "privsep/log.h"
+#include "smtpd/address.h"
+#include "smtpd/agent.h"
+
+#define RECEIVED_MAX	100	/* RFC 5321 section 6.3: more is a loop */
+#define REFUSALS_MAX	20	/* logged in one session */
+#define PIPE_SIZE	(1024 * 1024)
+#define PIPE_PATIENCE	60	/* seconds more than a client gets */
+#define HINT_WAIT_MS	100
+
+static const struct policy_verdict ok = { 250, "2.0.0", "Ok" };
+static const struct policy_verdict sender_ok = { 250, "2.1.0", "Ok" };
+static const struct policy_verdict go_on = { 354, "",
+    "End data with <CR><LF>.<CR><LF>" };
+static const struct policy_verdict too_many = { 452, "4.5.3",
+    "Too many recipients" };
+static const struct policy_verdict nobody = { 554, "5.5.1",
+    "No valid recipients" };
+static const struct policy_verdict too_large = { 552, "5.3.4",
+    "Message is larger than this host takes" };
+static const struct policy_verdict loops = { 554, "5.4.6",
+    "Too many hops: this message loops" };
+static const struct policy_verdict full = { 452, "4.3.1",
+    "Not enough room in the queue, try again later" };
+static const struct policy_verdict spool_fault = { 451, "4.3.0",
+    "Can't queue this message now, try again later" };
+
+/* Reply with a verdict, and a descriptor unless it is -1. */
+static int
+reply(int sock, uint32_t request, const struct policy_verdict *v, int fd)
+{
+	struct message m;
+
+	message_begin(&m, REPLY_OF(request));
+	put_u32(&m, v->code);
+	put_str(&m, v->status);
+	put_str(&m, v->text);
+	if (fd != -1)
+		put_fd(&m, fd);
+	return message_send(sock, &m);
+}
+
+/* Reply, and go on in this state unless the worker is gone. */
+static int
+answer(int sock, uint32_t request, const struct policy_verdict *v, int state)
+{
+	return reply(sock, request, v, -1) == 0 ? state : STATE_END;
+}
+
+/* What a client is told when the spool fails. */
+static const struct policy_verdict *
+fault_of(int error)
+{
+	return error == ENOSPC || error == EDQUOT || error == EFBIG ||
+	    error == E2BIG ? &full : &spool_fault;
+}
+
+static void
+forget(struct smtp_session *s)
+{
+	spool_abort(&s->writer);
+	envelope_reset(&s->envelope);
+	s->sender[0] = '\0';
+	s->is_open = 0;
+}
+
+static void
+log_refusal(struct smtp_session *s, const char *command, const char *path,
+    const struct policy_verdict *v)
+{
+	char from[LOG_VALUE_MAX], to[LOG_VALUE_MAX];
+
+	/* A client's guesses must not fill the disk. */
+	if (s->refusals++ >= REFUSALS_MAX)
+		return;
+	log_event(LOG_INFO, s->agent->facts.session,
+	    "event=refused command=%s from=%s to=%s code=%u status=%s "
+	    "client=%s", command, log_value(s->sender, from),
+	    log_value(path, to), v->code, v->status,
+	    s->agent->facts.client);
+}
+
+static int
+answer_mail(void *session, int sock, struct message *request)
+{
+	struct smtp_session *s = session;
+	struct policy_verdict v = sender_ok;
+	struct address address;
+	char claim[HELO_MAX];
+	uint64_t size;
+
+	get_str(request, claim, sizeof(claim));
+	s->flags = get_u32(request);
+	size = get_u64(request);
+	get_str(request, s->sender, sizeof(s->sender));
+	/* Only an honest worker has parsed it before it asks. */
+	if (get_end(request) == -1 ||
+	    (s->flags & ~(uint32_t)(MAIL_8BITMIME | MAIL_ESMTP)) != 0 ||
+	    (s->sender[0] != '\0' && address_mailbox(s->sender,
+	    strlen(s->sender), 0, &address) != ADDRESS_OK))
+		return STATE_FAULT;
+	trace_helo(s->helo, sizeof(s->helo), claim);
+	envelope_reset(&s->envelope);
+	if (policy_size(&s->policy, s->spool.queue, size, &v) == -1) {
+		log_refusal(s, "MAIL", "", &v);
+		forget(s);
+		return answer(sock, REQ_MAIL, &v, SMTP_IDLE);
+	}
+	s->is_open = 1;
+	return answer(sock, REQ_MAIL, &v, SMTP_MAIL);
+}
+
+/* Take a recipient up; the verdict changes if there is no room for it. */
+static void
+add_recipient(struct smtp_session *s, const struct address *address,
+    const char *account, struct policy_verdict *v)
+{
+	/* Said twice, delivered once. */
+	if (envelope_has_recipient(&s->envelope, address->local,
+	    address->domain))
+		return;
+	if (s->envelope.recipient_count == RECIPIENTS_MAX) {
+		*v = too_many;
+		return;
+	}
+	envelope_put_recipient(&s->envelope, address->local, address->domain,
+	    account);
+	if (s->envelope.error != 0)
+		*v = *fault_of(s->envelope.error);
+}
+
+static int
+answer_rcpt(void *session, int sock, struct message *request)
+{
+	struct smtp_session *s = session;
+	struct policy_verdict v;
+	struct address address;
+	char account[POLICY_ACCOUNT_MAX], path[ADDRESS_PRINT_MAX];
+
+	get_str(request, address.local, sizeof(address.local));
+	get_str(request, address.domain, sizeof(address.domain));
+	if (get_end(request) == -1 || address.local[0] == '\0' ||
+	    !address_is_legal(&address) ||
+	    address_print(&address, path, sizeof(path)) == -1)
+		return STATE_FAULT;
+	if (policy_recipient(&s->policy, address.local, address.domain,
+	    account, &v) == ROUTE_LOCAL)
+		add_recipient(s, &address, account, &v);
+	if (v.code != 250)
+		log_refusal(s, "RCPT", path, &v);
+	return answer(sock, REQ_RCPT, &v, s->envelope.recipient_count > 0 ?
+	    SMTP_RCPT : SMTP_MAIL);
+}
+
+/* The first recipient's path, for a letter that has no other. */
+static const char *
+only_recipient(const struct smtp_session *s, char path[ADDRESS_PRINT_MAX])
+{
+	const char *local = (const char *)s->envelope.data +
+	    s->envelope.where[0];
+	struct address address;
+
+	if (s->envelope.recipient_count != 1)
+		return NULL;
+	strlcpy(address.local, local, sizeof(address.local));
+	strlcpy(address.domain, local + strlen(local) + 1,
+	    sizeof(address.domain));
+	return address_print(&address, path, ADDRESS_PRINT_MAX) == 0 ?
+	    path : NULL;
+}
+
+static void
+put_trace(struct smtp_session *s)
+{
+	char text[TRACE_MAX], path[ADDRESS_PRINT_MAX];
+	const struct trace trace = {
+		.helo = s->helo,
+		.client = s->agent->facts.client,
+		.hostname = s->agent->config->hostname,
+		.id = s->writer.id,
+		.is_esmtp = (s->flags & MAIL_ESMTP) != 0,
+		.recipient = only_recipient(s, path),
+		.when = (time_t)s->writer.arrived,
+	};
+	size_t len = trace_print(&trace, text);
+
+	if (len == 0)
+		bug("trace does not fit");
+	spool_put(&s->writer, text, len);
+	s->trace_lines = s->writer.lines;
+}
+
+/* The file, with all that is known before the content. */
+static int
+begin_content(struct smtp_session *s)
+{
+	if (s->spool.queue == -1) {
+		errno = ENOENT;
+		return -1;
+	}
+	envelope_put_text(&s->envelope, ENVELOPE_SENDER, s->sender);
+	envelope_put_text(&s->envelope, ENVELOPE_HELO, s->helo);
+	envelope_put_text(&s->envelope, ENVELOPE_CLIENT,
+	    s->agent->facts.client);
+	envelope_put_u32(&s->envelope, ENVELOPE_FLAGS, s->flags);
+	if (spool_begin(&s->writer, &s->spool, &s->envelope) == -1)
+		return -1;
+	put_trace(s);
+	s->octets = 0;
+	memset(&s->count, 0, sizeof(s->count));
+	memset(&s->fault, 0, sizeof(s->fault));
+	return 0;
+}
+
+/* The letter is lost; what still comes is read and thrown away. */
+static void
+spoil(struct smtp_session *s, const struct policy_verdict *v)
+{
+	s->fault = *v;
+	/* Gives its room back at once. */
+	spool_abort(&s->writer);
+}
+
+/* Content that has just come into the writer's room. */
+static void
+take_content(struct smtp_session *s, const uint8_t *p, size_t len)
+{
+	s->octets += len;
+	if (s->fault.code != 0)
+		return;
+	trace_count(&s->count, p, len);
+	spool_filled(&s->writer, len);
+	/* The limit counts line ends as they come: CR LF. */
+	if (s->octets + s->writer.lines - s->trace_lines >
+	    s->agent->config->message_size_limit)
+		spoil(s, &too_large);
+	else if (s->count.received > RECEIVED_MAX)
+		spoil(s, &loops);
+	else if (s->writer.error != 0) {
+		log_event(LOG_ERR, s->agent->facts.session,
+		    "event=spool-fault id=%s error=\"%s\"", s->writer.id,
+		    strerror(s->writer.error));
+		spoil(s, fault_of(s->writer.error));
+	}
+}
+
+/* Read the pipe to its end; 0, or -1 with errno. */
+static int
+drain(struct smtp_session *s, int fd)
+{
+	const int patience = (int)(s->agent->config->idle_timeout +
+	    PIPE_PATIENCE) * 1000;
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	uint8_t scrap[16384], *space;
+	size_t room;
+	ssize_t n;
+
+	for (;;) {
+		n = poll(&pfd, 1, patience);
+		if (n == 0)
+			errno = ETIMEDOUT;
+		if (n <= 0 && errno != EINTR)
+			return -1;
+		if (n <= 0)
+			continue;
+		space = scrap;
+		room = sizeof(scrap);
+		if (s->fault.code == 0)
+			spool_space(&s->writer, &space, &room);
+		n = read(fd, space, room);
+		if (n == 0)
+			return 0;
+		if (n > 0)
+			take_content(s, space, (size_t)n);
+		else if (errno != EINTR)
+			return -1;
+	}
+}
+
+/* Hand the worker its end and take what it writes there. */
+static int
+receive(struct smtp_session *s, int sock, const int ends[2])
+{
+	int sent;
+
+	/* Best effort: fewer turns for a large letter. */
+	(void)fcntl(ends[1], F_SETPIPE_SZ, PIPE_SIZE);
+	sent = reply(sock, REQ_DATA, &go_on, ends[1]);
+	/* Ours must go, or the end never comes. */
+	close(ends[1]);
+	if (sent == -1 || drain(s, ends[0]) == -1) {
+		close(ends[0]);
+		return STATE_END;
+	}
+	close(ends[0]);
+	return SMTP_DATA;
+}
+
+static int
+answer_data(void *session, int sock, struct message *request)
+{
+	struct smtp_session *s = session;
+	struct policy_verdict v;
+	size_t mark = s->envelope.len;
+	int ends[2];
+
+	if (get_end(request) == -1)
+		return STATE_FAULT;
+	if (s->envelope.recipient_count == 0)
+		return answer(sock, REQ_DATA, &nobody, SMTP_MAIL);
+	/* Content of no declared size needs room as well. */
+	if (policy_size(&s->policy, s->spool.queue, 0, &v) == -1)
+		return answer(sock, REQ_DATA, &v, SMTP_RCPT);
+	if (begin_content(s) == 0) {
+		if (pipe2(ends, O_CLOEXEC) == 0)
+			return receive(s, sock, ends);
+		spool_abort(&s->writer);
+	}
+	v = *fault_of(errno);
+	log_event(LOG_ERR, s->agent->facts.session,
+	    "event=spool-fault error=\"%s\"", strerror(errno));
+	/* The transaction stays, and another DATA may be tried. */
+	s->envelope.len = mark;
+	s->envelope.error = 0;
+	return answer(sock, REQ_DATA, &v, SMTP_RCPT);
+}
+
+/* Tell the queue; it looks by itself, too, so loss costs half a minute. */
+static void
+send_hint(const struct smtp_session *s, const struct spool_name *name)
+{
+	struct pollfd pfd = { .fd = s->agent->hint, .events = POLLOUT };
+	char text[SPOOL_NAME_MAX];
+
+	if (pfd.fd == -1 || spool_name_print(name, text) == -1)
+		return;
+	if (send(pfd.fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL) !=
+	    -1 || errno != EAGAIN || poll(&pfd, 1, HINT_WAIT_MS) != 1)
+		return;
+	(void)send(pfd.fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void
+log_received(const struct smtp_session *s, const struct spool_name *name)
+{
+	char from[LOG_VALUE_MAX], helo[LOG_VALUE_MAX];
+
+	log_event(LOG_INFO, s->agent->facts.session,
+	    "event=received id=%s from=%s size=%llu nrcpt=%zu client=%s "
+	    "helo=%s", name->id, log_value(s->sender, from),
+	    (unsigned long long)name->size, s->envelope.recipient_count,
+	    s->agent->facts.client, log_value(s->helo, helo));
+}
+
+/* On disk and told of, or the verdict that says why not. */
+static struct policy_verdict
+commit(struct smtp_session *s, uint64_t octets, char *text, size_t size)
+{
+	struct spool_name name;
+
+	if (s->fault.code != 0)
+		return s->fault;
+	if (octets != s->octets) {
+		log_event(LOG_ERR, s->agent->facts.session,
+		    "event=gate-fault text=\"%llu octets announced, %llu "
+		    "came\"", (unsigned long long)octets,
+		    (unsigned long long)s->octets);
+		return spool_fault;
+	}
+	if (spool_commit(&s->writer, &name) == -1) {
+		log_event(LOG_ERR, s->agent->facts.session,
+		    "event=spool-fault id=%s error=\"%s\"", s->writer.id,
+		    strerror(errno));
+		return *fault_of(errno);
+	}
+	send_hint(s, &name);
+	log_received(s, &name);
+	snprintf(text, size, "Ok: queued as %s", name.id);
+	return (struct policy_verdict){ 250, "2.0.0", text };
+}
+
+static int
+answer_commit(void *session, int sock, struct message *request)
+{
+	struct smtp_session *s = session;
+	struct policy_verdict v;
+	char text[QUEUE_ID_MAX + 32];
+	uint64_t octets;
+
+	octets = get_u64(request);
+	if (get_end(request) == -1)
+		return STATE_FAULT;
+	v = commit(s, octets, text, sizeof(text));
+	if (v.code != 250)
+		log_refusal(s, "DATA", "", &v);
+	forget(s);
+	return answer(sock, REQ_COMMIT, &v, SMTP_IDLE);
+}
+
+static int
+answer_abort(void *session, int sock, struct message *request)
+{
+	if (get_end(request) == -1)
+		return STATE_FAULT;
+	forget(session);
+	return answer(sock, REQ_ABORT, &ok, SMTP_IDLE);
+}
+
+/* Stay in the state that the transaction is in. */
+static int
+answer_verify(void *session, int sock, struct message *request)
+{
+	struct smtp_session *s = session;
+	struct policy_verdict v;
+	struct address address;
+
+	get_str(request, address.local, sizeof(address.local));
+	get_str(request, address.domain, sizeof(address.domain));
+	if (get_end(request) == -1)
+		return STATE_FAULT;
+	policy_verify(&v);
+	return answer(sock, REQ_VERIFY, &v,
+	    s->envelope.recipient_count > 0 ? SMTP_RCPT :
+	    s->is_open ? SMTP_MAIL : SMTP_IDLE);
+}
+
+#define ADDRESS_MAX	(8 + ADDRESS_LOCAL_LIMIT + ADDRESS_DOMAIN_LIMIT)
+#define ANY_TIME	(IN_STATE(SMTP_IDLE) | IN_STATE(SMTP_MAIL) | \
+			    IN_STATE(SMTP_RCPT))
+
+/* Everything that a worker can ask of the process that guards the spool. */
+static const struct gate gates[] = {
+	{
+		.request = REQ_MAIL, .name = "MAIL",
+		.states = IN_STATE(SMTP_IDLE),
+		.min_size = 20, .max_size = 20 + HELO_MAX + PATH_TEXT_MAX - 2,
+		.handler = answer_mail
+	}, {
+		.request = REQ_RCPT, .name = "RCPT",
+		.states = IN_STATE(SMTP_MAIL) | IN_STATE(SMTP_RCPT),
+		.min_size = 9, .max_size = ADDRESS_MAX,
+		.handler = answer_rcpt
+	}, {
+		.request = REQ_DATA, .name = "DATA",
+		.states = IN_STATE(SMTP_MAIL) | IN_STATE(SMTP_RCPT),
+		.handler = answer_data
+	}, {
+		.request = REQ_COMMIT, .name = "COMMIT",
+		.states = IN_STATE(SMTP_DATA),
+		.min_size = 8, .max_size = 8,
+		.handler = answer_commit
+	}, {
+		.request = REQ_ABORT, .name = "ABORT",
+		.states = ANY_TIME | IN_STATE(SMTP_DATA),
+		.handler = answer_abort
+	}, {
+		.request = REQ_VERIFY, .name = "VERIFY",
+		.states = ANY_TIME,
+		.min_size = 8, .max_size = ADDRESS_MAX,
+		.handler = answer_verify
+	}
+};
+
+const struct gate_table smtp_gates = {
+	.service = "smtp",
+	.gates = gates,
+	.count = sizeof(gates) / sizeof(gates[0]),
+	.first_state = SMTP_IDLE
+};

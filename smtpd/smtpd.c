@@ -1,0 +1,71 @@
+/*
+ * smtpd: the SMTP daemon's master, told what SMTP is.
+ *
+ * Runs as root; see privsep/master.c for what it may touch.  Makes the spool
+ * directory if it is missing; what is in it is the queue's.
+ */
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../privsep/daemon.h"
+
+static int
+needs_login(enum service service)
+{
+	return service != SERVICE_SMTP;
+}
+
+/*
+ * The spool is queue-user's, nobody else's.  It is changed only through a
+ * descriptor that was seen to be root's fresh directory.
+ */
+static int
+make_spool(const struct config *config)
+{
+	const char *dir = config->spool_dir;
+	uid_t queue = config->queue_user.uid;
+	struct stat st;
+	int fd;
+
+	if (mkdir(dir, 0700) == -1 && errno != EEXIST)
+		goto fail;
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd == -1)
+		goto fail;
+	if (fstat(fd, &st) == -1 || (st.st_uid == 0 &&
+	    fchown(fd, queue, config->queue_user.gid) == -1)) {
+		close(fd);
+		goto fail;
+	}
+	close(fd);
+	if ((st.st_uid == 0 || st.st_uid == queue) && (st.st_mode & 077) == 0)
+		return 0;
+	fprintf(stderr, "smtpd: %s: must be owned by %s, with mode 0700\n",
+	    dir, config->queue_user.name);
+	return -1;
+fail:
+	fprintf(stderr, "smtpd: %s: %s\n", dir, strerror(errno));
+	return -1;
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct daemon smtpd = {
+		.name = "smtpd",
+		.spawner = "smtpd-worker",
+		.agents = "smtpd-agents",
+		.queue = "smtpd-queue",
+		.services = 1U << SERVICE_SMTP,
+		.needs_login = needs_login,
+		.prepare = make_spool,
+		.refusal = "421 4.3.2 too busy, try again later\r\n",
+	};
+
+	return daemon_main(&smtpd, argc, argv);
+}

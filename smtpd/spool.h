@@ -1,0 +1,160 @@
+/*
+ * spool: where letters wait, one file each.
+ *
+ * SPOOL/incoming  being written by a session agent, which holds its lock
+ * SPOOL/queue     answered with 250: DUE.SIZE.ID, so that a start reads names
+ *                 only; a deferral is a rename
+ * SPOOL/failed    given up or unreadable: ID, kept for the administrator
+ *
+ * All of it belongs to queue-user.  The file format stands in spool_format.h,
+ * what it promises in spool.c.  Functions return 0, or -1 with errno.
+ */
+#ifndef SMTPD_SPOOL_H
+#define SMTPD_SPOOL_H
+
+#include <sys/types.h>
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "envelope.h"
+#include "gates.h"
+
+#define SPOOL_ID_LEN	20	/* octets of the ids that we make */
+#define SPOOL_NAME_MAX	64	/* name in queue/ with its NUL */
+#define SPOOL_BUFFER	(256 * 1024)
+
+struct spool {
+	int	incoming;	/* directories */
+	int	queue;
+	int	failed;
+};
+
+/* What a name in queue/ says. */
+struct spool_name {
+	uint64_t	due;		/* seconds since 1970, under 2^40 */
+	uint64_t	size;		/* octets of trace and content */
+	char		id[QUEUE_ID_MAX];
+};
+
+/*
+ * The spool directory itself, checked: a directory, not a link, owned by this
+ * uid, writable by nobody else (EPERM).  *dir is the caller's.
+ */
+int	spool_enter(const char *path, uid_t owner, int *dir);
+/* Make what is missing below it; call as its owner. */
+int	spool_make(int dir);
+int	spool_open(struct spool *, int dir);
+void	spool_close(struct spool *);
+
+/* 20 of [0-9A-Za-z]: microseconds, then random; sorts by time. */
+int	spool_id_make(char id[QUEUE_ID_MAX]);
+int	spool_id_is_legal(const char *id);
+int	spool_name_print(const struct spool_name *, char buf[SPOOL_NAME_MAX]);
+/* Strict: exactly what print makes; EINVAL. */
+int	spool_name_parse(const char *text, struct spool_name *);
+
+/* Every name in queue/; *strange counts those that are none of ours. */
+int	spool_scan(const struct spool *, void (*each)(void *,
+	    const struct spool_name *), void *arg, size_t *strange);
+/* Remove what dead agents left in incoming/; how many, or -1. */
+int	spool_clean(const struct spool *);
+
+/* Ends a letter's stay; durable only after spool_sync(). */
+int	spool_remove(const struct spool *, const struct spool_name *);
+/* Gives a letter another due time, in *name too. */
+int	spool_defer(const struct spool *, struct spool_name *, uint64_t due);
+/* To failed/. */
+int	spool_fail(const struct spool *, const struct spool_name *);
+/* What was removed, deferred and failed so far stays so (one fsync or two). */
+int	spool_sync(const struct spool *, int failed_too);
+
+/* One letter on its way in.  Large: have one per process. */
+struct spool_writer {
+	const struct spool	*spool;
+	int			 fd;		/* -1: none open */
+	int			 error;		/* sticky errno */
+	char			 id[QUEUE_ID_MAX];
+	uint64_t		 arrived;	/* seconds since 1970 */
+	const struct envelope_writer *envelope;
+	uint64_t		 length;	/* octets of trace and content */
+	uint64_t		 lines;		/* LFs among them */
+	uint64_t		 written;	/* octets already in the file */
+	size_t			 fill;
+	uint8_t			 buffer[SPOOL_BUFFER];
+};
+
+/*
+ * Make the file in incoming/, locked.  The envelope is borrowed until commit
+ * or abort.
+ */
+int	spool_begin(struct spool_writer *, const struct spool *,
+	    const struct envelope_writer *);
+/*
+ * Room for content, at least one octet; then say how many came.  After an
+ * error (spool_writer.error) content is still taken, and thrown away.
+ */
+void	spool_space(struct spool_writer *, uint8_t **, size_t *);
+void	spool_filled(struct spool_writer *, size_t);
+void	spool_put(struct spool_writer *, const void *, size_t);
+/*
+ * On disk, named in queue/ and due at once, or gone: 0 with *name, or -1 with
+ * errno.  Either way the writer is free again.
+ */
+int	spool_commit(struct spool_writer *, struct spool_name *);
+void	spool_abort(struct spool_writer *);
+
+/* What became of one delivery of a letter, as it is on record. */
+enum outcome_kind {
+	OUTCOME_DELIVERED = 1,
+	OUTCOME_DEFERRED,	/* try again */
+	OUTCOME_FAILED		/* for good */
+};
+
+#define OUTCOME_STATUS_MAX	12	/* "5.1.1", with its NUL */
+#define OUTCOME_TEXT_MAX	180	/* with its NUL */
+
+struct outcome {
+	enum outcome_kind	kind;
+	uint32_t		recipient;	/* index in the envelope */
+	uint32_t		attempt;	/* from 1: the letter's */
+	uint64_t		key;		/* outcome_key(account), or 0:
+						 * the recipient as a whole */
+	uint64_t		when;		/* seconds since 1970 */
+	char			status[OUTCOME_STATUS_MAX];
+	char			text[OUTCOME_TEXT_MAX];
+};
+
+/* Names an account in a record, whatever recipient it came by; never 0. */
+uint64_t outcome_key(const char *account);
+
+/* One letter on its way out, locked while fd or a copy of it is open. */
+struct letter {
+	struct spool_name	 name;
+	int			 fd;		/* read-only: pread */
+	uint64_t		 arrived;
+	uint64_t		 offset;	/* of trace and content */
+	uint64_t		 length;
+	uint64_t		 lines;
+	struct envelope		 envelope;
+	struct outcome		*outcomes;	/* in the order written */
+	size_t			 outcome_count;
+	uint64_t		 outcome_end;	/* where the next one goes */
+};
+
+/*
+ * Open, lock and read.  -1 with errno: ENOENT, no such name; EWOULDBLOCK,
+ * locked; EBADMSG, the file is not a letter (it is not locked any more).
+ */
+int	letter_open(const struct spool *, const struct spool_name *,
+	    struct letter *);
+/* As letter_open() on an open file, which it takes over; for tests. */
+int	letter_read(int fd, struct letter *);
+void	letter_close(struct letter *);
+/* Append records, all or (but for a crash) none, on disk when it returns. */
+int	letter_record(const struct spool *, struct letter *,
+	    const struct outcome *, size_t count);
+/* The last attempt's number on record; 0: none. */
+uint32_t letter_attempts(const struct letter *);
+
+#endif

@@ -1,0 +1,323 @@
+/*
+ * spool_read: open, lock and read a letter; record what became of it.
+ *
+ * Runs in the queue, as queue-user; touches queue/ of the spool only.  A file
+ * may be damaged in any way (C23): everything in it is checked and bounded.
+ */
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "smtpd/spool.h"
+#include "smtpd/spool_format.h"
+
+#define OUTCOMES_MAX	100000	/* records looked at in one file */
+
+/* All of it, or -1: a file that ends too soon is EBADMSG. */
+static int
+read_all(int fd, void *data, size_t len, uint64_t offset)
+{
+	uint8_t *p = data;
+	ssize_t n;
+
+	while (len > 0) {
+		n = pread(fd, p, len, (off_t)offset);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			if (n == 0)
+				errno = EBADMSG;
+			return -1;
+		}
+		p += n;
+		len -= (size_t)n;
+		offset += (uint64_t)n;
+	}
+	return 0;
+}
+
+static int
+damaged(void)
+{
+	errno = EBADMSG;
+	return -1;
+}
+
+/* What the header says, if it can be true of a file of this size. */
+static int
+read_header(struct letter *letter, const uint8_t *head, uint64_t size,
+    size_t *envelope_len)
+{
+	if (memcmp(head, FORMAT_MAGIC, FORMAT_MAGIC_LEN) != 0 ||
+	    format_load(head + 8, 4) != FORMAT_VERSION)
+		return damaged();
+	*envelope_len = (size_t)format_load(head + 12, 4);
+	letter->offset = format_load(head + 16, 8);
+	letter->length = format_load(head + 24, 8);
+	letter->lines = format_load(head + 32, 8);
+	letter->arrived = format_load(head + 40, 8);
+	if (*envelope_len > ENVELOPE_MAX ||
+	    letter->offset != FORMAT_HEADER + *envelope_len ||
+	    letter->offset > size || letter->length > size - letter->offset ||
+	    letter->lines > letter->length || letter->arrived >> 40 != 0)
+		return damaged();
+	return 0;
+}
+
+static int
+read_envelope(struct letter *letter, const uint8_t *head, size_t len)
+{
+	uint64_t check;
+	char *data;
+
+	data = malloc(len > 0 ? len : 1);
+	if (data == NULL)
+		return -1;
+	if (read_all(letter->fd, data, len, FORMAT_HEADER) == -1) {
+		free(data);
+		return -1;
+	}
+	check = format_check(FORMAT_CHECK_START, head, FORMAT_CHECKED);
+	check = format_check(check, data, len);
+	if (check != format_load(head + FORMAT_CHECKED, 8)) {
+		free(data);
+		return damaged();
+	}
+	return envelope_decode(&letter->envelope, data, len);
+}
+
+/* Fixed room, NUL-terminated; what is not printable is nobody's record. */
+static int
+decode_padded(char *dst, const uint8_t *src, size_t size)
+{
+	size_t i;
+
+	memcpy(dst, src, size);
+	if (dst[size - 1] != '\0')
+		return -1;
+	for (i = 0; dst[i] != '\0'; i++)
+		if (dst[i] < ' ' || dst[i] > '~')
+			return -1;
+	return 0;
+}
+
+static int
+decode_outcome(struct outcome *o, const uint8_t *p, size_t recipient_count)
+{
+	uint64_t kind = format_load(p + 4, 4);
+
+	if (format_load(p, 4) != FORMAT_OUTCOME_MAGIC ||
+	    format_check(FORMAT_CHECK_START, p, FORMAT_OUTCOME_CHECKED) !=
+	    format_load(p + FORMAT_OUTCOME_CHECKED, 8))
+		return -1;
+	o->recipient = (uint32_t)format_load(p + 8, 4);
+	o->attempt = (uint32_t)format_load(p + 12, 4);
+	o->key = format_load(p + 16, 8);
+	o->when = format_load(p + 24, 8);
+	if (kind < OUTCOME_DELIVERED || kind > OUTCOME_FAILED ||
+	    o->recipient >= recipient_count)
+		return -1;
+	o->kind = (enum outcome_kind)kind;
+	return decode_padded(o->status, p + FORMAT_STATUS_AT,
+	    sizeof(o->status)) == -1 || decode_padded(o->text,
+	    p + FORMAT_TEXT_AT, sizeof(o->text)) == -1 ? -1 : 0;
+}
+
+static int
+read_outcomes(struct letter *letter, uint64_t size)
+{
+	uint64_t start = letter->offset + letter->length;
+	uint64_t count = (size - start) / FORMAT_OUTCOME;
+	uint8_t record[FORMAT_OUTCOME];
+	uint64_t i;
+
+	letter->outcome_end = start + count * FORMAT_OUTCOME;
+	if (count == 0)
+		return 0;
+	if (count > OUTCOMES_MAX)
+		return damaged();
+	letter->outcomes = calloc(count, sizeof(*letter->outcomes));
+	if (letter->outcomes == NULL)
+		return -1;
+	for (i = 0; i < count; i++) {
+		if (read_all(letter->fd, record, sizeof(record),
+		    start + i * FORMAT_OUTCOME) == -1)
+			return -1;
+		if (decode_outcome(&letter->outcomes[letter->outcome_count],
+		    record, letter->envelope.recipient_count) == 0)
+			letter->outcome_count++;
+	}
+	return 0;
+}
+
+int
+letter_read(int fd, struct letter *letter)
+{
+	uint8_t head[FORMAT_HEADER];
+	struct stat st;
+	size_t len;
+
+	memset(letter, 0, sizeof(*letter));
+	letter->fd = fd;
+	if (fstat(fd, &st) == -1)
+		goto fail;
+	if (!S_ISREG(st.st_mode)) {
+		damaged();
+		goto fail;
+	}
+	if (read_all(fd, head, sizeof(head), 0) == -1 ||
+	    read_header(letter, head, (uint64_t)st.st_size, &len) == -1 ||
+	    read_envelope(letter, head, len) == -1 ||
+	    read_outcomes(letter, (uint64_t)st.st_size) == -1)
+		goto fail;
+	return 0;
+fail:
+	letter_close(letter);
+	return -1;
+}
+
+int
+letter_open(const struct spool *spool, const struct spool_name *name,
+    struct letter *letter)
+{
+	char text[SPOOL_NAME_MAX];
+	int fd;
+
+	if (spool_name_print(name, text) == -1)
+		return -1;
+	fd = openat(spool->queue, text,
+	    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd == -1) {
+		if (errno == ELOOP)
+			errno = EBADMSG;
+		return -1;
+	}
+	if (flock(fd, LOCK_EX | LOCK_NB) == -1) {
+		int saved = errno;
+
+		close(fd);
+		errno = saved;
+		return -1;
+	}
+	if (letter_read(fd, letter) == -1)
+		return -1;
+	letter->name = *name;
+	return 0;
+}
+
+void
+letter_close(struct letter *letter)
+{
+	int saved = errno;
+
+	if (letter->fd != -1)
+		close(letter->fd);
+	envelope_free(&letter->envelope);
+	free(letter->outcomes);
+	memset(letter, 0, sizeof(*letter));
+	letter->fd = -1;
+	errno = saved;
+}
+
+uint64_t
+outcome_key(const char *account)
+{
+	uint64_t key = format_check(FORMAT_CHECK_START, account,
+	    strlen(account));
+
+	return key != 0 ? key : 1;
+}
+
+static void
+encode_padded(uint8_t *dst, const char *src, size_t size)
+{
+	size_t i;
+
+	for (i = 0; i + 1 < size && src[i] != '\0'; i++)
+		dst[i] = src[i] >= ' ' && src[i] <= '~' ? (uint8_t)src[i] : '?';
+}
+
+static void
+encode_outcome(uint8_t *p, const struct outcome *o)
+{
+	memset(p, 0, FORMAT_OUTCOME);
+	format_store(p, FORMAT_OUTCOME_MAGIC, 4);
+	format_store(p + 4, o->kind, 4);
+	format_store(p + 8, o->recipient, 4);
+	format_store(p + 12, o->attempt, 4);
+	format_store(p + 16, o->key, 8);
+	format_store(p + 24, o->when, 8);
+	encode_padded(p + FORMAT_STATUS_AT, o->status, sizeof(o->status));
+	encode_padded(p + FORMAT_TEXT_AT, o->text, sizeof(o->text));
+	format_store(p + FORMAT_OUTCOME_CHECKED, format_check(
+	    FORMAT_CHECK_START, p, FORMAT_OUTCOME_CHECKED), 8);
+}
+
+/* A second descriptor, for as long as it takes: the lock is on the first. */
+static int
+write_records(int fd, const uint8_t *data, size_t len, uint64_t offset)
+{
+	ssize_t n;
+
+	n = pwrite(fd, data, len, (off_t)offset);
+	if (n != -1 && (size_t)n != len)
+		errno = ENOSPC;
+	if (n == -1 || (size_t)n != len || fdatasync(fd) == -1)
+		return -1;
+	return 0;
+}
+
+int
+letter_record(const struct spool *spool, struct letter *letter,
+    const struct outcome *outcomes, size_t count)
+{
+	struct outcome *grown;
+	char text[SPOOL_NAME_MAX];
+	uint8_t *data = NULL;
+	size_t i;
+	int fd = -1, result = -1;
+
+	if (count == 0)
+		return 0;
+	grown = reallocarray(letter->outcomes, letter->outcome_count + count,
+	    sizeof(*grown));
+	if (grown == NULL)
+		return -1;
+	letter->outcomes = grown;
+	data = reallocarray(NULL, count, FORMAT_OUTCOME);
+	if (data == NULL || spool_name_print(&letter->name, text) == -1)
+		goto done;
+	for (i = 0; i < count; i++)
+		encode_outcome(data + i * FORMAT_OUTCOME, &outcomes[i]);
+	fd = openat(spool->queue, text, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd == -1 || write_records(fd, data, count * FORMAT_OUTCOME,
+	    letter->outcome_end) == -1)
+		goto done;
+	memcpy(grown + letter->outcome_count, outcomes,
+	    count * sizeof(*outcomes));
+	letter->outcome_count += count;
+	letter->outcome_end += count * FORMAT_OUTCOME;
+	result = 0;
+done:
+	free(data);
+	if (fd != -1)
+		close(fd);
+	return result;
+}
+
+uint32_t
+letter_attempts(const struct letter *letter)
+{
+	uint32_t last = 0;
+	size_t i;
+
+	for (i = 0; i < letter->outcome_count; i++)
+		if (letter->outcomes[i].attempt > last)
+			last = letter->outcomes[i].attempt;
+	return last;
+}

@@ -1,0 +1,60 @@
+# Tests.  A unit test or fuzz target names the objects that it links in a line
+# "/* LINK: wire/wire privsep/message */" and its libraries in "LIBS:".
+
+UNIT =	$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
+FUZZ =	$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+CLANG ?= clang
+SECONDS ?= 60
+
+links = $(shell sed -n 's,^/\* LINK:\(.*\)\*/.*,\1,p' $(1))
+libs = $(shell sed -n 's,^/\* LIBS:\(.*\)\*/.*,\1,p' $(1))
+
+# Unit tests run under ASan and UBSan: a test that reads past an end is red.
+SAN =	-fsanitize=address,undefined -fno-sanitize-recover=all -O1 -g \
+	-fno-omit-frame-pointer
+UNIT_CFLAGS =	-std=gnu17 $(SAN) $(WARN) $(CPPFLAGS) $(PATHS)
+
+$(B)/unit/obj/%.o: %.c GNUmakefile tests.mk
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CFLAGS) -MMD -MP -c -o $@ $<
+
+define unit
+$(B)/unit/$(1): $(B)/unit/obj/tests/unit/$(1).o \
+    $$(patsubst %,$(B)/unit/obj/%.o,$$(call links,tests/unit/$(1).c))
+	$(CC) $(SAN) -o $$@ $$^ $$(call libs,tests/unit/$(1).c) \
+	    -lcmocka -lbsd -lmd -lseccomp
+endef
+$(foreach t,$(UNIT),$(eval $(call unit,$(t))))
+
+FUZZ_CFLAGS =	-std=gnu17 -fsanitize=fuzzer-no-link,address,undefined \
+	-fno-sanitize-recover=all -O1 -g $(CPPFLAGS) $(PATHS)
+
+$(B)/fuzz/obj/%.o: %.c GNUmakefile tests.mk
+	@mkdir -p $(@D)
+	$(CLANG) $(FUZZ_CFLAGS) -MMD -MP -c -o $@ $<
+
+define fuzz
+$(B)/fuzz/$(1): $(B)/fuzz/obj/tests/fuzz/$(1).o \
+    $$(patsubst %,$(B)/fuzz/obj/%.o,$$(call links,tests/fuzz/$(1).c))
+	$(CLANG) -fsanitize=fuzzer,address,undefined -o $$@ $$^ \
+	    $$(call libs,tests/fuzz/$(1).c) -lbsd -lmd -lseccomp
+endef
+$(foreach t,$(FUZZ),$(eval $(call fuzz,$(t))))
+
+-include $(shell find $(B)/unit $(B)/fuzz -name '*.d' 2>/dev/null)
+
+unit-programs: $(UNIT:%=$(B)/unit/%)
+fuzz-programs: $(FUZZ:%=$(B)/fuzz/%)
+
+# Every fuzz target, for SECONDS each (make check: a few).
+fuzz: fuzz-programs
+	tests/fuzz/run $(B)/fuzz $(SECONDS)
+
+# The whole, as pytest: unit tests, fuzz targets, lint, end to end.
+check: deps all unit-programs fuzz-programs
+	tests/run
+
+lint: all
+	tests/lint
+
+.PHONY: unit-programs fuzz-programs fuzz check lint

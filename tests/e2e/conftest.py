@@ -1,0 +1,108 @@
+"""Fixtures: the private host, a daemon a module, a fresh account a test."""
+import itertools
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import postern  # noqa: E402
+
+_crowd = itertools.cycle(postern.CROWD)
+
+
+@pytest.fixture(scope="session")
+def host():
+    reason = os.environ.get("POSTERN_NO_PRIVATE_HOST")
+    if reason is not None:
+        pytest.skip("no private host: " + reason)
+    if postern.accounts is None:
+        postern.set_up()
+    yield postern
+
+
+@pytest.fixture(scope="module")
+def daemons(host):
+    """Start daemons for this module; afterwards nothing of them is left."""
+    started = []
+
+    def start(program, conf="", **how):
+        daemon = postern.Daemon(program, conf, **how)
+        started.append(daemon)
+        return daemon.start()
+    yield start
+    failures = []
+    for daemon in started:
+        if daemon.is_alive():
+            status = daemon.stop()
+            if status != 0:
+                failures.append("%s ended with %d\n%s" % (
+                    daemon.program, status, "\n".join(daemon.lines[-20:])))
+    for daemon in started:
+        try:
+            daemon.wait_nothing_left()
+        except AssertionError as error:
+            failures.append(str(error))
+            daemon.kill_tree()
+    assert not failures, "\n".join(failures)
+
+
+@pytest.fixture(scope="module")
+def pop3d(daemons):
+    return daemons("pop3d")
+
+
+@pytest.fixture(scope="module")
+def smtpd(daemons):
+    return daemons("smtpd", "retry-schedule 1s")
+
+
+@pytest.fixture
+def user(host):
+    """An account with an empty home."""
+    name = next(_crowd)
+    postern.clear(name)
+    return name
+
+
+@pytest.fixture
+def users(host):
+    """A way to get more of them."""
+    def fresh(count):
+        names = [next(_crowd) for _ in range(count)]
+        postern.clear(*names)
+        return names
+    return fresh
+
+
+@pytest.fixture(autouse=True)
+def still_alive(request):
+    """After each test: is the daemon still alive, and did nothing crash?"""
+    yield
+    for name in ("pop3d", "smtpd"):
+        if name in request.fixturenames:
+            daemon = request.getfixturevalue(name)
+            assert daemon.is_alive(), "%s has died\n%s" % (
+                name, "\n".join(daemon.lines[-20:]))
+            if "may_crash" not in request.keywords:
+                crashes = daemon.log("event=crash")
+                assert not crashes, crashes
+
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "may_crash: the test itself makes processes crash")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """With a failure show what the daemons logged last."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.when == "call" and report.failed:
+        for name in ("pop3d", "smtpd"):
+            daemon = item.funcargs.get(name)
+            if daemon is not None:
+                report.sections.append((
+                    "log of " + name, "\n".join(daemon.lines[-30:])))

@@ -1,0 +1,589 @@
+"""What the end-to-end tests stand on: accounts, daemons, dialogues, letters.
+
+A test reads like a dialogue; everything that is not said in it is here.
+"""
+import glob
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import private
+
+BUILD = os.environ.get("POSTERN_BUILD", "build")
+LIBEXEC = os.path.join(BUILD, "libexec", "postern")
+BASE = private.ROOT + "/postern-test"
+PEOPLE = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi")
+CROWD = tuple("user%02d" % number for number in range(50))
+SYSTEM_USERS = {"_postern": 901, "_posternq": 902, "_posternr": 903,
+                "_posternd": 904, "_posternk": 905}
+SANITIZED = "asan" in os.path.basename(BUILD)
+PATIENCE = 30 if SANITIZED else 10	# seconds, for what should be at once
+
+accounts = None				# private.Accounts, by set_up()
+
+
+def password(name):
+    return "secret-of-" + name
+
+
+def set_up():
+    """Once a run: the host's accounts, homes and PAM service."""
+    global accounts
+    accounts = private.Accounts()
+    accounts.people["root"] = (0, 0, "/root",
+                               private.crypt("root") + ":19000:0:99999:7:::")
+    for name, uid in SYSTEM_USERS.items():
+        accounts.add(name, uid, None, home="/nonexistent")
+    for offset, name in enumerate(PEOPLE):
+        accounts.add(name, 2000 + offset, password(name))
+    for offset, name in enumerate(CROWD):
+        accounts.add(name, 2100 + offset, password(name))
+    accounts.add("toor", 0, password("toor"))
+    accounts.add("lowly", 500, password("lowly"))
+    accounts.add("none", 65534, password("none"))
+    accounts.add("locked", 2050, None)
+    accounts.add("expired", 2051, password("expired"), expired=True)
+    accounts.add("spaces", 2052, " two  words ")
+    accounts.add("eightbit", 2053, "gr\u00fc\u00dfe")
+    accounts.add("homeless", 2054, password("homeless"))
+    accounts.add("a.rather-long_name.of-forty-nine.characters.in.all",
+                 2055, "long")
+    accounts.write()
+    for name in PEOPLE + CROWD + ("spaces", "eightbit", "expired", "lowly",
+            "a.rather-long_name.of-forty-nine.characters.in.all"):
+        accounts.make_home(name)
+    os.makedirs(BASE, 0o755, exist_ok=True)
+    os.makedirs(BASE + "/pam.d", exist_ok=True)
+    pam_service(PAM)
+    write("/etc/aliases", "")
+
+
+PAM = "auth required pam_unix.so\naccount required pam_unix.so\n"
+
+
+def pam_service(text):
+    for name in ("postern", "other"):
+        write(BASE + "/pam.d/" + name, text)
+
+
+def write(path, text, mode=0o644):
+    """Replace a file in one step."""
+    data = text if isinstance(text, bytes) else text.encode()
+    with open(path + ".new", "wb") as file:
+        file.write(data)
+    os.chmod(path + ".new", mode)
+    os.rename(path + ".new", path)
+
+
+def eventually(condition, what, seconds=None, every=0.02):
+    """Wait until condition() is true, and return what it gave."""
+    end = time.monotonic() + (seconds or PATIENCE)
+    while True:
+        result = condition()
+        if result:
+            return result
+        if time.monotonic() > end:
+            raise AssertionError("not in time: " + what)
+        time.sleep(every)
+
+
+# Daemons
+
+class Daemon:
+    """One pop3d or smtpd with directories, ports and log of its own."""
+
+    next_port = 10000
+
+    def __init__(self, program, conf="", name=None, service=None,
+                 addresses=("127.0.0.1",), run=None):
+        self.program = program
+        self.service = service or {"pop3d": "pop3", "smtpd": "smtp"}[program]
+        self.dir = os.path.join(BASE, name or "%s-%d" % (program,
+                                                       Daemon.next_port))
+        self.port = Daemon.next_port
+        Daemon.next_port += 1
+        self.addresses = addresses
+        self.run_dir = run or self.dir + "/run"
+        self.spool = self.dir + "/spool"
+        os.makedirs(self.dir, 0o755)
+        self.conf_path = self.dir + "/postern.conf"
+        self.configure(conf)
+        self.lines = []
+        self.process = None
+        self.dead = []		# processes that were killed on purpose
+
+    def configure(self, conf):
+        listen = "".join("listen %s %s:%d\n" % (
+            self.service, "[%s]" % a if ":" in a else a, self.port)
+            for a in self.addresses)
+        settings = {
+            "hostname": "mx.example.test",
+            "domains": "mx.example.test example.test localhost",
+            "limits-exempt": "127.0.0.0/8",
+            "max-sessions": "200",
+            "max-sessions-per-source": "200",
+            "run-dir": self.run_dir, "spool-dir": self.spool,
+            "libexec-dir": LIBEXEC,
+            "pam-confdir": BASE + "/pam.d",
+        }
+        for line in conf.splitlines():
+            key = line.split(None, 1)[0] if line.strip() else ""
+            settings.pop(key, None)
+        write(self.conf_path, listen + "".join(
+            "%s %s\n" % pair for pair in settings.items()) + conf)
+
+    def start(self, wait=True):
+        self.process = subprocess.Popen(
+            [os.path.join(BUILD, "sbin", self.program), "-d", "-f",
+             self.conf_path], stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            start_new_session=True, cwd="/",
+            env={"PATH": "/usr/bin:/bin", "SECRET_OF_THE_CALLER": "leaked?"})
+        threading.Thread(target=self._read_log, args=(self.process.stderr,),
+                         daemon=True).start()
+        if wait:
+            self.wait_ready()
+        return self
+
+    def _read_log(self, stream):
+        for line in stream:
+            self.lines.append(line.decode("ascii", "backslashreplace")
+                              .rstrip("\n"))
+
+    def wait_ready(self):
+        def accepts():
+            if self.process.poll() is not None:
+                raise AssertionError("%s ended at its start:\n%s" % (
+                    self.program, "\n".join(self.lines[-20:])))
+            try:
+                with self.connect() as sock:
+                    sock.settimeout(PATIENCE)
+                    if sock.recv(1) not in (b"+", b"2"):
+                        return False
+                    sock.sendall(b"QUIT\r\n")
+                    while sock.recv(1000):
+                        pass
+                    return True
+            except OSError:
+                return False
+        eventually(accepts, "%s serves on its port" % self.program)
+
+    def connect(self, source=None, address=None):
+        return socket.create_connection(
+            (address or self.addresses[0], self.port), timeout=PATIENCE * 3,
+            source_address=(source, 0) if source else None)
+
+    def is_alive(self):
+        return self.process is not None and self.process.poll() is None
+
+    def reload(self, conf=None):
+        if conf is not None:
+            self.configure(conf)
+        self.process.send_signal(signal.SIGHUP)
+
+    def stop(self, seconds=None):
+        """SIGTERM, and its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(seconds or PATIENCE)
+
+    def kill_tree(self):
+        """kill -9 every process of the daemon."""
+        while True:
+            pids = [p.pid for p in self.processes()]
+            if self.is_alive():
+                pids.insert(0, self.process.pid)
+            if not pids:
+                break
+            for pid in pids:
+                kill(pid)
+            if self.process.returncode is None:
+                self.process.poll()
+            time.sleep(0.01)
+        self.process.wait()
+
+    def processes(self, role=None):
+        """Live processes started by this daemon's master, it included."""
+        found = [p for p in all_processes() if p.sid == self.process.pid]
+        if role is not None:
+            found = [p for p in found if p.role == role]
+        return found
+
+    def log(self, pattern):
+        """Log lines that match, so far."""
+        expression = re.compile(pattern)
+        return [line for line in self.lines if expression.search(line)]
+
+    def wait_log(self, pattern, count=1, seconds=None):
+        eventually(lambda: len(self.log(pattern)) >= count,
+                   "%s logs %r" % (self.program, pattern), seconds)
+        return self.log(pattern)
+
+    def forget_log(self):
+        self.lines.clear()
+
+    def leftovers(self):
+        """What is still there after the end: processes, files."""
+        left = ["process %d %s %s" % (p.pid, p.role, p.state)
+                for p in self.processes()]
+        for where, _, names in os.walk(self.run_dir):
+            left += [os.path.join(where, name) for name in names]
+        return left
+
+    def wait_nothing_left(self):
+        def none():
+            return not self.leftovers()
+        try:
+            eventually(none, "nothing left")
+        except AssertionError:
+            raise AssertionError("left by %s: %s" % (
+                self.program, self.leftovers())) from None
+
+    def wait_no_session(self):
+        """Until every session of the past has ended on the server's side."""
+        eventually(lambda: not self.session_processes(),
+                   "%s's sessions ended" % self.program)
+
+    def session_processes(self):
+        """Processes that serve one session: children of login and agents."""
+        by_pid = {p.pid: p for p in self.processes()}
+        return [p for p in by_pid.values()
+                if p.role in ("login", "pop3d-agents", "smtpd-agents")
+                and p.ppid in by_pid and by_pid[p.ppid].role == p.role]
+
+
+class Process:
+    """What /proc says of one process."""
+
+    def __init__(self, pid):
+        self.pid = pid
+        with open("/proc/%d/stat" % pid, encoding="ascii",
+                  errors="replace") as file:
+            tail = file.read().rpartition(")")[2].split()
+        self.state, self.ppid, self.sid = tail[0], int(tail[1]), int(tail[3])
+        try:
+            self.exe = os.readlink("/proc/%d/exe" % pid)
+        except OSError:
+            self.exe = ""		# a zombie, or the kernel's
+        self.role = os.path.basename(self.exe)
+
+    def status(self):
+        with open("/proc/%d/status" % self.pid, encoding="ascii",
+                  errors="replace") as file:
+            return dict((line.split(":", 1)[0], line.split(":", 1)[1].strip())
+                        for line in file)
+
+    def uids(self):
+        return tuple(int(x) for x in self.status()["Uid"].split())
+
+    def __repr__(self):
+        return "<%d %s %s>" % (self.pid, self.role or "?", self.state)
+
+
+def all_processes():
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                found.append(Process(int(name)))
+            except (FileNotFoundError, ProcessLookupError):
+                pass
+    return found
+
+
+def kill(pid, number=signal.SIGKILL):
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+
+
+# Dialogues
+
+class Ended(AssertionError):
+    """The server closed the connection where it should have spoken."""
+
+
+class Dialogue:
+    """A connection, spoken line by line; CR LF is checked on the way in."""
+
+    def __init__(self, daemon, source=None, address=None):
+        self.sock = daemon.connect(source, address)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.buffer = b""
+
+    def send(self, data):
+        self.sock.sendall(data if isinstance(data, bytes)
+                          else data.encode("latin-1"))
+
+    def say(self, line):
+        self.send((line if isinstance(line, bytes)
+                   else line.encode("latin-1")) + b"\r\n")
+
+    def fill(self):
+        data = self.sock.recv(65536)
+        self.buffer += data
+        return len(data) > 0
+
+    def line(self):
+        while b"\n" not in self.buffer:
+            if not self.fill():
+                raise Ended("closed by the server after %r" % self.buffer)
+        line, self.buffer = self.buffer.split(b"\n", 1)
+        assert line.endswith(b"\r"), "line end without CR: %r" % line
+        assert b"\r" not in line[:-1] and b"\0" not in line, line
+        return line[:-1]
+
+    def is_closed(self, seconds=None):
+        """Does the server close, without another octet?"""
+        self.sock.settimeout(seconds or PATIENCE)
+        try:
+            return self.buffer == b"" and self.sock.recv(1) == b""
+        except ConnectionResetError:
+            return True
+        except socket.timeout:
+            return False
+
+    def data_segments(self):
+        """TCP segments with data received so far (struct tcp_info)."""
+        info = self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 160)
+        return int.from_bytes(info[152:156], "little")
+
+    def drop(self):
+        """Vanish with a reset, as a machine that lost its line."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                             b"\1\0\0\0\0\0\0\0")
+        self.sock.close()
+
+    def close(self):
+        self.sock.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
+
+class Pop(Dialogue):
+    def __init__(self, daemon, user=None, source=None, address=None):
+        super().__init__(daemon, source, address)
+        self.greeting = self.line().decode("latin-1")
+        if user is not None:
+            assert self.ok("USER " + user)
+            assert self.ok("PASS " + password(user))
+
+    def cmd(self, line):
+        """Say it; the reply's (first) line."""
+        self.say(line)
+        return self.line().decode("latin-1")
+
+    def status(self, line):
+        reply = self.cmd(line)
+        assert re.match(r"(\+OK|-ERR)( |$)", reply), reply
+        return reply[0]
+
+    def ok(self, line):
+        reply = self.cmd(line)
+        assert reply.startswith("+OK"), "%s: %s" % (line, reply)
+        return reply
+
+    def err(self, line):
+        reply = self.cmd(line)
+        assert reply.startswith("-ERR"), "%s: %s" % (line, reply)
+        return reply
+
+    def body(self):
+        """The lines of a multi-line reply, unstuffed."""
+        lines = []
+        while True:
+            line = self.line()
+            if line == b".":
+                return lines
+            if line.startswith(b"."):
+                line = line[1:]
+            lines.append(line)
+
+    def multi(self, line):
+        self.ok(line)
+        return self.body()
+
+    def retr(self, number):
+        """The message as octets, CR LF line ends."""
+        return b"".join(line + b"\r\n" for line in
+                        self.multi("RETR %d" % number))
+
+    def list(self):
+        return [tuple(int(x) for x in line.split())
+                for line in self.multi("LIST")]
+
+    def uidl(self):
+        return [line.decode("ascii").split(" ")[1]
+                for line in self.multi("UIDL")]
+
+    def stat(self):
+        words = self.ok("STAT").split(" ")
+        return int(words[1]), int(words[2])
+
+    def quit(self):
+        reply = self.cmd("QUIT")
+        assert self.is_closed()
+        self.close()
+        return reply
+
+
+class Reply:
+    def __init__(self, code, lines):
+        self.code, self.lines = code, lines
+        self.text = "\n".join(lines)
+        match = re.match(r"([245])\.(\d{1,3})\.(\d{1,3})(?: |$)", lines[0])
+        self.status = match.group(0).strip() if match else None
+
+    def __repr__(self):
+        return "%d %s" % (self.code, self.text)
+
+
+class Smtp(Dialogue):
+    def __init__(self, daemon, hello="EHLO client.example.test", source=None,
+                 address=None):
+        super().__init__(daemon, source, address)
+        self.greeting = self.reply()
+        if hello is not None and self.greeting.code == 220:
+            self.expect(hello, 250)
+
+    def reply(self):
+        lines = []
+        while True:
+            line = self.line().decode("latin-1")
+            assert len(line) <= 510, "over-long reply: %r" % line
+            match = re.match(r"([2-5][0-9][0-9])([ -])(.*)$", line)
+            assert match, "no reply: %r" % line
+            lines.append((int(match.group(1)), match.group(3)))
+            if match.group(2) == " ":
+                break
+        codes = set(code for code, _ in lines)
+        assert len(codes) == 1, lines
+        return Reply(codes.pop(), [text for _, text in lines])
+
+    def cmd(self, line):
+        self.say(line)
+        return self.reply()
+
+    def expect(self, line, *codes):
+        reply = self.cmd(line)
+        assert reply.code in codes, "%s: %r" % (line, reply)
+        return reply
+
+    def envelope(self, *users, sender="sender@example.test"):
+        self.expect("MAIL FROM:<%s>" % sender, 250)
+        for user in users:
+            self.expect("RCPT TO:<%s>" % (
+                user if "@" in user else user + "@example.test"), 250)
+
+    def mail(self, content, *users, sender="sender@example.test"):
+        """A whole transaction; the reply to its data."""
+        self.envelope(*users, sender=sender)
+        self.expect("DATA", 354)
+        self.send(stuff(content))
+        return self.reply()
+
+    def quit(self):
+        reply = self.expect("QUIT", 221)
+        assert self.is_closed()
+        self.close()
+        return reply
+
+
+def stuff(content):
+    """Content (CR LF line ends) as it is sent after DATA."""
+    if content.startswith(b"."):
+        content = b"." + content
+    content = content.replace(b"\r\n.", b"\r\n..")
+    if content and not content.endswith(b"\r\n"):
+        content += b"\r\n"
+    return content + b".\r\n"
+
+
+# Mailboxes
+
+def home(user):
+    return accounts.people[user][2]
+
+
+def maildir(user):
+    return os.path.join(home(user), "Maildir")
+
+
+def clear(*users):
+    for user in users:
+        accounts.make_home(user)
+
+
+def put_message(user, content, name=None, where="new", stamp=[0]):
+    """A message in the Maildir, as some other program delivered it."""
+    uid, gid, _, _ = accounts.people[user]
+    top = maildir(user)
+    for directory in (top, top + "/new", top + "/cur", top + "/tmp"):
+        if not os.path.isdir(directory):
+            os.mkdir(directory, 0o700)
+            os.chown(directory, uid, gid)
+    stamp[0] += 1
+    name = name or "%d.M%dP1.host" % (1000000000 + stamp[0], stamp[0])
+    path = os.path.join(top, where, name)
+    with open(path, "wb") as file:
+        file.write(content)
+    os.chmod(path, 0o600)
+    os.chown(path, uid, gid)
+    return path
+
+
+def message_files(user):
+    return sorted(glob.glob(maildir(user) + "/new/*")
+                  + glob.glob(maildir(user) + "/cur/*"))
+
+
+def messages(user):
+    found = []
+    for path in message_files(user):
+        with open(path, "rb") as file:
+            found.append(file.read())
+    return found
+
+
+def wait_messages(user, count, seconds=None):
+    eventually(lambda: len(message_files(user)) >= count,
+               "%d messages for %s, %d there" % (
+                   count, user, len(message_files(user))), seconds)
+    found = messages(user)
+    assert len(found) == count, "%d messages instead of %d" % (
+        len(found), count)
+    return found
+
+
+TRACE = re.compile(rb"(Return-Path|Delivered-To|Received):", re.I)
+
+
+def split_trace(message, end=b"\r\n"):
+    """(trace header, content): what the server added and what it was given.
+
+    Taken are one Return-Path, one Delivered-To and one Received line with
+    their continuation lines, in any order, from the top.
+    """
+    seen, position = set(), 0
+    while True:
+        match = TRACE.match(message, position)
+        if not match or match.group(1).lower() in seen:
+            break
+        seen.add(match.group(1).lower())
+        position = message.index(end, position) + len(end)
+        while message[position:position + 1] in (b" ", b"\t"):
+            position = message.index(end, position) + len(end)
+    return message[:position], message[position:]
+
+
+def remove_all():
+    shutil.rmtree(BASE, ignore_errors=True)

@@ -1,0 +1,43 @@
+/* LINK: privsep/config privsep/config_parse privsep/config_set privsep/config_pass */
+/*
+ * The parser of postern.conf on any octets; what it accepts must survive the
+ * way to a role unchanged.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "privsep/config.h"
+#include "privsep/config_table.h"
+
+int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+
+static void
+ignore(const char *text)
+{
+	if (strlen(text) == 0)
+		abort();
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct config config, received;
+	static uint8_t buf[CONFIG_PASS_MAX];
+	ssize_t len;
+	int role;
+
+	config_default_fixed(&config);
+	if (config_parse(&config, (const char *)data, size, "f", ignore) == -1)
+		return 0;
+	if (config_finish(&config, ignore) == -1)
+		return 0;
+	config.worker_user.uid = config.worker_user.gid = 1;
+	config.queue_user.uid = config.queue_user.gid = 2;
+	for (role = ROLE_SPAWNER; role <= ROLE_QUEUE; role++) {
+		len = config_encode(&config, (enum role)role, buf, sizeof(buf));
+		if (len == -1 || config_decode(buf, (size_t)len,
+		    (enum role)role, &received) == -1)
+			abort();
+	}
+	return 0;
+}

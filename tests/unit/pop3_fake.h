@@ -1,0 +1,240 @@
+/*
+ * pop3_fake: the other side of a worker, in the same process: a login that
+ * knows one account, and the real agent on a maildrop made of strings.
+ * For test_pop3_session and fuzz_pop3_command, whose executables have one
+ * source each.
+ */
+#ifndef TESTS_POP3_FAKE_H
+#define TESTS_POP3_FAKE_H
+
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "pop3d/agent.h"
+#include "privsep/log.h"
+#include "privsep/message.h"
+#include "privsep/worker.h"
+
+#define FAKE_MAX 10000
+
+/* What the maildrop has, how it fails, and what was done to it. */
+static struct fake {
+	const char	**contents;	/* LF ends; NULL: none left to fetch */
+	const uint64_t	 *octets;	/* listed, or NULL: counted */
+	size_t		  count;
+	int		  open_errno;
+	int		  fetch_errno;	/* for every message */
+	size_t		  expunge_failed;
+	enum login_verdict verdict;	/* of a wrong secret */
+	int		  is_gate_broken;
+	/* shared with the process of the session */
+	struct {
+		int	opens, fetches, expunges, closes, logins;
+		uint8_t	bitmap[FAKE_MAX / 8 + 1];
+	} *done;
+	/* the agent's own */
+	struct pop3_agent agent;
+	struct agent	  who;
+	int		  state;
+	uint32_t	  used;
+	int		  pair[2];
+} fake;
+
+struct mailbox {
+	struct mailbox_message message;
+};
+static struct mailbox fake_box;
+
+static uint64_t
+fake_octets(const char *s)
+{
+	uint64_t n = 0;
+	char last = '\n';
+
+	for (; *s != '\0'; last = *s++)
+		n += *s == '\n' && last != '\r' ? 2 : 1;
+	return last == '\n' ? n : n + 2;
+}
+
+static int
+fake_open(struct mailbox *box)
+{
+	(void)box;
+	fake.done->opens++;
+	errno = fake.open_errno;
+	return fake.open_errno == 0 ? 0 : -1;
+}
+
+static size_t
+fake_count(const struct mailbox *box)
+{
+	(void)box;
+	return fake.count;
+}
+
+static const struct mailbox_message *
+fake_message(const struct mailbox *box, size_t number)
+{
+	(void)box;
+	fake_box.message.octets = fake.octets != NULL ? fake.octets[number] :
+	    fake_octets(fake.contents[number]);
+	snprintf(fake_box.message.uidl, UIDL_MAX, "uidl-%zu", number + 1);
+	return &fake_box.message;
+}
+
+/* The content stands behind some octets of something else. */
+static int
+fake_fetch(struct mailbox *box, size_t number, int *fd, uint64_t *offset,
+    uint64_t *length)
+{
+	const char *s = fake.contents[number];
+
+	(void)box;
+	errno = s == NULL ? ENOENT : fake.fetch_errno;
+	if (errno != 0)
+		return -1;
+	*fd = memfd_create("message", MFD_CLOEXEC);
+	if (*fd == -1 || write(*fd, "head\n", 5) != 5 ||
+	    write(*fd, s, strlen(s)) != (ssize_t)strlen(s))
+		abort();
+	*offset = 5;
+	*length = strlen(s);
+	return 0;
+}
+
+static int
+fake_expunge(struct mailbox *box, const uint8_t *bitmap, size_t *failed)
+{
+	(void)box;
+	fake.done->expunges++;
+	memcpy(fake.done->bitmap, bitmap, (fake.count + 7) / 8);
+	*failed = fake.expunge_failed;
+	errno = EIO;
+	return *failed > 0 ? -1 : 0;
+}
+
+static void
+fake_close(struct mailbox *box)
+{
+	(void)box;
+	fake.done->closes++;
+}
+
+static const struct mailbox_ops fake_ops = {
+	.name = "fake",
+	.open = fake_open,
+	.count = fake_count,
+	.message = fake_message,
+	.fetch = fake_fetch,
+	.expunge = fake_expunge,
+	.close = fake_close
+};
+
+/* What the objects under test call. */
+
+const struct mailbox_ops *
+mailbox_format(const struct config *config)
+{
+	(void)config;
+	return &fake_ops;
+}
+
+void
+agent_confine(const struct agent *agent, enum agent_room room,
+    const int *directories, size_t count)
+{
+	(void)agent;
+	(void)room;
+	(void)directories;
+	(void)count;
+}
+
+void
+worker_alive(struct worker *w)
+{
+	(void)w;
+}
+
+int
+ask_login(int gate, const char *name, char *secret, const char *mechanism,
+    enum login_verdict *verdict)
+{
+	int is_right;
+
+	(void)gate;
+	(void)mechanism;
+	fake.done->logins++;
+	is_right = strcmp(name, "alice") == 0 &&
+	    strcmp(secret, "  two words ") == 0;
+	*verdict = is_right ? LOGIN_OK : fake.verdict;
+	explicit_bzero(secret, strlen(secret));
+	return 0;
+}
+
+/* The table decides; what it does not allow is an error of the worker. */
+int
+gate_ask(int gate, const struct message *request, struct message *reply,
+    uint32_t expected, int maxfds)
+{
+	struct message copy = *request;
+	const struct gate *g;
+
+	(void)gate;
+	if (fake.is_gate_broken) {
+		errno = EPIPE;
+		return -1;
+	}
+	g = gate_find(&pop3_gates, fake.state, fake.used, &copy);
+	if (g == NULL)
+		abort();
+	if (g->request == REQ_FETCH)
+		fake.done->fetches++;
+	fake.used |= 1U << (g - pop3_gates.gates);
+	fake.state = g->handler(&fake.agent, fake.pair[1], &copy);
+	if (fake.state == STATE_FAULT)
+		abort();
+	if (message_recv(fake.pair[0], reply, maxfds) != 1 ||
+	    reply->type != expected)
+		abort();
+	return 0;
+}
+
+/* A fresh agent on these contents. */
+static void
+fake_begin(const char **contents, size_t count)
+{
+	void *done = fake.done;
+
+	if (done == NULL)
+		done = mmap(NULL, sizeof(*fake.done), PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	memset(&fake, 0, sizeof(fake));
+	fake.done = done;
+	memset(fake.done, 0, sizeof(*fake.done));
+	fake.contents = contents;
+	fake.count = count;
+	fake.verdict = LOGIN_REFUSED;
+	fake.agent.agent = &fake.who;
+	fake.agent.ops = &fake_ops;
+	fake.agent.box = &fake_box;
+	fake.state = pop3_gates.first_state;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
+	    fake.pair) == -1)
+		abort();
+}
+
+static void
+fake_end(void)
+{
+	free(fake.agent.bitmap);
+	fake.agent.bitmap = NULL;
+	close(fake.pair[0]);
+	close(fake.pair[1]);
+}
+
+#endif

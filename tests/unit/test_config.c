@@ -1,0 +1,652 @@
+/* LINK: privsep/config privsep/config_file privsep/config_parse privsep/config_set privsep/config_pass */
+/*
+ * The configuration: what every keyword accepts and refuses, how mistakes are
+ * told, who may own the file (C24), and what each role gets of it.
+ */
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "privsep/config.h"
+#include "privsep/config_table.h"
+
+static struct config config, received;
+static char last[4096];		/* the last report */
+static int reports;
+
+static void
+report(const char *text)
+{
+	snprintf(last, sizeof(last), "%s", text);
+	reports++;
+}
+
+static int
+reset(void **state)
+{
+	(void)state;
+	config_default(&config);
+	last[0] = '\0';
+	reports = 0;
+	return 0;
+}
+
+static int
+line(const char *text)
+{
+	return config_line(&config, text, "file:7", report);
+}
+
+static int
+parse(const char *text)
+{
+	return config_parse(&config, text, strlen(text), "file", report);
+}
+
+static void
+assert_refused(const char *text, const char *reason)
+{
+	reset(NULL);
+	if (line(text) != -1)
+		fail_msg("accepted: %s", text);
+	if (strstr(last, reason) == NULL)
+		fail_msg("`%s' reported: %s", text, last);
+	assert_int_equal(strncmp(last, "file:7: ", 8), 0);
+}
+
+static void
+test_defaults(void **state)
+{
+	(void)state;
+	assert_int_equal(config_finish(&config, report), 0);
+	assert_true(config_is_hostname(config.hostname));
+	assert_true(config_is_local_domain(&config, "LocalHost"));
+	assert_true(config_is_local_domain(&config, config.hostname));
+	assert_int_equal(config.listener_count, 4);
+	assert_int_equal(config.listeners[0].service, SERVICE_POP3);
+	assert_int_equal(config.listeners[0].address.ss_family, AF_INET);
+	assert_int_equal(config.listeners[3].service, SERVICE_SMTP);
+	assert_int_equal(config.listeners[3].address.ss_family, AF_INET6);
+	assert_string_equal(config.mailbox_path, "~/Maildir");
+	assert_int_equal(config.message_size_limit, 50 * 1024 * 1024);
+	assert_int_equal(config.retry_count, 6);
+	assert_int_equal(config.retry_schedule[5], 4 * 3600);
+	assert_int_equal(config.give_up_after, 5 * 86400);
+	assert_int_equal(config.login_min_uid, 1000);
+	assert_int_equal(config.plaintext_login, PLAINTEXT_LOOPBACK);
+	assert_int_equal(config.trusted_network_count, 2);
+	assert_int_equal(config.limits_exempt_count, 0);
+	/* An account that was not looked up must never pass for root. */
+	assert_int_equal(config.worker_user.uid, (uid_t)-1);
+}
+
+static void
+test_values(void **state)
+{
+	(void)state;
+	assert_int_equal(parse(
+	    "# a comment\n"
+	    "\n"
+	    "  hostname\tMail.Example.ORG # another\n"
+	    "domains example.org b.example\n"
+	    "domains c.example\n"
+	    "message-size-limit 10K\n"
+	    "retry-schedule 1s 2m 3h 1d 7\n"
+	    "give-up-after 2h\n"
+	    "max-sessions 20\n"
+	    "max-sessions-per-source 20\n"
+	    "login-timeout 5s\n"
+	    "idle-timeout 10\n"
+	    "prefork 2\n"
+	    "login-min-uid 500\n"
+	    "plaintext-login never\n"
+	    "mailbox maildir ~/mail/box\n"
+	    "aliases /x/aliases\n"
+	    "worker-user w\n"
+	    "queue-user q-1\n"
+	    "run-dir /x/run\n"
+	    "spool-dir /x/spool\n"
+	    "libexec-dir /x/libexec\n"
+	    "pam-service mail\n"
+	    "pam-confdir /x/pam.d"), 0);
+	assert_int_equal(config_finish(&config, report), 0);
+	assert_int_equal(reports, 0);
+	assert_string_equal(config.hostname, "mail.example.org");
+	assert_int_equal(config.domain_count, 3);
+	assert_true(config_is_local_domain(&config, "C.Example"));
+	assert_false(config_is_local_domain(&config, "localhost"));
+	assert_false(config_is_local_domain(&config, "example.or"));
+	assert_int_equal(config.message_size_limit, 10240);
+	assert_int_equal(config.retry_count, 5);
+	assert_int_equal(config.retry_schedule[1], 120);
+	assert_int_equal(config.retry_schedule[3], 86400);
+	assert_int_equal(config.retry_schedule[4], 7);
+	assert_int_equal(config.idle_timeout, 10);
+	assert_int_equal(config.plaintext_login, PLAINTEXT_NEVER);
+	assert_string_equal(config.mailbox_path, "~/mail/box");
+	assert_string_equal(config.worker_user.name, "w");
+	assert_string_equal(config.pam_confdir, "/x/pam.d");
+}
+
+static void
+test_every_keyword_has_a_setter(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < config_field_count; i++) {
+		assert_non_null(config_setters[config_fields[i].kind]);
+		/* A keyword alone is an error everywhere. */
+		reset(NULL);
+		assert_int_equal(line(config_fields[i].keyword), -1);
+		assert_non_null(strstr(last, config_fields[i].keyword));
+	}
+}
+
+static void
+test_refused(void **state)
+{
+	char text[2048];
+
+	(void)state;
+	assert_refused("no-such-keyword 1", "no-such-keyword: unknown keyword");
+	assert_refused("Hostname a.example", "unknown keyword");
+	assert_refused("hostname a_b..c", "is not a host name");
+	assert_refused("hostname -a.example", "is not a host name");
+	assert_refused("hostname a.example.", "is not a host name");
+	assert_refused("hostname a b", "takes one value only");
+	assert_refused("domains a.example bad/domain", "is not a domain");
+	assert_refused("message-size-limit 1023", "out of bounds");
+	assert_refused("message-size-limit 18446744073709551617",
+	    "is not a number");
+	assert_refused("message-size-limit 9999999999999999G", "out of bounds");
+	assert_refused("message-size-limit -1", "is not a number");
+	assert_refused("message-size-limit +1M", "is not a number");
+	assert_refused("message-size-limit M", "is not a number");
+	assert_refused("message-size-limit 5T", "is not a number");
+	assert_refused("max-sessions 10m", "is not a number");
+	assert_refused("max-sessions 0", "out of bounds");
+	assert_refused("login-timeout 0s", "out of bounds");
+	assert_refused("login-min-uid 0", "out of bounds");
+	assert_refused("prefork 1001", "out of bounds");
+	assert_refused("plaintext-login sometimes", "needs never");
+	assert_refused("mailbox mbox /var/mail/%u", "mbox is not supported");
+	assert_int_equal(line("mailbox maildir /srv/mail/%u/Maildir"), 0);
+	assert_refused("mailbox maildir /var/mail", "not a path below ~/");
+	assert_refused("mailbox maildir /var/%x/%u", "not a path below ~/");
+	assert_refused("mailbox maildir ~/../x", "not a path below ~/");
+	assert_refused("mailbox maildir ~//x", "not a path below ~/");
+	assert_refused("mailbox maildir ~/%", "not a path below ~/");
+	assert_refused("aliases aliases", "not an absolute path");
+	assert_refused("spool-dir /var/../etc", "goes up");
+	assert_refused("worker-user -x", "not an account name");
+	assert_refused("worker-user ../x", "not an account name");
+	assert_refused("pam-service ../x", "not the name of a PAM service");
+	assert_refused("hostname a\x01", "control character 0x1");
+	assert_refused("hostname a.example\r", "control character 0xd");
+	assert_refused("retry-schedule 1m 8d", "out of bounds");
+
+	memset(text, 'a', sizeof(text));
+	text[CONFIG_LINE_MAX + 1] = '\0';
+	assert_refused(text, "longer than 1024 octets");
+	text[0] = '#';
+	text[CONFIG_LINE_MAX] = '\0';
+	assert_int_equal(line(text), 0);
+}
+
+/* What is not built yet is refused by name, never ignored in silence. */
+static void
+test_later_versions(void **state)
+{
+	(void)state;
+	assert_refused("relay-host mail.example",
+	    "relay-host: not supported in this version");
+	assert_refused("relay-auth /x", "not supported in this version");
+	assert_refused("dns-server 127.0.0.1@53", "not supported");
+	assert_refused("tls-certificate /x", "needs TLS");
+	assert_refused("tls-key /x", "needs TLS");
+	assert_refused("listen pop3s *:995", "pop3s needs TLS");
+	assert_refused("listen submission *:587", "submission needs TLS");
+	assert_refused("listen submissions *:465", "submissions needs TLS");
+	assert_refused("listen lmtp /run/lmtp", "lmtp is not supported");
+}
+
+static void
+test_listen(void **state)
+{
+	const struct sockaddr_in *in;
+
+	(void)state;
+	assert_int_equal(line("listen pop3 127.0.0.1:1110"), 0);
+	assert_int_equal(config.listener_count, 1);	/* no defaults left */
+	in = (const void *)&config.listeners[0].address;
+	assert_int_equal(ntohs(in->sin_port), 1110);
+	assert_string_equal(config.listeners[0].text, "127.0.0.1:1110");
+	assert_int_equal(line("listen smtp [::1]:smtp"), 0);
+	assert_int_equal(line("listen smtp *:2525"), 0);
+	assert_int_equal(config.listener_count, 4);
+	assert_int_equal(config_finish(&config, report), 0);
+
+	assert_int_equal(line("listen smtp 0.0.0.0:2525"), 0);
+	assert_int_equal(config_finish(&config, report), -1);
+	assert_non_null(strstr(last, "the same place"));
+
+	assert_refused("listen imap *:143", "needs a service");
+	assert_refused("listen pop3", "one ADDRESS:PORT");
+	assert_refused("listen pop3 *:110 *:111", "one ADDRESS:PORT");
+	assert_refused("listen pop3 127.0.0.1", "has no port");
+	assert_refused("listen pop3 127.0.0.1:0", "has no port");
+	assert_refused("listen pop3 127.0.0.1:65536", "has no port");
+	assert_refused("listen pop3 ::1:110", "is not an address");
+	assert_refused("listen pop3 localhost:110", "is not an address");
+	assert_refused("listen pop3 [127.0.0.1]:110", "is not an address");
+}
+
+static void
+test_twice(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("max-sessions 10\n\nmax-sessions 11\n"), -1);
+	assert_string_equal(last,
+	    "file:3: max-sessions: was set before, by line 1");
+	/* An option overrides, as often as it likes. */
+	assert_int_equal(config_line(&config, "max-sessions 12", "-o", report),
+	    0);
+	assert_int_equal(config_line(&config, "max-sessions 13", "-o", report),
+	    0);
+	assert_int_equal(config.max_sessions, 13);
+	/* Options replace a list of the file, and then add up. */
+	assert_int_equal(line("domains a.example"), 0);
+	assert_int_equal(config_line(&config, "domains b.example", "-o",
+	    report), 0);
+	assert_int_equal(config_line(&config, "domains c.example", "-o",
+	    report), 0);
+	assert_int_equal(config.domain_count, 2);
+	assert_string_equal(config.domains[0], "b.example");
+	assert_int_equal(config_line(&config, "domains /", "-o", report), -1);
+	assert_string_equal(last, "-o: domains: `/' is not a domain");
+}
+
+/* Every mistake of a file is told, not only the first. */
+static void
+test_all_mistakes(void **state)
+{
+	static const char nul[] = "hostname a\0b\nprefork 1\n";
+
+	(void)state;
+	assert_int_equal(parse("x 1\ny 2\nhostname a.example\nz"), -1);
+	assert_int_equal(reports, 3);
+	assert_string_equal(last, "file:4: z: unknown keyword");
+	assert_string_equal(config.hostname, "a.example");
+	assert_int_equal(config_parse(&config, nul, sizeof(nul) - 1, "n",
+	    report), -1);
+	assert_string_equal(last, "n:1: a NUL character");
+	assert_int_equal(config.prefork, 1);
+}
+
+static void
+test_finish(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("hostname new.example\nmax-sessions 5\n"), 0);
+	assert_int_equal(config_finish(&config, report), 0);
+	assert_true(config_is_local_domain(&config, "new.example"));
+	assert_int_equal(config.max_sessions_per_source, 5);
+	assert_int_equal(config.prefork, 5);
+	reset(NULL);
+	assert_int_equal(parse("queue-user x\nworker-user x\n"), 0);
+	assert_int_equal(config_finish(&config, report), -1);
+}
+
+static int
+contains(const char *address)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET };
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
+	const void *sa;
+
+	if (inet_pton(AF_INET, address, &in.sin_addr) == 1)
+		sa = &in;
+	else {
+		assert_int_equal(inet_pton(AF_INET6, address, &in6.sin6_addr),
+		    1);
+		sa = &in6;
+	}
+	return network_contains(config.trusted_networks,
+	    config.trusted_network_count, sa);
+}
+
+static void
+test_networks(void **state)
+{
+	struct sockaddr local = { .sa_family = AF_UNIX };
+
+	(void)state;
+	assert_true(contains("127.0.0.1"));
+	assert_true(contains("127.255.0.9"));
+	assert_true(contains("::1"));
+	assert_true(contains("::ffff:127.0.0.1"));
+	assert_false(contains("128.0.0.1"));
+	assert_false(contains("::2"));
+	assert_false(contains("::7f00:1"));
+	assert_false(network_contains(config.trusted_networks,
+	    config.trusted_network_count, &local));
+
+	assert_int_equal(line("trusted-networks 192.0.2.128/25 10.0.0.0/9 "
+	    "2001:db8::/33 198.51.100.7"), 0);
+	assert_int_equal(config.trusted_network_count, 4);
+	assert_true(contains("192.0.2.200"));
+	assert_false(contains("192.0.2.127"));
+	assert_true(contains("10.127.1.1"));
+	assert_false(contains("10.128.1.1"));
+	assert_true(contains("2001:db8:7fff::1"));
+	assert_false(contains("2001:db8:8000::1"));
+	assert_true(contains("198.51.100.7"));
+	assert_false(contains("198.51.100.6"));
+	assert_false(contains("127.0.0.1"));
+	/* A later line adds; `none' is nobody. */
+	assert_int_equal(line("trusted-networks loopback"), 0);
+	assert_true(contains("127.0.0.1"));
+	assert_int_equal(line("trusted-networks none"), 0);
+	assert_false(contains("127.0.0.1"));
+	assert_int_equal(line("limits-exempt 0.0.0.0/0"), 0);
+
+	assert_refused("trusted-networks 192.0.2.7/24", "beyond its prefix");
+	assert_refused("trusted-networks 192.0.2.0/33", "is not a network");
+	assert_refused("trusted-networks 192.0.2/24", "is not a network");
+	assert_refused("trusted-networks ::/129", "is not a network");
+	assert_refused("trusted-networks ::ffff:192.0.2.0/120",
+	    "must be written as IPv4");
+	assert_refused("trusted-networks 192.0.2.0/", "is not a network");
+	assert_refused("trusted-networks loopback none", "is not a network");
+}
+
+/* A directory of its own, and a file in it. */
+static void
+make_file(char *dir, char *path, size_t size, const char *text)
+{
+	int fd;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, size, "%s/conf", dir);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0644);
+	assert_int_not_equal(fd, -1);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+}
+
+static void
+test_c24_file_that_others_may_write(void **state)
+{
+	char dir[] = "/tmp/test_config.XXXXXX", path[64], other[64];
+
+	(void)state;
+	make_file(dir, path, sizeof(path), "hostname f.example\n");
+	assert_int_equal(config_read(&config, path, 0, report), 0);
+	assert_string_equal(config.hostname, "f.example");
+
+	assert_int_equal(chmod(path, 0664), 0);
+	assert_int_equal(config_read(&config, path, 0, report), -1);
+	assert_non_null(strstr(last, "refused"));
+	assert_int_equal(chmod(path, 0646), 0);
+	assert_int_equal(config_read(&config, path, 0, report), -1);
+	assert_int_equal(chmod(path, 0644), 0);
+
+	assert_int_equal(chmod(dir, 0775), 0);
+	assert_int_equal(config_read(&config, path, 0, report), -1);
+	assert_int_equal(chmod(dir, 0777), 0);
+	assert_int_equal(config_read(&config, path, 1, report), -1);
+	/* Sticky: others can add, but not replace. */
+	assert_int_equal(chmod(dir, 01777), 0);
+	reset(NULL);
+	assert_int_equal(config_read(&config, path, 0, report), 0);
+	assert_int_equal(chmod(dir, 0755), 0);
+
+	/* A link is followed, and what it points to is looked at as well. */
+	snprintf(other, sizeof(other), "%s/link", dir);
+	assert_int_equal(symlink("./../../tmp/../proc/self/root/dev/null",
+	    other), 0);
+	assert_int_equal(config_read(&config, other, 0, report), -1);
+	assert_int_equal(unlink(other), 0);
+	assert_int_equal(symlink("conf", other), 0);
+	reset(NULL);
+	assert_int_equal(config_read(&config, other, 0, report), 0);
+	assert_int_equal(chmod(path, 0666), 0);
+	assert_int_equal(config_read(&config, other, 0, report), -1);
+	if (geteuid() == 0) {
+		assert_int_equal(chmod(path, 0644), 0);
+		assert_int_equal(chown(path, 12345, 0), 0);
+		assert_int_equal(config_read(&config, path, 0, report), -1);
+		assert_int_equal(chown(path, 0, 0), 0);
+		assert_int_equal(chown(dir, 12345, 0), 0);
+		assert_int_equal(config_read(&config, path, 0, report), -1);
+		assert_int_equal(chown(dir, 0, 0), 0);
+		assert_int_equal(lchown(other, 12345, 0), 0);
+		assert_int_equal(config_read(&config, other, 0, report), -1);
+	}
+	unlink(other);
+	unlink(path);
+	rmdir(dir);
+}
+
+static void
+test_files(void **state)
+{
+	char dir[] = "/tmp/test_config.XXXXXX", path[64], loop[64];
+
+	(void)state;
+	make_file(dir, path, sizeof(path), "nonsense\n");
+	assert_int_equal(config_read(&config, path, 0, report), -1);
+	assert_non_null(strstr(last, "/conf:1: nonsense: unknown keyword"));
+	unlink(path);
+	assert_int_equal(config_read(&config, path, 1, report), 0);
+	assert_int_equal(config_read(&config, path, 0, report), -1);
+	assert_non_null(strstr(last, "No such file"));
+	assert_int_equal(config_read(&config, dir, 0, report), -1);
+	assert_int_equal(mkfifo(path, 0600), 0);	/* must not block */
+	assert_int_equal(config_read(&config, path, 0, report), -1);
+	unlink(path);
+	snprintf(loop, sizeof(loop), "%s/loop", dir);
+	assert_int_equal(symlink("loop", loop), 0);
+	assert_int_equal(config_read(&config, loop, 0, report), -1);
+	unlink(loop);
+	rmdir(dir);
+}
+
+static void
+resolve(void)
+{
+	config.worker_user.uid = config.worker_user.gid = 801;
+	config.queue_user.uid = config.queue_user.gid = 802;
+}
+
+static void
+test_resolve(void **state)
+{
+	(void)state;
+	assert_int_equal(line("worker-user nobody"), 0);
+	assert_int_equal(line("queue-user root"), 0);
+	assert_int_equal(config_resolve(&config, report), -1);
+	assert_non_null(strstr(last, "must not have uid or gid 0"));
+	reset(NULL);
+	assert_int_equal(line("queue-user no-such-account-here"), 0);
+	assert_int_equal(line("worker-user nobody"), 0);
+	assert_int_equal(config_resolve(&config, report), -1);
+	assert_string_equal(last,
+	    "queue-user: there is no account no-such-account-here");
+	reset(NULL);
+	assert_int_equal(line("queue-user nobody"), 0);
+	assert_int_equal(line("worker-user nobody"), 0);
+	assert_int_equal(config_resolve(&config, report), -1);
+	assert_non_null(strstr(last, "must be two accounts"));
+}
+
+static void
+test_pass_only_what_is_needed(void **state)
+{
+	int fd;
+
+	(void)state;
+	assert_int_equal(parse("hostname m.example\nspool-dir /x/spool\n"
+	    "pam-service mail\nmessage-size-limit 5G\nretry-schedule 3 4\n"
+	    "pam-confdir /x/pam\nmailbox maildir ~/M\n"), 0);
+	assert_int_equal(config_finish(&config, report), 0);
+	assert_int_equal(config_send(&config, ROLE_SPAWNER), -1);
+	resolve();
+
+	fd = config_send(&config, ROLE_SPAWNER);
+	assert_int_not_equal(fd, -1);
+	assert_int_equal(config_receive(fd, ROLE_SPAWNER, &received), 0);
+	assert_string_equal(received.hostname, "m.example");
+	assert_int_equal(received.message_size_limit, 5ULL << 30);
+	assert_int_equal(received.worker_user.uid, 801);
+	assert_string_equal(received.queue_user.name, "");
+	assert_int_equal(received.queue_user.uid, (uid_t)-1);
+	assert_string_equal(received.spool_dir, "");
+	assert_string_equal(received.pam_service, "");
+	/* Another role's is refused. */
+	assert_int_equal(config_receive(fd, ROLE_LOGIN, &received), -1);
+	assert_int_equal(errno, EBADMSG);
+	close(fd);
+
+	fd = config_send(&config, ROLE_LOGIN);
+	assert_int_equal(config_receive(fd, ROLE_LOGIN, &received), 0);
+	assert_string_equal(received.pam_service, "mail");
+	assert_string_equal(received.pam_confdir, "/x/pam");
+	assert_string_equal(received.spool_dir, "");
+	assert_true(config_is_local_domain(&received, "m.example"));
+	close(fd);
+
+	fd = config_send(&config, ROLE_AGENTS);
+	assert_int_equal(config_receive(fd, ROLE_AGENTS, &received), 0);
+	assert_string_equal(received.spool_dir, "/x/spool");
+	assert_string_equal(received.mailbox_path, "~/M");
+	assert_int_equal(received.queue_user.uid, 802);
+	assert_string_equal(received.pam_service, "");
+	close(fd);
+
+	fd = config_send(&config, ROLE_QUEUE);
+	assert_int_equal(config_receive(fd, ROLE_QUEUE, &received), 0);
+	assert_int_equal(received.retry_count, 2);
+	assert_int_equal(received.retry_schedule[1], 4);
+	assert_string_equal(received.worker_user.name, "");
+	close(fd);
+}
+
+/* The largest configuration fits. */
+static void
+test_pass_full(void **state)
+{
+	static uint8_t buf[CONFIG_PASS_MAX];
+	size_t i;
+
+	(void)state;
+	resolve();
+	for (i = 0; i < CONFIG_DOMAINS_MAX; i++)
+		snprintf(config.domains[i], HOSTNAME_MAX, "%063d.%063d.%063d."
+		    "%059zu", 1, 2, 3, i);
+	config.domain_count = CONFIG_DOMAINS_MAX;
+	for (i = 0; i < 4; i++)
+		assert_true(config_encode(&config, (enum role)i, buf,
+		    sizeof(buf)) > 0);
+}
+
+/* Every octet of it cut off, added, or changed: refused, or still legal. */
+static void
+test_pass_garbage(void **state)
+{
+	static uint8_t buf[8192], bad[8192], again[8192];
+	ssize_t len;
+	size_t i, role;
+
+	(void)state;
+	resolve();
+	for (role = 0; role < 4; role++) {
+		len = config_encode(&config, (enum role)role, buf,
+		    sizeof(buf) - 1);
+		assert_true(len > 0);
+		for (i = 0; i < (size_t)len; i++)
+			assert_int_equal(config_decode(buf, i,
+			    (enum role)role, &received), -1);
+		buf[len] = 0;
+		assert_int_equal(config_decode(buf, (size_t)len + 1,
+		    (enum role)role, &received), -1);
+		for (i = 0; i < (size_t)len; i++) {
+			memcpy(bad, buf, (size_t)len);
+			bad[i] ^= 0x80;
+			if (config_decode(bad, (size_t)len, (enum role)role,
+			    &received) == -1)
+				continue;
+			assert_int_equal(config_encode(&received,
+			    (enum role)role, again, sizeof(again)), len);
+			assert_memory_equal(again, bad, (size_t)len);
+		}
+		assert_int_equal(config_decode(buf, (size_t)len,
+		    (enum role)role, &received), 0);
+	}
+}
+
+static void
+test_pass_unsealed(void **state)
+{
+	static uint8_t buf[8192];
+	ssize_t len;
+	int fd;
+
+	(void)state;
+	resolve();
+	len = config_encode(&config, ROLE_QUEUE, buf, sizeof(buf));
+	fd = memfd_create("t", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	assert_int_equal(write(fd, buf, (size_t)len), len);
+	assert_int_equal(config_receive(fd, ROLE_QUEUE, &received), -1);
+	close(fd);
+	fd = open("/dev/zero", O_RDONLY);
+	assert_int_equal(config_receive(fd, ROLE_QUEUE, &received), -1);
+	close(fd);
+	fd = config_send(&config, ROLE_QUEUE);
+	assert_int_equal(ftruncate(fd, 0), -1);
+	assert_int_equal(pwrite(fd, "x", 1, 0), -1);
+	close(fd);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest config_tests[] = {
+		cmocka_unit_test_setup(test_defaults, reset),
+		cmocka_unit_test_setup(test_values, reset),
+		cmocka_unit_test_setup(test_every_keyword_has_a_setter, reset),
+		cmocka_unit_test_setup(test_refused, reset),
+		cmocka_unit_test_setup(test_later_versions, reset),
+		cmocka_unit_test_setup(test_listen, reset),
+		cmocka_unit_test_setup(test_twice, reset),
+		cmocka_unit_test_setup(test_all_mistakes, reset),
+		cmocka_unit_test_setup(test_finish, reset),
+		cmocka_unit_test_setup(test_networks, reset),
+		cmocka_unit_test_setup(test_c24_file_that_others_may_write,
+		    reset),
+		cmocka_unit_test_setup(test_files, reset),
+		cmocka_unit_test_setup(test_resolve, reset),
+		cmocka_unit_test_setup(test_pass_only_what_is_needed, reset),
+		cmocka_unit_test_setup(test_pass_full, reset),
+		cmocka_unit_test_setup(test_pass_garbage, reset),
+		cmocka_unit_test_setup(test_pass_unsealed, reset),
+	};
+
+	return cmocka_run_group_tests_name("test_config", config_tests, NULL,
+	    NULL);
+}

@@ -1,0 +1,674 @@
+/* LINK: pop3d/session pop3d/commands pop3d/maildrop pop3d/stubs pop3d/transaction pop3d/retrieve pop3d/content pop3d/agent wire/wire privsep/message privsep/gates privsep/log privsep/facts */
+/*
+ * test_pop3_session: whole sessions of a worker and an agent, what a client
+ * says and what it hears.
+ */
+#include <sys/wait.h>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "pop3d/session.h"
+#include "pop3_fake.h"
+
+#define GREETING	"+OK mail.example POP3 ready\r\n"
+#define LOGIN		"USER alice\r\nPASS   two words \r\n"
+#define LOGIN_OK_TEXT	"+OK send PASS\r\n+OK 3 messages (59 octets)\r\n"
+
+static const char *three[] = {
+	"Subject: one\n\nbody\n",		/* 22 */
+	".dot\n..\n\nx\n.\n",			/* 18 */
+	"S: three\r\n\r\nno end"		/* 20, wrong on purpose below */
+};
+
+static struct config config;
+static uint32_t flags;
+static int type;		/* of the client's socket */
+static char output[4 << 20];
+static size_t output_len;
+static int writes;		/* of the server, with SOCK_SEQPACKET */
+
+static int
+setup(void **state)
+{
+	(void)state;
+	strlcpy(config.hostname, "mail.example", sizeof(config.hostname));
+	config.idle_timeout = 5;
+	flags = FACT_PLAINTEXT;
+	type = SOCK_STREAM;
+	fake_begin(three, 3);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	fake_end();
+	return 0;
+}
+
+static void
+child_life(int client)
+{
+	static struct session session;
+	struct worker worker = { .client = client, .gate = -1,
+	    .config = &config };
+	int sink = open("/dev/null", O_WRONLY);
+
+	dup2(sink, STDERR_FILENO);	/* the log */
+	worker.facts.session = 1;
+	worker.facts.flags = flags;
+	fcntl(client, F_SETFL, O_NONBLOCK);
+	session_run(&session, &worker);
+	_exit(0);
+}
+
+/* Everything in, everything out: output, NUL-terminated. */
+static void
+dialogue_octets(const char *input, size_t len)
+{
+	int fds[2], status;
+	pid_t child;
+	ssize_t n;
+
+	assert_int_equal(socketpair(AF_UNIX, type, 0, fds), 0);
+	child = fork();
+	assert_int_not_equal(child, -1);
+	if (child == 0) {
+		close(fds[0]);
+		child_life(fds[1]);
+	}
+	close(fds[1]);
+	assert_int_equal(send(fds[0], input, len, MSG_NOSIGNAL), (ssize_t)len);
+	shutdown(fds[0], SHUT_WR);
+	output_len = 0;
+	writes = 0;
+	while ((n = read(fds[0], output + output_len,
+	    sizeof(output) - 1 - output_len)) > 0) {
+		output_len += (size_t)n;
+		writes++;
+	}
+	output[output_len] = '\0';
+	close(fds[0]);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
+static void
+dialogue(const char *input)
+{
+	dialogue_octets(input, strlen(input));
+}
+
+/* What was heard after the greeting. */
+static void
+assert_heard(const char *expected)
+{
+	assert_memory_equal(output, GREETING, strlen(GREETING));
+	assert_string_equal(output + strlen(GREETING), expected);
+}
+
+static void
+assert_heard_after_login(const char *expected)
+{
+	const char *before = GREETING LOGIN_OK_TEXT;
+
+	assert_memory_equal(output, before, strlen(before));
+	assert_string_equal(output + strlen(before), expected);
+}
+
+/* The first token of each reply line: "+-." of a session without listings. */
+static void
+assert_signs(const char *expected)
+{
+	char signs[128];
+	size_t n = 0;
+	char *p = output + strlen(GREETING);
+
+	for (; *p != '\0' && n + 1 < sizeof(signs); p++) {
+		signs[n++] = *p;
+		p = strchr(p, '\n');
+		assert_non_null(p);
+	}
+	signs[n] = '\0';
+	assert_string_equal(signs, expected);
+}
+
+static void
+test_whole_session(void **state)
+{
+	(void)state;
+	dialogue(LOGIN "STAT\r\nLIST\r\nLIST 2\r\nUIDL\r\nUIDL 3\r\n"
+	    "RETR 1\r\nRETR 2\r\nRETR 3\r\nQUIT\r\n");
+	assert_heard_after_login("+OK 3 59\r\n"
+	    "+OK 3 messages (59 octets)\r\n1 22\r\n2 17\r\n3 20\r\n.\r\n"
+	    "+OK 2 17\r\n"
+	    "+OK\r\n1 uidl-1\r\n2 uidl-2\r\n3 uidl-3\r\n.\r\n"
+	    "+OK 3 uidl-3\r\n"
+	    "+OK 22 octets\r\nSubject: one\r\n\r\nbody\r\n.\r\n"
+	    "+OK 17 octets\r\n..dot\r\n...\r\n\r\nx\r\n..\r\n.\r\n"
+	    "+OK 20 octets\r\nS: three\r\n\r\nno end\r\n.\r\n"
+	    "+OK goodbye\r\n");
+	assert_int_equal(fake.done->fetches, 1);	/* all at once */
+	assert_int_equal(fake.done->expunges, 0);
+}
+
+static void
+test_lone_lf_and_case(void **state)
+{
+	(void)state;
+	dialogue("user alice\npass   two words \nStat\nqUIT\n");
+	assert_heard_after_login("+OK 3 59\r\n+OK goodbye\r\n");
+}
+
+static void
+test_pipelined_in_one_write(void **state)
+{
+	(void)state;
+	type = SOCK_SEQPACKET;
+	dialogue(LOGIN "STAT\r\nNOOP\r\nRETR 1\r\nLIST\r\nDELE 1\r\nRSET\r\n"
+	    "QUIT\r\n");
+	/* The greeting, and the rest. */
+	assert_int_equal(writes, 2);
+}
+
+static void
+test_top(void **state)
+{
+	(void)state;
+	dialogue(LOGIN "TOP 1 0\r\nTOP 1 1\r\nTOP 1 99999999999\r\n"
+	    "TOP 2 1\r\nTOP 3 1\r\nTOP 1\r\nTOP 1 -1\r\n");
+	assert_heard_after_login(
+	    "+OK top of message\r\nSubject: one\r\n\r\n.\r\n"
+	    "+OK top of message\r\nSubject: one\r\n\r\nbody\r\n.\r\n"
+	    "+OK top of message\r\nSubject: one\r\n\r\nbody\r\n.\r\n"
+	    "+OK top of message\r\n..dot\r\n...\r\n\r\nx\r\n.\r\n"
+	    "+OK top of message\r\nS: three\r\n\r\nno end\r\n.\r\n"
+	    "-ERR wrong arguments\r\n-ERR wrong arguments\r\n");
+}
+
+static void
+test_header_only(void **state)
+{
+	static const char *one[] = { "Subject: nothing" };
+
+	(void)state;
+	fake.contents = one;
+	fake.count = 1;
+	dialogue(LOGIN "TOP 1 0\r\nRETR 1\r\n");
+	assert_heard("+OK send PASS\r\n+OK 1 messages (18 octets)\r\n"
+	    "+OK top of message\r\nSubject: nothing\r\n\r\n.\r\n"
+	    "+OK 18 octets\r\nSubject: nothing\r\n.\r\n");
+}
+
+static void
+test_deletion(void **state)
+{
+	(void)state;
+	dialogue(LOGIN "DELE 1\r\nDELE 1\r\nRETR 1\r\nLIST 1\r\nSTAT\r\n"
+	    "LIST\r\nUIDL\r\nRSET\r\nSTAT\r\nDELE 3\r\nQUIT\r\n");
+	assert_heard_after_login("+OK message 1 deleted\r\n"
+	    "-ERR message is deleted\r\n-ERR message is deleted\r\n"
+	    "-ERR message is deleted\r\n+OK 2 37\r\n"
+	    "+OK 2 messages (37 octets)\r\n2 17\r\n3 20\r\n.\r\n"
+	    "+OK\r\n2 uidl-2\r\n3 uidl-3\r\n.\r\n"
+	    "+OK 3 messages (59 octets)\r\n+OK 3 59\r\n"
+	    "+OK message 3 deleted\r\n+OK goodbye\r\n");
+	assert_int_equal(fake.done->expunges, 1);
+	assert_int_equal(fake.done->bitmap[0], 4);
+}
+
+/* The connection drops, or is idle: RFC 1939 wants no UPDATE then. */
+static void
+test_no_quit_no_deletion(void **state)
+{
+	(void)state;
+	dialogue(LOGIN "DELE 1\r\nQUI");
+	assert_heard_after_login("+OK message 1 deleted\r\n");
+	assert_int_equal(fake.done->expunges, 0);
+}
+
+static void
+test_idle(void **state)
+{
+	int fds[2], status;
+	pid_t child;
+	char c;
+
+	(void)state;
+	config.idle_timeout = 1;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	child = fork();
+	if (child == 0) {
+		close(fds[0]);
+		child_life(fds[1]);
+	}
+	close(fds[1]);
+	assert_int_equal(write(fds[0], LOGIN "DELE 1\r\n",
+	    strlen(LOGIN) + 8), (ssize_t)strlen(LOGIN) + 8);
+	while (read(fds[0], &c, 1) == 1)
+		continue;
+	close(fds[0]);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(fake.done->expunges, 0);
+}
+
+static void
+test_expunge_fails(void **state)
+{
+	(void)state;
+	fake.expunge_failed = 1;
+	dialogue(LOGIN "DELE 1\r\nDELE 2\r\nQUIT\r\n");
+	assert_heard_after_login("+OK message 1 deleted\r\n"
+	    "+OK message 2 deleted\r\n"
+	    "-ERR [SYS/TEMP] some deleted messages not removed\r\n");
+}
+
+static void
+test_states(void **state)
+{
+	(void)state;
+	/* Nothing of TRANSACTION before login. */
+	dialogue("STAT\r\nLIST\r\nRETR 1\r\nDELE 1\r\nNOOP\r\nRSET\r\n"
+	    "UIDL\r\nTOP 1 1\r\nQUIT\r\n");
+	assert_signs("--------+");
+	assert_int_equal(fake.done->opens, 0);
+	/* And nothing of AUTHORIZATION after it. */
+	dialogue(LOGIN "USER bob\r\nPASS x\r\nAUTH\r\nAUTH PLAIN\r\nUTF8\r\n"
+	    "LAST\r\nSTLS\r\nQUIT\r\n");
+	assert_signs("++----+--+");
+	assert_int_equal(fake.done->logins, 1);
+}
+
+static void
+test_login_refused(void **state)
+{
+	(void)state;
+	dialogue("PASS x\r\nUSER alice\r\nPASS wrong\r\nPASS   two words \r\n"
+	    "USER nobody\r\nPASS   two words \r\nUSER\r\nUSER \r\n"
+	    "USER alice\r\nPASS\r\nQUIT\r\n");
+	assert_heard("-ERR USER comes first\r\n+OK send PASS\r\n"
+	    "-ERR [AUTH] login refused\r\n-ERR USER comes first\r\n"
+	    "+OK send PASS\r\n-ERR [AUTH] login refused\r\n"
+	    "-ERR wrong arguments\r\n-ERR wrong arguments\r\n"
+	    "+OK send PASS\r\n-ERR wrong arguments\r\n+OK goodbye\r\n");
+	assert_int_equal(fake.done->opens, 0);
+}
+
+static void
+test_login_last_and_tempfail(void **state)
+{
+	(void)state;
+	fake.verdict = LOGIN_LAST;
+	dialogue("USER alice\r\nPASS x\r\nNOOP\r\n");
+	assert_heard("+OK send PASS\r\n-ERR [AUTH] login refused\r\n");
+	fake.verdict = LOGIN_TEMPFAIL;
+	dialogue("USER alice\r\nPASS x\r\nQUIT\r\n");
+	assert_heard("+OK send PASS\r\n-ERR [SYS/TEMP] login does not work "
+	    "now, try again later\r\n+OK goodbye\r\n");
+}
+
+static void
+test_open_fails(void **state)
+{
+	(void)state;
+	fake.open_errno = EBUSY;
+	dialogue(LOGIN "STAT\r\n");
+	assert_heard("+OK send PASS\r\n-ERR [IN-USE] another session has "
+	    "this maildrop open\r\n");
+	fake.open_errno = EACCES;
+	dialogue(LOGIN "STAT\r\n");
+	assert_heard("+OK send PASS\r\n-ERR [SYS/TEMP] the maildrop can not "
+	    "be opened now\r\n");
+	fake.is_gate_broken = 1;
+	dialogue(LOGIN "STAT\r\n");
+	assert_heard("+OK send PASS\r\n-ERR [SYS/TEMP] try again later\r\n");
+}
+
+static void
+test_plaintext_forbidden(void **state)
+{
+	(void)state;
+	flags = 0;
+	dialogue("CAPA\r\nUSER alice\r\nPASS   two words \r\nQUIT\r\n");
+	assert_heard("+OK capabilities\r\nTOP\r\nUIDL\r\nRESP-CODES\r\n"
+	    "AUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n"
+	    "IMPLEMENTATION Postern\r\n.\r\n"
+	    "-ERR no login without encryption\r\n"
+	    "-ERR no login without encryption\r\n+OK goodbye\r\n");
+	assert_int_equal(fake.done->logins, 0);
+}
+
+static void
+test_capa_and_auth(void **state)
+{
+	(void)state;
+	dialogue("CAPA\r\nAUTH\r\nAUTH \r\nAUTH CRAM-MD5\r\nUTF8\r\nQUIT\r\n");
+	assert_heard("+OK capabilities\r\nTOP\r\nUIDL\r\nUSER\r\nRESP-CODES\r\n"
+	    "AUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n"
+	    "IMPLEMENTATION Postern\r\n.\r\n+OK no mechanisms\r\n.\r\n"
+	    "+OK no mechanisms\r\n.\r\n-ERR unrecognized mechanism\r\n"
+	    "+OK\r\n+OK goodbye\r\n");
+}
+
+static void
+test_numbers(void **state)
+{
+	(void)state;
+	dialogue(LOGIN "LIST 0\r\nLIST 4\r\nLIST 4294967297\r\nLIST 01\r\n"
+	    "LIST +1\r\nLIST -1\r\nLIST  1\r\nLIST 1x\r\nLIST 1 2\r\n"
+	    "LIST 18446744073709551617\r\nLIST 99999999999999999999999999\r\n"
+	    "LIST 1 \r\nQUIT\r\n");
+	assert_signs("++-----------++");
+}
+
+static void
+test_bad_lines(void **state)
+{
+	static const char nul[] = "NOOP\0\r\nLIST 1\0\r\nUSER a\0b\r\nQUIT\r\n";
+	char line[2100];
+
+	(void)state;
+	dialogue_octets(nul, sizeof(nul) - 1);
+	assert_signs("---+");
+	memset(line, 'x', sizeof(line));
+	memcpy(line + 2000, "\r\nQUIT\r\n", 9);
+	dialogue(line);
+	assert_heard("-ERR line too long\r\n+OK goodbye\r\n");
+	memcpy(line, "USER ", 5);
+	memcpy(line + 400, "\r\nQUIT\r\n", 9);
+	dialogue(line);
+	assert_heard("-ERR name too long\r\n+OK goodbye\r\n");
+	memcpy(line, "CAPA ", 5);
+	dialogue(line);
+	assert_heard("-ERR line too long\r\n+OK goodbye\r\n");
+}
+
+/* Unknown verbs never end a session, but twenty in a row do. */
+static void
+test_too_many_errors(void **state)
+{
+	char input[2048] = "";
+	int i;
+
+	(void)state;
+	for (i = 0; i < 19; i++)
+		strlcat(input, "XTND XLST\r\n", sizeof(input));
+	strlcat(input, "CAPA\r\n", sizeof(input));
+	for (i = 0; i < 30; i++)
+		strlcat(input, "XTND\r\n", sizeof(input));
+	dialogue(input);
+	assert_signs("-------------------+TUURAPEI.--------------------");
+	assert_non_null(strstr(output, "-ERR too many bad commands\r\n"));
+}
+
+static void
+test_foreign_protocols(void **state)
+{
+	static const char *const lines[] = {
+		"GET / HTTP/1.1\r\nQUIT\r\n", "POST /x HTTP/1.0\r\nQUIT\r\n",
+		"CONNECT a:25 HTTP/1.1\r\nQUIT\r\n", "EHLO x\r\nQUIT\r\n",
+		"SSH-2.0-x\r\nQUIT\r\n"
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		dialogue(lines[i]);
+		assert_heard("-ERR this is POP3\r\n");
+	}
+}
+
+/* Never a wrong count in silence: no dot, and the session is over. */
+static void
+test_message_changed(void **state)
+{
+	static const uint64_t more[] = { 22, 19, 20 }, less[] = { 22, 9, 20 };
+
+	(void)state;
+	fake.octets = more;
+	dialogue(LOGIN "RETR 2\r\nNOOP\r\n");
+	assert_non_null(strstr(output, "+OK 19 octets\r\n..dot\r\n"));
+	assert_null(strstr(output, "\r\n.\r\n"));
+	fake.octets = less;
+	dialogue(LOGIN "RETR 2\r\nNOOP\r\n");
+	assert_non_null(strstr(output, "+OK 9 octets\r\n"));
+	assert_null(strstr(output, "\r\n.\r\n"));
+}
+
+static void
+test_message_gone(void **state)
+{
+	static const char *gone[] = { "a\n", NULL, "b\n" };
+	static const uint64_t octets[] = { 3, 3, 3 };
+
+	(void)state;
+	fake.contents = gone;
+	fake.octets = octets;
+	dialogue(LOGIN "RETR 1\r\nRETR 2\r\nRETR 3\r\nQUIT\r\n");
+	assert_heard("+OK send PASS\r\n+OK 3 messages (9 octets)\r\n"
+	    "+OK 3 octets\r\na\r\n.\r\n-ERR message is gone\r\n"
+	    "+OK 3 octets\r\nb\r\n.\r\n+OK goodbye\r\n");
+	fake.fetch_errno = EIO;
+	dialogue(LOGIN "RETR 1\r\nTOP 1 1\r\nQUIT\r\n");
+	assert_signs("++--+");
+}
+
+/* More messages than one reply, one block of the index, one bitmap piece. */
+static void
+test_many_messages(void **state)
+{
+	static const char *many[FAKE_MAX];
+	char input[8192] = LOGIN, *p;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < FAKE_MAX; i++)
+		many[i] = "m\n";
+	fake.contents = many;
+	fake.count = FAKE_MAX;
+	for (i = 1; i <= 40; i++)
+		snprintf(input + strlen(input), 32, "RETR %zu\r\n", i);
+	strlcat(input, "DELE 9999\r\nLIST\r\nQUIT\r\n", sizeof(input));
+	dialogue(input);
+	assert_int_equal(fake.done->fetches, 3);	/* 16, 16, 8 and more */
+	assert_int_equal(fake.done->bitmap[9998 / 8], 1 << (9998 % 8));
+	assert_non_null(strstr(output, "\r\n9998 3\r\n10000 3\r\n.\r\n"));
+	p = strstr(output, "+OK 9999 messages (29997 octets)\r\n1 3\r\n2 3\r\n");
+	assert_non_null(p);
+}
+
+/* A client that waits for each reply gets more ahead each time. */
+static void
+test_fetched_ahead(void **state)
+{
+	static const char *many[100];
+	struct maildrop d;
+	struct fetched f;
+	enum pop3_open verdict;
+	uint32_t i;
+
+	(void)state;
+	for (i = 0; i < 100; i++)
+		many[i] = "m\n";
+	fake.contents = many;
+	fake.count = 100;
+	assert_int_equal(maildrop_open(&d, -1, &verdict), 0);
+	for (i = 1; i <= 100; i++) {
+		assert_int_equal(maildrop_fetch(&d, i, 0, &f), 0);
+		assert_int_equal(f.verdict, FETCH_OK);
+		close(f.fd);
+	}
+	/* 1, 2, 4, 8, then 16 */
+	assert_int_equal(fake.done->fetches, 10);
+	assert_int_equal(maildrop_fetch(&d, 7, 0, &f), 0);
+	close(f.fd);
+	assert_int_equal(d.run, 1);
+	maildrop_close(&d);
+}
+
+static void
+test_large_message(void **state)
+{
+	static char text[1 << 20];
+	static const char *one[] = { text };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(text) - 1; i++)
+		text[i] = i % 61 == 60 ? '\n' : i % 61 == 0 ? '.' : 'x';
+	fake.contents = one;
+	fake.count = 1;
+	dialogue(LOGIN "RETR 1\r\nQUIT\r\n");
+	/* One more octet a line for its LF, one for its dot. */
+	assert_true(output_len > sizeof(text) + 2 * (sizeof(text) / 61));
+	assert_string_equal(output + output_len - 18, "\r\n.\r\n+OK goodbye\r\n" + 0);
+}
+
+/* A secret that went through leaves nothing in the session's memory. */
+static void
+test_secret_wiped(void **state)
+{
+	static struct session session;
+	struct worker worker = { .gate = -1, .config = &config };
+	int fds[2];
+
+	(void)state;
+	worker.facts.flags = FACT_PLAINTEXT;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0,
+	    fds), 0);
+	worker.client = fds[0];
+	assert_true(write(fds[1], "USER bob\r\nPASS my-secret\r\n"
+	    "PASS another-secret\r\nPASS nul\0secret\r\n", 64) == 64);
+	shutdown(fds[1], SHUT_WR);
+	session_run(&session, &worker);
+	assert_null(memmem(&session, sizeof(session), "secret", 6));
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* Requests that the table allows but that lie: a fault, and nothing done. */
+static void
+test_agent_faults(void **state)
+{
+	static const struct { uint32_t first, count; } fetches[] = {
+		{ 0, 0 }, { 0, 17 }, { 3, 1 }, { 2, 2 }, { UINT32_MAX, 2 },
+		{ 0, UINT32_MAX }
+	};
+	static const struct { uint32_t at, last; size_t len; uint8_t bits; }
+	    expunges[] = {
+		{ 1, 1, 1, 1 },		/* a gap */
+		{ 0, 1, 2, 1 },		/* too long */
+		{ 0, 0, 1, 1 },		/* whole but not the last */
+		{ 0, 2, 1, 1 },		/* no such flag */
+		{ 0, 1, 1, 8 }		/* a message that is not there */
+	};
+	const struct gate *g = pop3_gates.gates;
+	uint8_t bits[2] = { 0, 0 };
+	struct message m;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(fetches) / sizeof(fetches[0]); i++) {
+		message_begin(&m, REQ_FETCH);
+		put_u32(&m, fetches[i].first);
+		put_u32(&m, fetches[i].count);
+		assert_int_equal(g[1].handler(&fake.agent, fake.pair[1], &m),
+		    STATE_FAULT);
+	}
+	for (i = 0; i < sizeof(expunges) / sizeof(expunges[0]); i++) {
+		message_begin(&m, REQ_EXPUNGE);
+		put_u32(&m, expunges[i].at);
+		put_u32(&m, expunges[i].last);
+		bits[0] = expunges[i].bits;
+		put_data(&m, bits, expunges[i].len);
+		assert_int_equal(g[2].handler(&fake.agent, fake.pair[1], &m),
+		    STATE_FAULT);
+		free(fake.agent.bitmap);
+		fake.agent.bitmap = NULL;
+	}
+	assert_int_equal(fake.done->expunges, 0);
+	assert_int_equal(recv(fake.pair[0], &m, sizeof(m), MSG_DONTWAIT), -1);
+}
+
+/* Every request in every state, and with surplus and lacking fields. */
+static void
+test_gate_table(void **state)
+{
+	static const struct {
+		uint32_t	request;
+		size_t		min, max;
+		unsigned int	states;
+	} rows[] = {
+		{ REQ_OPEN, 0, 0, 1 << POP3_ENTERED },
+		{ REQ_FETCH, 8, 8, 1 << POP3_OPENED },
+		{ REQ_EXPUNGE, 13, 12 + POP3_BITMAP_MAX,
+		    1 << POP3_OPENED | 1 << POP3_EXPUNGING }
+	};
+	struct message m;
+	size_t i;
+	int s, is_allowed;
+
+	(void)state;
+	for (i = 0; i < 3; i++)
+		for (s = -1; s < 32; s++)
+			for (message_begin(&m, rows[i].request);
+			    m.len < MESSAGE_MAX; m.len++) {
+				is_allowed = s >= 0 && m.len >= rows[i].min &&
+				    m.len <= rows[i].max &&
+				    (rows[i].states >> s & 1) != 0;
+				assert_int_equal(gate_find(&pop3_gates, s, 0,
+				    &m) != NULL, is_allowed);
+				m.nfds = 1;
+				assert_null(gate_find(&pop3_gates, s, 0, &m));
+				m.nfds = 0;
+			}
+	message_begin(&m, REQ_OPEN);
+	assert_null(gate_find(&pop3_gates, POP3_ENTERED, 1, &m));
+}
+
+#define SESSION_TEST(t)	cmocka_unit_test_setup_teardown(t, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		SESSION_TEST(test_whole_session),
+		SESSION_TEST(test_lone_lf_and_case),
+		SESSION_TEST(test_pipelined_in_one_write),
+		SESSION_TEST(test_top),
+		SESSION_TEST(test_header_only),
+		SESSION_TEST(test_deletion),
+		SESSION_TEST(test_no_quit_no_deletion),
+		SESSION_TEST(test_idle),
+		SESSION_TEST(test_expunge_fails),
+		SESSION_TEST(test_states),
+		SESSION_TEST(test_login_refused),
+		SESSION_TEST(test_login_last_and_tempfail),
+		SESSION_TEST(test_open_fails),
+		SESSION_TEST(test_plaintext_forbidden),
+		SESSION_TEST(test_capa_and_auth),
+		SESSION_TEST(test_numbers),
+		SESSION_TEST(test_bad_lines),
+		SESSION_TEST(test_too_many_errors),
+		SESSION_TEST(test_foreign_protocols),
+		SESSION_TEST(test_message_changed),
+		SESSION_TEST(test_message_gone),
+		SESSION_TEST(test_many_messages),
+		SESSION_TEST(test_fetched_ahead),
+		SESSION_TEST(test_large_message),
+		SESSION_TEST(test_secret_wiped),
+		SESSION_TEST(test_agent_faults),
+		SESSION_TEST(test_gate_table)
+	};
+
+	return cmocka_run_group_tests_name("pop3_session", tests, NULL, NULL);
+}

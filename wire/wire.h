@@ -1,0 +1,86 @@
+/*
+ * wire: what both protocols speak through: bounded lines in, buffered replies
+ * out, one write per batch of pipelined commands.  Runs in the worker only.
+ *
+ * The transport is two functions, so that TLS can take the place of the plain
+ * socket in mid-session.  They return as recv() and send() do; EAGAIN means to
+ * wait.  The descriptor does not block.  A whole line, a chunk, and a buffer of
+ * output each have timeout_ms, however slowly the octets trickle.
+ */
+#ifndef WIRE_WIRE_H
+#define WIRE_WIRE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define WIRE_IN_SIZE	16384	/* octets, and so the longest line */
+#define WIRE_OUT_SIZE	16384
+
+enum wire_status {
+	WIRE_OK = 0,
+	WIRE_TOO_LONG,		/* a line over the limit was thrown away whole */
+	WIRE_EOF,		/* the peer closed */
+	WIRE_TIMEOUT,		/* waited for longer than the timeout */
+	WIRE_SHUTDOWN,		/* the watched descriptor hung up: say goodbye */
+	WIRE_ERROR		/* errno */
+};
+
+struct wire {
+	int		 fd;
+	int		 timeout_ms;	/* longest wait, -1: none */
+	int		 watch;		/* also polled, for POLLHUP only; -1 none */
+	ssize_t		(*transport_read)(struct wire *, void *, size_t);
+	ssize_t		(*transport_write)(struct wire *, const void *, size_t);
+	void		*transport;	/* theirs */
+	/*
+	 * Called when the peer showed life: octets came, or it took octets
+	 * that it had let wait.  Or NULL.
+	 */
+	void		(*heard)(void *);
+	void		*heard_arg;
+	enum wire_status failed;	/* of a write: sticky, later ones do nothing */
+	int		 error;		/* errno of that */
+	size_t		 in_start;	/* unread input: [in_start, in_end) */
+	size_t		 in_end;
+	size_t		 out_len;
+	uint8_t		 in[WIRE_IN_SIZE];
+	uint8_t		 out[WIRE_OUT_SIZE];
+};
+
+/* Plain socket; fd must not block, and stays the caller's. */
+void	wire_init(struct wire *, int fd, int timeout_ms);
+
+/*
+ * The next line without its line end, in place and NUL-terminated (valid until
+ * the next call), *len octets of it, which may hold NULs.  CR LF ends a line;
+ * a lone LF does too if lf_ok, otherwise it is part of it, as a lone CR is.
+ * max counts octets with the CR LF, at most WIRE_IN_SIZE - 1.  When nothing
+ * is buffered, pending output is flushed before waiting: so replies to
+ * pipelined commands leave together.  The buffer holds no second copy of a
+ * line, so that a secret can be wiped where it stands.
+ */
+enum wire_status wire_line(struct wire *, size_t max, int lf_ok, char **line,
+	    size_t *len);
+
+/*
+ * Raw input for DATA: *chunk is what is buffered (at least one octet, after
+ * waiting); wire_consume() says how much of it was used.
+ */
+enum wire_status wire_chunk(struct wire *, const uint8_t **chunk, size_t *len);
+void	wire_consume(struct wire *, size_t);
+
+/* Is input buffered that has not been read? (what STLS must refuse) */
+size_t	wire_buffered(const struct wire *);
+
+/* Append to the output; full buffers are written. Errors are sticky. */
+void	wire_put(struct wire *, const void *, size_t);
+/* The same, and CR LF after it. */
+void	wire_put_line(struct wire *, const void *, size_t);
+/* One that does not fit in WIRE_OUT_SIZE fails with EMSGSIZE. */
+void	wire_printf(struct wire *, const char *, ...)
+	    __attribute__((format(printf, 2, 3)));
+/* Write all pending output; WIRE_OK or what went wrong. */
+enum wire_status wire_flush(struct wire *);
+
+#endif
