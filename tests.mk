@@ -51,10 +51,21 @@ fuzz: fuzz-programs
 	tests/fuzz/run $(B)/fuzz $(SECONDS)
 
 # The whole, as pytest: unit tests, fuzz targets, lint, end to end.
-check: deps all unit-programs fuzz-programs
+check: deps all unit-programs fuzz-programs hostile-programs
 	tests/run
 
 lint: all
 	tests/lint
 
 .PHONY: unit-programs fuzz-programs fuzz check lint
+
+# A worker in an attacker's hands, in place of the real ones.
+HOSTILE = $(B)/hostile/pop3d-worker $(B)/hostile/smtpd-worker
+$(HOSTILE): $(patsubst %,$(B)/obj/%.o,$(SPAWNER) tests/hostile/puppet)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+	for p in login pop3d-agents smtpd-agents smtpd-queue; do \
+	    ln -sf ../libexec/postern/$$p $(@D)/$$p; done
+
+hostile-programs: $(HOSTILE)
+.PHONY: hostile-programs

@@ -246,9 +246,13 @@ handle_line(struct session *s, char *line, size_t len)
 static void
 end_unheard(struct session *s, enum wire_status status)
 {
-	/* RFC 1939, 3: no UPDATE, and nothing is said. */
+	/* RFC 1939, 3: no UPDATE; nothing is said unless it is our doing. */
+	if (status == WIRE_SHUTDOWN && s->wire.failed == WIRE_OK)
+		wire_printf(&s->wire,
+		    "-ERR [SYS/TEMP] the server ends this session\r\n");
 	session_end(s, status == WIRE_TIMEOUT ? "timeout" :
-	    status == WIRE_EOF ? "closed" : "error");
+	    status == WIRE_EOF ? "closed" :
+	    status == WIRE_SHUTDOWN ? "shutdown" : "error");
 }
 
 static void
@@ -286,7 +290,7 @@ log_logout(struct session *s)
 }
 
 void
-session_run(struct session *s, struct worker *worker)
+session_begin(struct session *s, struct worker *worker)
 {
 	uint32_t seconds = worker->config->idle_timeout;
 
@@ -300,8 +304,14 @@ session_run(struct session *s, struct worker *worker)
 	    seconds < INT32_MAX / 1000 ? (int)seconds * 1000 : INT32_MAX);
 	s->wire.heard = session_heard;
 	s->wire.heard_arg = worker;
+	s->wire.watch = worker->master;
+}
+
+void
+session_run(struct session *s)
+{
 	wire_printf(&s->wire, "+OK %s POP3 ready\r\n",
-	    worker->config->hostname);
+	    s->worker->config->hostname);
 	session_loop(s);
 	(void)wire_flush(&s->wire);
 	if (s->state == POP3_TRANSACTION) {

@@ -29,8 +29,10 @@ struct session {
 	struct wire	 wire;
 };
 
-/* From the greeting to the end of the connection. */
-void	session_run(struct session *, struct worker *);
+/* A new session, on the plain connection. */
+void	session_begin(struct session *, struct worker *);
+/* From the greeting to the end; the descriptors stay the worker's. */
+void	session_run(struct session *);
 
 /* No further command is read; what is pending is still sent. */
 void	session_end(struct session *, const char *how);

@@ -13,7 +13,8 @@ static struct session session;
 static void
 serve(struct worker *worker)
 {
-	session_run(&session, worker);
+	session_begin(&session, worker);
+	session_run(&session);
 }
 
 const struct worker_program worker_program = {

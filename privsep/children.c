@@ -132,12 +132,14 @@ children_poll(struct children *c, struct pollfd *pfd, nfds_t n)
 	ts.tv_sec = ms / 1000;
 	ts.tv_nsec = (ms % 1000) * 1000000L;
 	ready = ppoll(pfd, n, ms == -1 ? NULL : &ts, &c->while_waiting);
+	if (ready == -1 && errno != EINTR)
+		fatal("poll");
+	if (ready == -1)
+		ready = 0;
 	if (has_dead) {
 		has_dead = 0;
 		while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
 			reap_one(c, pid, status);
 	}
-	if (ready == -1 && errno != EINTR)
-		fatal("poll");
-	return ready == -1 ? 0 : ready;
+	return ready;
 }

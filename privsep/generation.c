@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -70,7 +71,9 @@ worker_waits(struct generation *g, struct message *m)
 	if (g->asked > 0)
 		g->asked--;
 	w = calloc(1, sizeof(*w));
-	if (w == NULL || g->is_retired) {
+	/* Ours not to block on, whatever the spawner made of it. */
+	if (w == NULL || g->is_retired ||
+	    fcntl(fd, F_SETFL, O_NONBLOCK) == -1) {
 		free(w);
 		close(fd);
 		return;

@@ -19,6 +19,7 @@
 
 static int log_sock = -1;
 static int log_debug = 1;	/* until told otherwise: stderr */
+static int log_is_stamped;	/* the master adds the session */
 
 void
 log_init_master(const char *ident, int debug)
@@ -33,6 +34,13 @@ void
 log_init_socket(int sock)
 {
 	log_sock = sock;
+}
+
+void
+log_init_worker(int sock)
+{
+	log_sock = sock;
+	log_is_stamped = 1;
 }
 
 /*
@@ -102,7 +110,7 @@ log_vevent(int level, uint64_t session, const char *fmt, va_list ap)
 	char line[LOG_LINE_MAX];
 	size_t n = 0;
 
-	if (session != 0)
+	if (session != 0 && !log_is_stamped)
 		n = (size_t)snprintf(line, sizeof(line), "session=%" PRIx64 " ",
 		    session);
 	vsnprintf(line + n, sizeof(line) - n, fmt, ap);

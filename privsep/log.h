@@ -21,6 +21,8 @@
 void	log_init_master(const char *ident, int debug);
 /* Any other process: over this socket (the master's end is drained). */
 void	log_init_socket(int sock);
+/* A worker: the same, but the master says which session it is. */
+void	log_init_worker(int sock);
 
 /*
  * One event.  level is a syslog one (LOG_INFO, ...); session 0 is none.  The

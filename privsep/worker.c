@@ -35,7 +35,7 @@ take_channel(int channel)
 	if (dup3(channel, FD_MASTER, O_CLOEXEC) == -1)
 		fatal("worker's channel");
 	closefrom(FD_MASTER + 1);
-	log_init_socket(FD_MASTER);
+	log_init_worker(FD_MASTER);
 }
 
 static void

@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -259,8 +258,6 @@ deliver_serve(struct agent *agent)
 
 	if (getuid() == 0 || geteuid() == 0 || agent->identity.uid == 0)
 		bug("a delivery agent as root");
-	/* A file over the limit is an error of write(), not our end. */
-	signal(SIGXFSZ, SIG_IGN);
 	enter(&d);
 	if (gates_serve(&delivery_gates, &d, agent->gate,
 	    DELIVER_IDLE_MS) == -1)

@@ -35,6 +35,7 @@ wire_init(struct wire *w, int fd, int timeout_ms)
 	/* The buffers are not cleared: a page untouched costs nothing. */
 	w->fd = fd;
 	w->timeout_ms = timeout_ms;
+	w->watch = -1;
 	w->transport_read = plain_read;
 	w->transport_write = plain_write;
 	w->transport = NULL;
@@ -69,7 +70,10 @@ tell_heard(struct wire *w)
 static enum wire_status
 wait_ready(struct wire *w, short events, int64_t *deadline)
 {
-	struct pollfd pfd = { .fd = w->fd, .events = events };
+	struct pollfd pfd[2] = {
+		{ .fd = w->fd, .events = events },
+		{ .fd = w->watch, .events = POLLIN },
+	};
 	int64_t left = -1;
 	int n;
 
@@ -81,11 +85,13 @@ wait_ready(struct wire *w, short events, int64_t *deadline)
 				*deadline = now + w->timeout_ms;
 			left = *deadline > now ? *deadline - now : 0;
 		}
-		n = poll(&pfd, 1, (int)left);
+		n = poll(pfd, 2, (int)left);
 	} while (n == -1 && errno == EINTR);
 	if (n == 0)
 		return WIRE_TIMEOUT;
-	return n == -1 ? WIRE_ERROR : WIRE_OK;
+	if (n == -1)
+		return WIRE_ERROR;
+	return pfd[1].revents != 0 ? WIRE_SHUTDOWN : WIRE_OK;
 }
 
 static enum wire_status

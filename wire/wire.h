@@ -22,14 +22,14 @@ enum wire_status {
 	WIRE_TOO_LONG,		/* a line over the limit was thrown away whole */
 	WIRE_EOF,		/* the peer closed */
 	WIRE_TIMEOUT,		/* waited for longer than the timeout */
-	WIRE_SHUTDOWN,		/* the watched descriptor hung up: say goodbye */
+	WIRE_SHUTDOWN,		/* the watched descriptor ended: say goodbye */
 	WIRE_ERROR		/* errno */
 };
 
 struct wire {
 	int		 fd;
 	int		 timeout_ms;	/* longest wait, -1: none */
-	int		 watch;		/* also polled, for POLLHUP only; -1 none */
+	int		 watch;		/* its end of file is WIRE_SHUTDOWN; -1 none */
 	ssize_t		(*transport_read)(struct wire *, void *, size_t);
 	ssize_t		(*transport_write)(struct wire *, const void *, size_t);
 	void		*transport;	/* theirs */

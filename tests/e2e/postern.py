@@ -115,7 +115,7 @@ class Daemon:
         self.configure(conf)
         self.lines = []
         self.process = None
-        self.dead = []		# processes that were killed on purpose
+        self.old_sids = []	# of masters that were killed
 
     def configure(self, conf):
         listen = "".join("listen %s %s:%d\n" % (
@@ -208,7 +208,8 @@ class Daemon:
 
     def processes(self, role=None):
         """Live processes started by this daemon's master, it included."""
-        found = [p for p in all_processes() if p.sid == self.process.pid]
+        sids = self.old_sids + [self.process.pid]
+        found = [p for p in all_processes() if p.sid in sids]
         if role is not None:
             found = [p for p in found if p.role == role]
         return found

@@ -52,6 +52,8 @@ def test_every_command_in_every_state(pop3d, user, state):
                 pop.ok("USER " + user)
             status = pop.status(form)
             assert status == expected[state], (form, state)
+            if status == "-":		# too many in a row end the session
+                pop.multi("CAPA")
             if status == "+" and command in MULTI:
                 pop.body()
             if command == "DELE 1" and status == "+":
@@ -81,6 +83,7 @@ def test_C13_strict_arguments(pop3d, user):
     with Pop(pop3d, user) as pop:
         for line in BAD_ARGUMENTS:
             pop.err(line)
+            pop.ok("NOOP")	# too many in a row end the session
         assert pop.stat()[0] == 2
         assert len(pop.list()) == 2
         pop.quit()
@@ -136,6 +139,24 @@ def test_a_line_that_never_ends(pop3d):
         pop.sock.shutdown(1)
         assert pop.is_closed()
     pop3d.wait_no_session()
+
+
+def test_C20_other_protocols(pop3d):
+    """C20: a browser's or another server's request ends the session."""
+    for line in ("GET / HTTP/1.1", "POST / HTTP/1.0", "CONNECT x:25 HTTP/1.1",
+                 "EHLO there", "SSH-2.0-x"):
+        with Pop(pop3d) as pop:
+            pop.send(line + "\r\nHost: x\r\n\r\nUSER alice\r\nCAPA\r\n")
+            assert pop.line().startswith(b"-ERR")
+            assert pop.is_closed(), line
+
+
+def test_C16_too_many_bad_commands(pop3d):
+    """C16: nonsense without end ends the session."""
+    with Pop(pop3d) as pop:
+        with pytest.raises((postern.Ended, OSError)):
+            for _ in range(200):
+                pop.err("XYZZY")
 
 
 # Greeting and capabilities

@@ -20,12 +20,12 @@
 
 #define GREETING	"+OK mail.example POP3 ready\r\n"
 #define LOGIN		"USER alice\r\nPASS   two words \r\n"
-#define LOGIN_OK_TEXT	"+OK send PASS\r\n+OK 3 messages (59 octets)\r\n"
+#define LOGIN_OK_TEXT	"+OK send PASS\r\n+OK 3 messages (60 octets)\r\n"
 
 static const char *three[] = {
 	"Subject: one\n\nbody\n",		/* 22 */
 	".dot\n..\n\nx\n.\n",			/* 18 */
-	"S: three\r\n\r\nno end"		/* 20, wrong on purpose below */
+	"S: three\r\n\r\nno end"		/* 20 */
 };
 
 static struct config config;
@@ -59,7 +59,7 @@ static void
 child_life(int client)
 {
 	static struct session session;
-	struct worker worker = { .client = client, .gate = -1,
+	struct worker worker = { .client = client, .gate = -1, .master = -1,
 	    .config = &config };
 	int sink = open("/dev/null", O_WRONLY);
 
@@ -67,7 +67,8 @@ child_life(int client)
 	worker.facts.session = 1;
 	worker.facts.flags = flags;
 	fcntl(client, F_SETFL, O_NONBLOCK);
-	session_run(&session, &worker);
+	session_begin(&session, &worker);
+	session_run(&session);
 	_exit(0);
 }
 
@@ -148,13 +149,13 @@ test_whole_session(void **state)
 	(void)state;
 	dialogue(LOGIN "STAT\r\nLIST\r\nLIST 2\r\nUIDL\r\nUIDL 3\r\n"
 	    "RETR 1\r\nRETR 2\r\nRETR 3\r\nQUIT\r\n");
-	assert_heard_after_login("+OK 3 59\r\n"
-	    "+OK 3 messages (59 octets)\r\n1 22\r\n2 17\r\n3 20\r\n.\r\n"
-	    "+OK 2 17\r\n"
+	assert_heard_after_login("+OK 3 60\r\n"
+	    "+OK 3 messages (60 octets)\r\n1 22\r\n2 18\r\n3 20\r\n.\r\n"
+	    "+OK 2 18\r\n"
 	    "+OK\r\n1 uidl-1\r\n2 uidl-2\r\n3 uidl-3\r\n.\r\n"
 	    "+OK 3 uidl-3\r\n"
 	    "+OK 22 octets\r\nSubject: one\r\n\r\nbody\r\n.\r\n"
-	    "+OK 17 octets\r\n..dot\r\n...\r\n\r\nx\r\n..\r\n.\r\n"
+	    "+OK 18 octets\r\n..dot\r\n...\r\n\r\nx\r\n..\r\n.\r\n"
 	    "+OK 20 octets\r\nS: three\r\n\r\nno end\r\n.\r\n"
 	    "+OK goodbye\r\n");
 	assert_int_equal(fake.done->fetches, 1);	/* all at once */
@@ -166,7 +167,7 @@ test_lone_lf_and_case(void **state)
 {
 	(void)state;
 	dialogue("user alice\npass   two words \nStat\nqUIT\n");
-	assert_heard_after_login("+OK 3 59\r\n+OK goodbye\r\n");
+	assert_heard_after_login("+OK 3 60\r\n+OK goodbye\r\n");
 }
 
 static void
@@ -217,10 +218,10 @@ test_deletion(void **state)
 	    "LIST\r\nUIDL\r\nRSET\r\nSTAT\r\nDELE 3\r\nQUIT\r\n");
 	assert_heard_after_login("+OK message 1 deleted\r\n"
 	    "-ERR message is deleted\r\n-ERR message is deleted\r\n"
-	    "-ERR message is deleted\r\n+OK 2 37\r\n"
-	    "+OK 2 messages (37 octets)\r\n2 17\r\n3 20\r\n.\r\n"
+	    "-ERR message is deleted\r\n+OK 2 38\r\n"
+	    "+OK 2 messages (38 octets)\r\n2 18\r\n3 20\r\n.\r\n"
 	    "+OK\r\n2 uidl-2\r\n3 uidl-3\r\n.\r\n"
-	    "+OK 3 messages (59 octets)\r\n+OK 3 59\r\n"
+	    "+OK 3 messages (60 octets)\r\n+OK 3 60\r\n"
 	    "+OK message 3 deleted\r\n+OK goodbye\r\n");
 	assert_int_equal(fake.done->expunges, 1);
 	assert_int_equal(fake.done->bitmap[0], 4);
@@ -259,6 +260,38 @@ test_idle(void **state)
 	close(fds[0]);
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_int_equal(fake.done->expunges, 0);
+}
+
+/* The master ends us: a word to the client, and no deletion. */
+static void
+test_shutdown(void **state)
+{
+	static struct session session;
+	struct worker worker = { .gate = -1, .config = &config };
+	int fds[2], channel[2];
+
+	(void)state;
+	worker.facts.flags = FACT_PLAINTEXT;
+	assert_int_equal(pipe(channel), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0,
+	    fds), 0);
+	worker.client = fds[0];
+	worker.master = channel[0];
+	close(channel[1]);
+	assert_int_equal(write(fds[1], LOGIN "DELE 1\r\n",
+	    strlen(LOGIN) + 8), (ssize_t)strlen(LOGIN) + 8);
+	session_begin(&session, &worker);
+	session_run(&session);
+	output_len = (size_t)read(fds[1], output, sizeof(output) - 1);
+	output[output_len] = '\0';
+	output_len += (size_t)read(fds[1], output + output_len,
+	    sizeof(output) - 1 - output_len);
+	assert_string_equal(session.ended, "shutdown");
+	assert_non_null(strstr(output, "\r\n-ERR [SYS/TEMP] the server ends"));
+	assert_int_equal(fake.done->expunges, 0);
+	close(fds[0]);
+	close(fds[1]);
+	close(channel[0]);
 }
 
 static void
@@ -365,7 +398,7 @@ test_numbers(void **state)
 	(void)state;
 	dialogue(LOGIN "LIST 0\r\nLIST 4\r\nLIST 4294967297\r\nLIST 01\r\n"
 	    "LIST +1\r\nLIST -1\r\nLIST  1\r\nLIST 1x\r\nLIST 1 2\r\n"
-	    "LIST 18446744073709551617\r\nLIST 99999999999999999999999999\r\n"
+	    "LIST 18446744073809551617\r\nLIST 99999999999999999999999999\r\n"
 	    "LIST 1 \r\nQUIT\r\n");
 	assert_signs("++-----------++");
 }
@@ -530,7 +563,8 @@ test_large_message(void **state)
 	dialogue(LOGIN "RETR 1\r\nQUIT\r\n");
 	/* One more octet a line for its LF, one for its dot. */
 	assert_true(output_len > sizeof(text) + 2 * (sizeof(text) / 61));
-	assert_string_equal(output + output_len - 18, "\r\n.\r\n+OK goodbye\r\n" + 0);
+	assert_string_equal(output + output_len - 18,
+	    "\r\n.\r\n+OK goodbye\r\n");
 }
 
 /* A secret that went through leaves nothing in the session's memory. */
@@ -538,7 +572,8 @@ static void
 test_secret_wiped(void **state)
 {
 	static struct session session;
-	struct worker worker = { .gate = -1, .config = &config };
+	struct worker worker = { .gate = -1, .master = -1,
+	    .config = &config };
 	int fds[2];
 
 	(void)state;
@@ -549,7 +584,8 @@ test_secret_wiped(void **state)
 	assert_true(write(fds[1], "USER bob\r\nPASS my-secret\r\n"
 	    "PASS another-secret\r\nPASS nul\0secret\r\n", 64) == 64);
 	shutdown(fds[1], SHUT_WR);
-	session_run(&session, &worker);
+	session_begin(&session, &worker);
+	session_run(&session);
 	assert_null(memmem(&session, sizeof(session), "secret", 6));
 	close(fds[0]);
 	close(fds[1]);
@@ -649,6 +685,7 @@ main(void)
 		SESSION_TEST(test_deletion),
 		SESSION_TEST(test_no_quit_no_deletion),
 		SESSION_TEST(test_idle),
+		SESSION_TEST(test_shutdown),
 		SESSION_TEST(test_expunge_fails),
 		SESSION_TEST(test_states),
 		SESSION_TEST(test_login_refused),

@@ -388,6 +388,24 @@ test_chunks(void **state)
 	assert_int_equal(wire_chunk(&w, &chunk, &len), WIRE_TIMEOUT);
 }
 
+/* What is watched ends a wait, but not what is already there to be read. */
+static void
+test_watched_end(void **state)
+{
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	w.watch = fds[0];
+	w.timeout_ms = 20;
+	assert_status(100, 1, WIRE_TIMEOUT);
+	close(fds[1]);
+	SAY("NOOP\r\n");
+	ASSERT_LINE(100, 1, "NOOP");
+	assert_status(100, 1, WIRE_SHUTDOWN);
+	close(fds[0]);
+}
+
 /* Once a secret was wiped where it stood, the buffer has none of it. */
 static void
 test_secret_leaves_nothing(void **state)
@@ -435,6 +453,7 @@ main(void)
 		WIRE_TEST(test_printf_too_big),
 		WIRE_TEST(test_printf_needs_room),
 		WIRE_TEST(test_chunks),
+		WIRE_TEST(test_watched_end),
 		WIRE_TEST(test_secret_leaves_nothing)
 	};
 

@@ -1,0 +1,7 @@
+# make run: try Postern without installing it; ONCE=1 ends after one letter.
+run:
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory all
+	@POSTERN_BUILD=$(B) etc/try-postern
+
+.PHONY: run

@@ -1,0 +1,104 @@
+/*
+ * handout: letters to delivery agents.  One line of errands per account, one
+ * channel per line, one letter at a time on it.
+ *
+ *	WANTING -> ASKED (the master) -> IDENTIFY (login) -> DELIVER ->
+ *	UNSETTLED (the queue records it) -> SETTLE -> DELIVER ... -> closed
+ *
+ * Nothing here waits: every send is small and goes to a peer that is waiting
+ * for it, every reply comes through poll(), every state has a deadline.
+ */
+#ifndef SMTPD_HANDOUT_H
+#define SMTPD_HANDOUT_H
+
+#include <sys/queue.h>
+
+#include <poll.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "smtpd/spool.h"
+
+#define HANDOUT_CHANNELS	50	/* open or asked for at once */
+
+/* One letter for one account.  The owner's memory until it is done. */
+struct errand {
+	TAILQ_ENTRY(errand)	 link;
+	const struct letter	*letter;
+	void			*owner;
+	struct line		*line;		/* while handed out */
+	const char		*account;
+	uint64_t		 key;		/* outcome_key(account) */
+	uint32_t		 recipient;	/* by which it came */
+	int			 is_tried;	/* may have been delivered */
+	int			 is_unsettled;	/* delivered, not on record */
+};
+TAILQ_HEAD(errand_list, errand);
+
+struct errand_result {
+	enum delivery_verdict	 verdict;
+	char			 status[OUTCOME_STATUS_MAX];
+	char			 text[OUTCOME_TEXT_MAX];
+};
+
+struct handout_ops {
+	/* Ask the master for a channel; -1: not now. */
+	int	(*need)(void *arg, uint64_t tag);
+	/* An errand is out of our hands, unless it was delivered: then it
+	 * stays until handout_settle() or handout_drop(). */
+	void	(*done)(void *arg, struct errand *,
+		    const struct errand_result *);
+	/* A parked letter may come again. */
+	void	(*unpark)(void *arg, const struct spool_name *);
+};
+
+struct line;
+TAILQ_HEAD(line_list, line);
+#define HANDOUT_BUCKETS	256
+
+struct handout {
+	const struct handout_ops *ops;
+	void			*arg;
+	const char		*hostname;	/* for a bare postmaster */
+	uint64_t		 next_tag;
+	size_t			 channels;	/* asked for or open */
+	size_t			 watched;	/* of the last handout_poll() */
+	struct line		*watching[HANDOUT_CHANNELS];
+	struct line_list	 wanting;	/* in the order they came */
+	struct line_list	 active;	/* asked for or open */
+	struct line_list	 buckets[HANDOUT_BUCKETS];
+};
+
+void	handout_init(struct handout *, const struct handout_ops *, void *arg,
+	    const char *hostname);
+/* Put an errand in its account's line: 0, or -1 with errno ENOMEM. */
+int	handout_add(struct handout *, struct errand *);
+/* How many errands that account has in its line. */
+size_t	handout_backlog(const struct handout *, const char *account);
+/* Remember a letter until that account's line is short again; -1: ENOMEM. */
+int	handout_park(struct handout *, const char *account,
+	    const struct spool_name *);
+/* Forget what is parked: the spool is about to be read anew. */
+void	handout_forget_parked(struct handout *);
+
+/* Ask for channels, as far as there may be more.  now_ms: monotonic. */
+void	handout_ask(struct handout *, uint64_t now_ms);
+/* The master's answer; fd -1: not now. */
+void	handout_channel(struct handout *, uint64_t tag, int fd,
+	    uint64_t now_ms);
+/* Fill pfd (room for HANDOUT_CHANNELS); how many. */
+size_t	handout_poll(struct handout *, struct pollfd *);
+/* After poll(), with the same array. */
+void	handout_ready(struct handout *, const struct pollfd *,
+	    uint64_t now_ms);
+/* End what is over its deadline. */
+void	handout_expire(struct handout *, uint64_t now_ms);
+/* The next moment at which ask or expire has something to do. */
+uint64_t handout_next(const struct handout *);
+
+/* The delivery is on record: the mailbox may forget that it has it. */
+void	handout_settle(struct handout *, struct errand *, uint64_t now_ms);
+/* It could not be recorded: the mailbox must remember. */
+void	handout_drop(struct handout *, struct errand *, uint64_t now_ms);
+
+#endif

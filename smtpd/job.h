@@ -1,0 +1,69 @@
+/*
+ * job: a letter in the queue's hands, from the moment it is due until it is
+ * delivered, deferred or failed; and the queue, which has many.
+ */
+#ifndef SMTPD_JOB_H
+#define SMTPD_JOB_H
+
+#include <sys/queue.h>
+
+#include "privsep/config.h"
+#include "smtpd/aliases.h"
+#include "smtpd/handout.h"
+#include "smtpd/schedule.h"
+#include "smtpd/spool.h"
+
+#define JOBS_MAX	200	/* letters open at once */
+#define ERRANDS_MAX	2000	/* of one letter in one attempt */
+#define BACKLOG_MAX	20	/* open letters of one account; more wait */
+
+struct job {
+	TAILQ_ENTRY(job)	 link;
+	struct letter		 letter;
+	uint32_t		 attempt;	/* this one's number */
+	struct errand		*errands;
+	size_t			 errand_count;
+	size_t			 errand_size;
+	size_t			 outstanding;	/* not answered yet */
+	struct outcome		*news;		/* not on record yet */
+	const char		**news_accounts;/* whose, or NULL */
+	size_t			 news_count;
+	size_t			 news_size;
+	int			 is_touched;	/* news since the last turn */
+	int			 has_failed;	/* somebody, ever */
+	int			 has_more;	/* errands for a later attempt */
+	int			 is_fresh;
+};
+TAILQ_HEAD(job_list, job);
+
+struct queue {
+	const struct config	*config;
+	struct spool		 spool;
+	struct aliases_file	 aliases;
+	struct schedule		 schedule;
+	struct handout		 handout;
+	struct job_list		 jobs;
+	size_t			 job_count;
+	uint64_t		 started;	/* seconds since 1970 */
+	uint64_t		 now;		/* the same, this turn */
+	uint64_t		 now_ms;	/* monotonic, this turn */
+};
+
+/* need: see struct handout_ops.  Spool and aliases are the caller's to open. */
+void	queue_init(struct queue *, const struct config *,
+	    int (*need)(void *, uint64_t tag));
+/* Set now and now_ms. */
+void	queue_tick(struct queue *);
+/* Read the names in the spool anew; remove what dead agents left. */
+void	queue_scan(struct queue *);
+/* A hint: the name of a letter that has just been committed. */
+void	queue_hint(struct queue *, const char *text);
+/* Open what is due, as far as there is room, and hand it out. */
+void	queue_start_due(struct queue *);
+/*
+ * The end of a turn: put on record what was answered in it, with as few
+ * syncs as can be, and only then let the mailboxes forget.
+ */
+void	queue_settle(struct queue *);
+
+#endif

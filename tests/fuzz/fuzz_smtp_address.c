@@ -1,0 +1,67 @@
+/* LINK: smtpd/address */
+/*
+ * Any octets as a path and as a mailbox: what is accepted can be printed, and
+ * parsing the print gives the same address.  The first octet holds the flags.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "smtpd/address.h"
+
+int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+
+static void
+must(int condition)
+{
+	if (!condition)
+		abort();
+}
+
+static void
+round_trip(const struct address *address)
+{
+	struct address again;
+	char text[ADDRESS_PRINT_MAX], brackets[ADDRESS_PRINT_MAX + 2];
+	size_t len, used;
+
+	must(address_print(address, text, sizeof(text)) == 0);
+	len = strlen(text);
+	must(address_mailbox(text, len, ADDRESS_NULL | ADDRESS_BARE,
+	    &again) == ADDRESS_OK);
+	must(memcmp(address, &again, sizeof(again)) == 0);
+	must(address_is_legal(address) == !address_is_null(address));
+	if (address->domain[0] == '\0')
+		return;
+	brackets[0] = '<';
+	memcpy(brackets + 1, text, len);
+	brackets[len + 1] = '>';
+	must(address_path(brackets, len + 2, 0, &again, &used) == ADDRESS_OK);
+	must(used == len + 2 && used <= ADDRESS_PATH_LIMIT);
+	must(memcmp(address, &again, sizeof(again)) == 0);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const struct address empty;
+	struct address address;
+	const char *text = (const char *)data + 1;
+	size_t used;
+
+	if (size < 1)
+		return 0;
+	size--;
+	if (address_path(text, size, data[0] & 3, &address, &used) ==
+	    ADDRESS_OK) {
+		must(used <= size && text[used - 1] == '>');
+		must(memchr(text, '\0', used) == NULL);
+		round_trip(&address);
+	} else
+		must(memcmp(&address, &empty, sizeof(empty)) == 0);
+	if (address_mailbox(text, size, data[0] & 3, &address) == ADDRESS_OK)
+		round_trip(&address);
+	else
+		must(memcmp(&address, &empty, sizeof(empty)) == 0);
+	return 0;
+}

@@ -1,0 +1,133 @@
+/* LINK: smtpd/session smtpd/commands smtpd/parameters smtpd/receive smtpd/stubs smtpd/address smtpd/data wire/wire privsep/message privsep/log */
+/*
+ * Any octets as a client's whole side of a session: commands, arguments, DATA.
+ * The agent is in this process (tests/smtp_agent.h) and aborts when it is asked
+ * out of order; every reply must be one, and the session must stay sane.  The
+ * first octet says in how large pieces the rest arrives.
+ */
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+
+#include "smtpd/session.h"
+#include "tests/smtp_agent.h"
+
+int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+
+struct client {
+	const uint8_t	*data;
+	size_t		 size;
+	size_t		 at;
+	size_t		 piece;
+	char		 line[1024];	/* of a reply, so far */
+	size_t		 len;
+};
+
+static struct config config;
+static struct fake_agent fake;
+
+void
+worker_alive(struct worker *w)
+{
+	(void)w;
+}
+
+int
+gate_ask(int gate, const struct message *request, struct message *reply,
+    uint32_t expected, int maxfds)
+{
+	struct message copy = *request;
+	int to_close, answer;
+
+	(void)gate;
+	answer = fake_answer(&fake, &copy, reply, &to_close);
+	if (answer == -1) {
+		errno = EPIPE;
+		return -1;
+	}
+	fake_must(reply->type == expected && reply->nfds <= maxfds);
+	return 0;
+}
+
+static ssize_t
+client_sends(struct wire *wire, void *buf, size_t len)
+{
+	struct client *from = wire->transport;
+
+	if (len > from->piece)
+		len = from->piece;
+	if (len > from->size - from->at)
+		len = from->size - from->at;
+	memcpy(buf, from->data + from->at, len);
+	from->at += len;
+	return (ssize_t)len;
+}
+
+static void
+check_line(const char *line, size_t len)
+{
+	size_t i;
+
+	fake_must(len >= 6 && len <= 512 && line[len - 2] == '\r');
+	fake_must(line[0] >= '2' && line[0] <= '5');
+	for (i = 0; i < len - 2; i++) {
+		fake_must(line[i] >= 32 && line[i] < 127);
+		fake_must(i > 2 || (line[i] >= '0' && line[i] <= '9'));
+	}
+	fake_must(line[3] == ' ' || line[3] == '-');
+}
+
+static ssize_t
+client_reads(struct wire *wire, const void *buf, size_t len)
+{
+	struct client *to = wire->transport;
+	const char *p = buf;
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		fake_must(to->len < sizeof(to->line));
+		to->line[to->len++] = p[i];
+		if (p[i] == '\n') {
+			check_line(to->line, to->len);
+			to->len = 0;
+		}
+	}
+	return (ssize_t)len;
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct session session;
+	static struct worker worker;
+	static struct client client;
+
+	if (size < 1)
+		return 0;
+	signal(SIGPIPE, SIG_IGN);
+	strlcpy(config.hostname, "mail.example", sizeof(config.hostname));
+	config.message_size_limit = 1000;
+	config.idle_timeout = 5;
+	memset(&fake, 0, sizeof(fake));
+	fake.content = -1;
+	fake.uses_file = 1;
+	memset(&client, 0, sizeof(client));
+	client.piece = data[0] == 0 ? WIRE_IN_SIZE : data[0];
+	client.data = data + 1;
+	client.size = size - 1;
+	worker.client = worker.gate = worker.master = -1;
+	worker.config = &config;
+	session_init(&session, &worker);
+	session.wire.transport = &client;
+	session.wire.transport_read = client_sends;
+	session.wire.transport_write = client_reads;
+	session_run(&session);
+	fake_must(client.len == 0);
+	fake_must(session_is_sane(&session));
+	fake_must(session.messages == fake.commits);
+	if (fake.content != -1)
+		close(fake.content);
+	return 0;
+}

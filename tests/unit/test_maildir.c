@@ -1,0 +1,587 @@
+/* LINK: mailbox/mailbox mailbox/maildir mailbox/maildir_name mailbox/maildir_index mailbox/maildir_append wire/octets */
+/* LIBS: -lmd -lbsd */
+/*
+ * test_maildir: a Maildir entered, listed, read and emptied, in a directory of
+ * its own, as whoever runs it.
+ */
+#include "maildir_home.h"
+
+/* Names. */
+
+static void
+test_names(void **state)
+{
+	static const struct {
+		const char	*name;
+		uint64_t	 seconds, size, octets;
+		size_t		 unique, base;
+	} t[] = {
+		{ "17.M1.h,S=10,W=12:2,S", 17, 10, 12, 7, 17 },
+		{ "17.M1.h:2,S=3,W=4", 17, UINT64_MAX, UINT64_MAX, 7, 7 },
+		{ "x,W=5", 0, UINT64_MAX, 5, 1, 5 },
+		{ "1,S=5,W=4", 1, UINT64_MAX, UINT64_MAX, 1, 9 },
+		{ "1,S=5,W=13", 1, UINT64_MAX, UINT64_MAX, 1, 10 },
+		{ "1,W=05", 1, UINT64_MAX, UINT64_MAX, 1, 6 },
+		{ "1,W=-5", 1, UINT64_MAX, UINT64_MAX, 1, 6 },
+		{ "1,W=5x", 1, UINT64_MAX, UINT64_MAX, 1, 6 },
+		{ "1,W=", 1, UINT64_MAX, UINT64_MAX, 1, 4 },
+		{ "1,W=5,W=5", 1, UINT64_MAX, UINT64_MAX, 1, 9 },
+		{ "1,W=1234567890123456789", 1, UINT64_MAX, UINT64_MAX, 1,
+		    23 },
+		{ "99999999999999999999.a", UINT64_MAX, UINT64_MAX,
+		    UINT64_MAX, 22, 22 },
+		{ ":2,S", 0, UINT64_MAX, UINT64_MAX, 2, 4 },
+		{ ",S=1", 0, 1, UINT64_MAX, 0, 4 },
+	};
+	struct maildir_name n;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		maildir_name_parse(t[i].name, &n);
+		assert_int_equal(n.seconds, t[i].seconds);
+		assert_int_equal(n.size, t[i].size);
+		assert_int_equal(n.octets, t[i].octets);
+		assert_int_equal(n.unique_len, t[i].unique);
+		assert_int_equal(n.base_len, t[i].base);
+	}
+}
+
+static void
+test_order(void **state)
+{
+	static const char *const names[] = {
+		"Maildir/cur/9.b:2,S", "Maildir/new/10.a", "Maildir/new/9.a",
+		"Maildir/cur/100.z:2,", "Maildir/cur/9.ab:2,", "Maildir/new/q",
+		"Maildir/new/.hidden", "Maildir/cur/9.a-b:2,RS",
+	};
+	static const char *const order[] = {
+		"q", "9.a", "9.a-b", "9.ab", "9.b", "10.a", "100.z"
+	};
+	size_t i;
+
+	(void)state;
+	make_maildir();
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		put(names[i], "a\n");
+	reopen();
+	assert_int_equal(ops->count(box), 7);
+	for (i = 0; i < 7; i++)
+		assert_string_equal(uidl(i), order[i]);
+	assert_null(ops->message(box, 7));
+}
+
+/* Many, so that memory grows; the order of a disordered reading. */
+static void
+test_many(void **state)
+{
+	char name[64], last[UIDL_MAX] = "";
+	int i;
+
+	(void)state;
+	make_maildir();
+	for (i = 0; i < 3000; i++) {
+		snprintf(name, sizeof(name), "Maildir/%s,S=2,W=3%s",
+		    i % 2 ? "cur/" : "new/", "");
+		snprintf(name, sizeof(name), "Maildir/%s%06d.x,S=2,W=3",
+		    i % 2 ? "cur/" : "new/", (i * 7919) % 3000 + 100000);
+		put(name, "a\n");
+	}
+	reopen();
+	assert_int_equal(ops->count(box), 3000);
+	for (i = 0; i < 3000; i++) {
+		assert_true(strcmp(last, uidl((size_t)i)) < 0);
+		strlcpy(last, uidl((size_t)i), sizeof(last));
+		assert_int_equal(ops->message(box, (size_t)i)->octets, 3);
+	}
+}
+
+static void
+test_uidl_stays(void **state)
+{
+	char before[UIDL_MAX];
+
+	(void)state;
+	make_maildir();
+	put("Maildir/new/5.M1P2.host,S=2,W=3", "a\n");
+	put("Maildir/new/6.odd name", "a\n");
+	reopen();
+	assert_string_equal(uidl(0), "5.M1P2.host");
+	assert_int_equal(strlen(uidl(1)), 64);
+	strlcpy(before, uidl(1), sizeof(before));
+
+	move("Maildir/new/5.M1P2.host,S=2,W=3",
+	    "Maildir/cur/5.M1P2.host,S=2,W=3:2,S");
+	move("Maildir/new/6.odd name", "Maildir/cur/6.odd name:2,");
+	reopen();
+	assert_string_equal(uidl(0), "5.M1P2.host");
+	assert_string_equal(uidl(1), before);
+
+	move("Maildir/cur/5.M1P2.host,S=2,W=3:2,S",
+	    "Maildir/cur/5.M1P2.host:2,FRS");
+	reopen();
+	assert_string_equal(uidl(0), "5.M1P2.host");
+	assert_int_equal(ops->message(box, 0)->octets, 3);
+}
+
+static void
+test_uidl_hashed(void **state)
+{
+	char name[200], a[UIDL_MAX], b[UIDL_MAX];
+	struct maildir_name n;
+
+	(void)state;
+	memset(name, 'x', 70);
+	name[70] = '\0';
+	maildir_name_parse(name, &n);
+	maildir_name_uidl(name, n.unique_len, n.base_len, 0, a);
+	assert_string_equal(a, name);
+	name[70] = 'y';
+	name[71] = '\0';
+	maildir_name_parse(name, &n);
+	maildir_name_uidl(name, n.unique_len, n.base_len, 0, a);
+	assert_int_equal(strlen(a), 64);
+	name[70] = 'z';
+	maildir_name_uidl(name, n.unique_len, n.base_len, 0, b);
+	assert_string_not_equal(a, b);
+	maildir_name_uidl("\xc3\xa9", 2, 2, 0, a);
+	assert_int_equal(strlen(a), 64);
+}
+
+static void
+test_uidl_twins(void **state)
+{
+	char a[UIDL_MAX], b[UIDL_MAX];
+
+	(void)state;
+	make_maildir();
+	put("Maildir/new/5.same,S=2", "a\n");
+	put("Maildir/new/5.same,S=4", "a\nb\n");
+	put("Maildir/new/6.other", "a\n");
+	/* As seen when it is moved while the folders are read: one message. */
+	put("Maildir/new/7.moving", "a\n");
+	put("Maildir/cur/7.moving:2,S", "a\n");
+	reopen();
+	assert_int_equal(ops->count(box), 4);
+	strlcpy(a, uidl(0), sizeof(a));
+	strlcpy(b, uidl(1), sizeof(b));
+	assert_int_equal(strlen(a), 64);
+	assert_string_not_equal(a, b);
+	assert_string_equal(uidl(2), "6.other");
+	assert_string_equal(uidl(3), "7.moving");
+	/* Each is found again for itself. */
+	move("Maildir/new/5.same,S=2", "Maildir/cur/5.same,S=2:2,");
+	move("Maildir/new/5.same,S=4", "Maildir/cur/5.same,S=4:2,S");
+	assert_content(0, "a\n");
+	assert_content(1, "a\nb\n");
+}
+
+/* Sizes. */
+
+static void
+test_sizes(void **state)
+{
+	static const struct {
+		const char	*text;
+		uint64_t	 octets;
+	} t[] = {
+		{ "", 0 }, { "a", 3 }, { "a\n", 3 }, { "a\nb", 6 },
+		{ "a\r\n", 3 }, { "\n\n", 4 }, { ".\n", 3 }, { "a\r", 4 },
+	};
+	char name[64];
+	size_t i;
+
+	(void)state;
+	make_maildir();
+	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		snprintf(name, sizeof(name), "Maildir/new/%zu.x", i);
+		put(name, t[i].text);
+	}
+	put("Maildir/new/8.x,W=77", "said in the name, and so not counted\n");
+	put("Maildir/new/9.x,S=2,W=100", "not plausible, and so counted\n");
+	reopen();
+	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++)
+		assert_int_equal(ops->message(box, i)->octets, t[i].octets);
+	assert_int_equal(ops->message(box, 8)->octets, 77);
+	assert_int_equal(ops->message(box, 9)->octets, 31);
+}
+
+/* A size that the name lies about is never served, and heals. */
+static void
+test_wrong_size(void **state)
+{
+	(void)state;
+	make_maildir();
+	put("Maildir/cur/1.x,S=3,W=4:2,S", "four\n");
+	put("Maildir/new/2.x,W=9", "a\n");
+	reopen();
+	assert_int_equal(ops->message(box, 0)->octets, 4);
+	assert_int_equal(fetch_error(0), ESTALE);
+	assert_int_equal(fetch_error(0), ESTALE);
+	assert_int_equal(fetch_error(1), ESTALE);
+	reopen();
+	assert_true(has("Maildir/cur/1.x:2,S"));
+	assert_string_equal(uidl(0), "1.x");
+	assert_int_equal(ops->message(box, 0)->octets, 6);
+	assert_content(0, "four\n");
+	assert_content(1, "a\n");
+}
+
+static void
+test_changed_file(void **state)
+{
+	struct timespec times[2] = { { .tv_sec = 5 }, { .tv_sec = 5 } };
+
+	(void)state;
+	make_maildir();
+	put("Maildir/new/1.x", "one\n");
+	put("Maildir/new/2.x", "two\n");
+	reopen();
+	put("Maildir/new/1.x", "other\n");
+	assert_int_equal(fetch_error(0), ESTALE);
+	assert_int_equal(utimensat(home, "Maildir/new/2.x", times, 0), 0);
+	assert_int_equal(fetch_error(1), ESTALE);
+}
+
+/* What is no message. */
+
+static void
+test_strange_files(void **state)
+{
+	(void)state;
+	make_maildir();
+	put("secret", "secret\n");
+	assert_int_equal(symlinkat("../../secret", home, "Maildir/new/1.link"),
+	    0);
+	assert_int_equal(mkfifoat(home, "Maildir/new/2.fifo", 0600), 0);
+	assert_int_equal(mkdirat(home, "Maildir/cur/3.dir", 0700), 0);
+	put("Maildir/cur/4.file,S=3,W=4", "abc");
+	put("Maildir/cur/5.file,S=3,W=4", "abc");
+	put("Maildir/cur/6.file", "abc");
+	reopen();
+	assert_int_equal(ops->count(box), 3);
+	assert_string_equal(uidl(0), "4.file");
+	/* And what becomes none after the listing. */
+	assert_int_equal(unlinkat(home, "Maildir/cur/4.file,S=3,W=4", 0), 0);
+	assert_int_equal(symlinkat("../../secret", home,
+	    "Maildir/cur/4.file,S=3,W=4"), 0);
+	assert_int_equal(fetch_error(0), ESTALE);
+	assert_int_equal(unlinkat(home, "Maildir/cur/5.file,S=3,W=4", 0), 0);
+	assert_int_equal(mkfifoat(home, "Maildir/cur/5.file,S=3,W=4", 0600),
+	    0);
+	assert_int_equal(fetch_error(1), ESTALE);
+	/* Further links, as backups make them, are no obstacle. */
+	assert_int_equal(linkat(home, "Maildir/cur/6.file", home, "backup",
+	    0), 0);
+	assert_content(2, "abc");
+	assert_int_equal(fetch_error(3), EINVAL);
+}
+
+static void
+test_foreign_owner(void **state)
+{
+	(void)state;
+	if (getuid() != 0)
+		skip();
+	make_maildir();
+	put("Maildir/new/1.x,S=4,W=5", "one\n");
+	assert_int_equal(fchownat(home, "Maildir/new/1.x,S=4,W=5", 12345, 0,
+	    0), 0);
+	reopen();
+	assert_int_equal(fetch_error(0), ESTALE);
+	assert_int_equal(fchownat(home, "Maildir/new", 12345, 0, 0), 0);
+	assert_int_equal(enter(0), -1);
+	assert_int_equal(errno, EPERM);
+}
+
+/* The place. */
+
+static void
+test_no_maildir(void **state)
+{
+	uint8_t bitmap[1] = { 0 };
+	size_t failed;
+
+	(void)state;
+	reopen();
+	assert_int_equal(ops->count(box), 0);
+	assert_int_equal(ops->expunge(box, bitmap, &failed), 0);
+	assert_false(has("Maildir"));
+	strlcpy(config.mailbox_path, "~/mail/in", sizeof(config.mailbox_path));
+	reopen();
+	assert_false(has("mail"));
+	assert_int_equal(enter(1), 0);
+	assert_true(has("mail/in/tmp") && has("mail/in/cur"));
+	/* A reader's folder that is missing is empty. */
+	assert_int_equal(unlinkat(home, "mail/in/cur", AT_REMOVEDIR), 0);
+	put("mail/in/new/1", "x\n");
+	reopen();
+	assert_int_equal(ops->count(box), 1);
+}
+
+static void
+test_no_home(void **state)
+{
+	char saved[sizeof(identity.home)];
+
+	(void)state;
+	strlcpy(saved, identity.home, sizeof(saved));
+	strlcat(identity.home, "/missing", sizeof(identity.home));
+	assert_int_equal(enter(1), -1);
+	assert_int_equal(errno, ENOENT);
+	assert_int_equal(enter(0), -1);
+	assert_int_equal(errno, ENOENT);
+	strlcpy(identity.home, saved, sizeof(identity.home));
+	assert_false(has("missing"));
+}
+
+static void
+test_modes_made(void **state)
+{
+	static const char *const dirs[] = {
+		"Maildir", "Maildir/new", "Maildir/cur", "Maildir/tmp"
+	};
+	struct stat st;
+	size_t i;
+
+	(void)state;
+	make_maildir();
+	for (i = 0; i < 4; i++) {
+		assert_int_equal(fstatat(home, dirs[i], &st, 0), 0);
+		assert_int_equal(st.st_mode & 07777, 0700);
+	}
+	assert_false(has("Maildir/postern.lock"));
+}
+
+static void
+test_bad_places(void **state)
+{
+	static const char *const paths[] = {
+		"~", "Maildir", "", "~/", "~/../x", "~/./x", "~/a/..", "~/%x",
+		"~/%", "/",
+	};
+	char name[ACCOUNT_NAME_MAX];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		strlcpy(config.mailbox_path, paths[i],
+		    sizeof(config.mailbox_path));
+		assert_int_equal(enter(1), -1);
+		assert_int_equal(errno, EINVAL);
+	}
+	strlcpy(name, identity.name, sizeof(name));
+	strlcpy(config.mailbox_path, "~/%u", sizeof(config.mailbox_path));
+	strlcpy(identity.name, "../x", sizeof(identity.name));
+	assert_int_equal(enter(1), -1);
+	assert_int_equal(errno, EINVAL);
+	strlcpy(identity.name, "..", sizeof(identity.name));
+	assert_int_equal(enter(1), -1);
+	assert_int_equal(errno, EINVAL);
+	config.mailbox_format = MAILBOX_MBOX;
+	assert_null(mailbox_format(&config));
+	assert_int_equal(errno, ENOTSUP);
+}
+
+static void
+test_user_in_path(void **state)
+{
+	(void)state;
+	snprintf(config.mailbox_path, sizeof(config.mailbox_path),
+	    "%.512s/box-%%u/in", identity.home);
+	make_maildir();
+	assert_true(has("box-alice/in/new"));
+	strlcpy(config.mailbox_path, "~/x%u%u", sizeof(config.mailbox_path));
+	make_maildir();
+	assert_true(has("xalicealice/new"));
+}
+
+/* Links and open doors, at each step of the way. */
+static void
+test_hostile_places(void **state)
+{
+	(void)state;
+	assert_int_equal(mkdirat(home, "other", 0700), 0);
+	assert_int_equal(symlinkat("other", home, "Maildir"), 0);
+	assert_int_equal(enter(1), -1);
+	assert_int_equal(enter(0), -1);
+	assert_false(has("other/new"));
+	assert_int_equal(unlinkat(home, "Maildir", 0), 0);
+	assert_int_equal(symlinkat("nowhere", home, "Maildir"), 0);
+	assert_int_equal(enter(1), -1);
+	assert_false(has("nowhere"));
+	assert_int_equal(unlinkat(home, "Maildir", 0), 0);
+
+	make_maildir();
+	assert_int_equal(unlinkat(home, "Maildir/tmp", AT_REMOVEDIR), 0);
+	assert_int_equal(symlinkat("../other", home, "Maildir/tmp"), 0);
+	assert_int_equal(enter(1), -1);
+	assert_int_equal(unlinkat(home, "Maildir/tmp", 0), 0);
+	make_maildir();
+	assert_int_equal(fchmodat(home, "Maildir/new", 0770, 0), 0);
+	assert_int_equal(enter(1), -1);
+	assert_int_equal(errno, EPERM);
+	assert_int_equal(fchmodat(home, "Maildir/new", 0755, 0), 0);
+	assert_int_equal(fchmodat(home, "Maildir", 0702, 0), 0);
+	assert_int_equal(enter(0), -1);
+	assert_int_equal(errno, EPERM);
+	assert_int_equal(fchmodat(home, "Maildir", 0700, 0), 0);
+
+	put("victim", "x");
+	assert_int_equal(linkat(home, "victim", home, "Maildir/postern.lock",
+	    0), 0);
+	assert_int_equal(enter(0), -1);
+	assert_int_equal(errno, EPERM);
+	assert_int_equal(unlinkat(home, "Maildir/postern.lock", 0), 0);
+	assert_int_equal(symlinkat("../made", home, "Maildir/postern.lock"),
+	    0);
+	assert_int_equal(enter(0), -1);
+	assert_false(has("made"));
+	assert_int_equal(unlinkat(home, "Maildir/postern.lock", 0), 0);
+	assert_int_equal(mkfifoat(home, "Maildir/postern.lock", 0600), 0);
+	assert_int_equal(enter(0), -1);
+	assert_int_equal(errno, EPERM);
+}
+
+/* In another process, try to open the maildrop: its errno, 0 if it could. */
+static int
+open_elsewhere(void)
+{
+	struct mailbox *other;
+	int dirs[MAILBOX_DIRS_MAX], status;
+	size_t count;
+	pid_t pid;
+
+	pid = fork();
+	if (pid == 0) {
+		if (ops->enter(&other, &config, &identity, 0, dirs,
+		    &count) == -1)
+			_exit(255);
+		_exit(ops->open(other) == -1 ? errno : 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void
+test_lock(void **state)
+{
+	(void)state;
+	make_maildir();
+	reopen();
+	assert_true(has("Maildir/postern.lock"));
+	assert_int_equal(open_elsewhere(), EBUSY);
+	/* Closing another descriptor of the file does not give it up. */
+	close(openat(home, "Maildir/postern.lock", O_RDWR));
+	assert_int_equal(open_elsewhere(), EBUSY);
+	assert_int_equal(enter(0), 0);
+	assert_int_equal(open_elsewhere(), 0);
+	assert_true(has("Maildir/postern.lock"));
+}
+
+/* What others do meanwhile. */
+
+static void
+test_fetch_moved(void **state)
+{
+	(void)state;
+	make_maildir();
+	put("Maildir/new/1.a,S=4,W=5", "one\n");
+	put("Maildir/new/2.b", "two\n");
+	put("Maildir/cur/3.c:2,", "three\n");
+	put("Maildir/cur/4.d:2,", "four\n");
+	reopen();
+	move("Maildir/new/1.a,S=4,W=5", "Maildir/cur/1.a,S=4,W=5:2,S");
+	move("Maildir/new/2.b", "Maildir/cur/2.b,S=4:2,");
+	move("Maildir/cur/3.c:2,", "Maildir/cur/3.c:2,RS");
+	assert_int_equal(unlinkat(home, "Maildir/cur/4.d:2,", 0), 0);
+	put("Maildir/new/9.late", "late\n");
+	assert_content(0, "one\n");
+	assert_content(1, "two\n");
+	assert_content(2, "three\n");
+	assert_int_equal(fetch_error(3), ENOENT);
+	assert_int_equal(fetch_error(3), ENOENT);
+	move("Maildir/cur/3.c:2,RS", "Maildir/cur/3.c:2,FRS");
+	assert_content(2, "three\n");
+	assert_int_equal(ops->count(box), 4);
+}
+
+static void
+test_expunge(void **state)
+{
+	uint8_t bitmap[2] = { 0 };
+	char name[64];
+	size_t failed;
+	int i;
+
+	(void)state;
+	make_maildir();
+	for (i = 0; i < 12; i++) {
+		snprintf(name, sizeof(name), "Maildir/%s%d.x",
+		    i % 2 ? "cur/" : "new/", 100 + i);
+		put(name, "x\n");
+	}
+	reopen();
+	bitmap[0] = 0x0d;	/* 0, 2, 3 */
+	bitmap[1] = 0x08;	/* 11 */
+	move("Maildir/new/102.x", "Maildir/cur/102.x:2,T");
+	assert_int_equal(unlinkat(home, "Maildir/cur/103.x", 0), 0);
+	assert_int_equal(ops->expunge(box, bitmap, &failed), 0);
+	assert_int_equal(failed, 0);
+	assert_false(has("Maildir/new/100.x"));
+	assert_false(has("Maildir/cur/102.x:2,T"));
+	assert_false(has("Maildir/cur/111.x"));
+	assert_int_equal(fetch_error(0), ENOENT);
+	reopen();
+	assert_int_equal(ops->count(box), 8);
+	assert_string_equal(uidl(0), "101.x");
+}
+
+static void
+test_expunge_fails(void **state)
+{
+	uint8_t bitmap[1] = { 3 };
+	size_t failed;
+
+	(void)state;
+	make_maildir();
+	put("Maildir/new/1.x,S=2,W=3", "x\n");
+	put("Maildir/new/2.x,S=2,W=3", "x\n");
+	reopen();
+	assert_int_equal(unlinkat(home, "Maildir/new/1.x,S=2,W=3", 0), 0);
+	assert_int_equal(mkdirat(home, "Maildir/new/1.x,S=2,W=3", 0700), 0);
+	assert_int_equal(ops->expunge(box, bitmap, &failed), -1);
+	assert_int_equal(errno, EISDIR);
+	assert_int_equal(failed, 1);
+	assert_false(has("Maildir/new/2.x,S=2,W=3"));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_names),
+		TEST(test_order),
+		TEST(test_many),
+		TEST(test_uidl_stays),
+		cmocka_unit_test(test_uidl_hashed),
+		TEST(test_uidl_twins),
+		TEST(test_sizes),
+		TEST(test_wrong_size),
+		TEST(test_changed_file),
+		TEST(test_strange_files),
+		TEST(test_foreign_owner),
+		TEST(test_no_maildir),
+		TEST(test_no_home),
+		TEST(test_modes_made),
+		TEST(test_bad_places),
+		TEST(test_user_in_path),
+		TEST(test_hostile_places),
+		TEST(test_lock),
+		TEST(test_fetch_moved),
+		TEST(test_expunge),
+		TEST(test_expunge_fails),
+	};
+
+	return cmocka_run_group_tests_name("test_maildir", tests, NULL, NULL);
+}

@@ -1,0 +1,170 @@
+/* LINK: pop3d/content wire/wire wire/octets */
+/*
+ * test_pop3_content: line ends, byte stuffing and TOP, for every split of the
+ * content into pieces.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "pop3d/content.h"
+#include "wire/octets.h"
+
+static struct wire w;
+static char out[256 * 1024];
+static size_t out_len;
+
+static ssize_t
+capture(struct wire *from, const void *data, size_t len)
+{
+	(void)from;
+	assert_true(len <= sizeof(out) - out_len);
+	memcpy(out + out_len, data, len);
+	out_len += len;
+	return (ssize_t)len;
+}
+
+static void
+begin(struct content *c)
+{
+	wire_init(&w, -1, 0);
+	w.transport_write = capture;
+	out_len = 0;
+	content_begin(c, &w);
+}
+
+static const struct {
+	const char	*in;
+	const char	*out;
+} cases[] = {
+	{ "", "" },
+	{ "a", "a\r\n" },
+	{ "a\n", "a\r\n" },
+	{ "a\r\n", "a\r\n" },
+	{ "a\r", "a\r\r\n" },
+	{ "a\r\r\n", "a\r\r\n" },
+	{ "a\rb\n", "a\rb\r\n" },
+	{ "\n", "\r\n" },
+	{ "\r\n\n\r\n", "\r\n\r\n\r\n" },
+	{ ".", "..\r\n" },
+	{ "..", "...\r\n" },
+	{ ".\n.\n", "..\r\n..\r\n" },
+	{ ".\r\n.x\r\n", "..\r\n..x\r\n" },
+	{ "x.\n.y", "x.\r\n..y\r\n" },
+	{ "\r.\n", "\r.\r\n" },
+	{ "\n\r\n.\n", "\r\n\r\n..\r\n" }
+};
+
+static void
+test_all_splits(void **state)
+{
+	struct content c;
+	struct octets o;
+	const uint8_t *in;
+	size_t i, a, b, len;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		in = (const uint8_t *)cases[i].in;
+		len = strlen(cases[i].in);
+		octets_init(&o);
+		octets_count(&o, in, len);
+		for (a = 0; a <= len; a++)
+			for (b = a; b <= len; b++) {
+				begin(&c);
+				content_put(&c, in, a);
+				content_put(&c, in + a, b - a);
+				content_put(&c, in + b, len - b);
+				content_end(&c);
+				assert_int_equal(wire_flush(&w), WIRE_OK);
+				assert_int_equal(out_len,
+				    strlen(cases[i].out));
+				assert_memory_equal(out, cases[i].out,
+				    out_len);
+				assert_int_equal(c.octets, octets_total(&o));
+			}
+	}
+}
+
+/* Lines of all lengths around the border of the wire's buffer. */
+static void
+test_buffer_borders(void **state)
+{
+	static uint8_t text[WIRE_OUT_SIZE + 64];
+	struct content c;
+	size_t len;
+
+	(void)state;
+	memset(text, 'x', sizeof(text));
+	for (len = WIRE_OUT_SIZE - 20; len < WIRE_OUT_SIZE + 20; len++) {
+		text[len] = '\n';
+		text[len + 1] = '.';
+		begin(&c);
+		content_put(&c, text, len + 2);
+		content_end(&c);
+		assert_int_equal(wire_flush(&w), WIRE_OK);
+		assert_int_equal(out_len, len + 6);
+		assert_memory_equal(out, text, len);
+		assert_memory_equal(out + len, "\r\n..\r\n", 6);
+		assert_int_equal(c.octets, len + 5);
+		text[len] = text[len + 1] = 'x';
+	}
+}
+
+static void
+test_top(void **state)
+{
+	static const struct {
+		const char	*in;
+		uint64_t	 lines;
+		size_t		 taken;
+		int		 in_body;
+	} tops[] = {
+		{ "h\nh\n\nb\nb\n", 0, 5, 1 },
+		{ "h\nh\n\nb\nb\n", 1, 7, 1 },
+		{ "h\nh\n\nb\nb\n", 2, 9, 1 },
+		{ "h\nh\n\nb\nb\n", UINT64_MAX, 9, 1 },
+		{ "h\r\n\r\nb\r\n\r\nc", 0, 5, 1 },
+		{ "h\r\n\r\nb\r\n\r\nc", 2, 10, 1 },
+		{ "h\r\n\r\nb\r\n\r\nc", 3, 11, 1 },
+		{ "h\n\r\r\n\rx\nb", 0, 9, 0 },
+		{ "\nb\n", 0, 1, 1 },
+		{ "\r\nb\n", 0, 2, 1 },
+		{ "h\nh", 5, 3, 0 },
+		{ "", 0, 0, 0 }
+	};
+	const uint8_t *in;
+	struct top t;
+	size_t i, split, len, taken, n;
+
+	(void)state;
+	for (i = 0; i < sizeof(tops) / sizeof(tops[0]); i++) {
+		in = (const uint8_t *)tops[i].in;
+		len = strlen(tops[i].in);
+		for (split = 0; split <= len; split++) {
+			top_begin(&t, tops[i].lines);
+			taken = top_take(&t, in, split);
+			n = top_take(&t, in + split, len - split);
+			assert_true(taken == split || n == 0);
+			taken += n;
+			assert_int_equal(taken, tops[i].taken);
+			assert_int_equal(t.in_body, tops[i].in_body);
+		}
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_all_splits),
+		cmocka_unit_test(test_buffer_borders),
+		cmocka_unit_test(test_top)
+	};
+
+	return cmocka_run_group_tests_name("pop3_content", tests, NULL, NULL);
+}

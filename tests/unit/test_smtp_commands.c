@@ -1,0 +1,506 @@
+/* LINK: smtpd/session smtpd/commands smtpd/parameters smtpd/receive smtpd/stubs smtpd/address smtpd/data wire/wire privsep/message privsep/log */
+/*
+ * SMTP commands: every one in every state, and what arguments are taken.
+ */
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "smtpd/commands.h"
+#include "tests/smtp_agent.h"
+
+static struct config config;
+static struct worker worker;
+static struct session session;
+static struct fake_agent fake;
+static int asked;		/* requests that went through the gate */
+
+void
+worker_alive(struct worker *w)
+{
+	(void)w;
+}
+
+/* The agent is in this process. */
+int
+gate_ask(int gate, const struct message *request, struct message *reply,
+    uint32_t expected, int maxfds)
+{
+	struct message copy = *request;
+	int to_close;
+
+	(void)gate;
+	asked++;
+	if (fake_answer(&fake, &copy, reply, &to_close) == -1) {
+		errno = EPIPE;
+		return -1;
+	}
+	fake_must(reply->type == expected && reply->nfds <= maxfds);
+	return 0;
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	memset(&config, 0, sizeof(config));
+	strlcpy(config.hostname, "mail.example", sizeof(config.hostname));
+	config.message_size_limit = 1000000;
+	config.idle_timeout = 300;
+	memset(&fake, 0, sizeof(fake));
+	fake.content = -1;
+	worker.client = worker.gate = worker.master = -1;
+	worker.config = &config;
+	session_init(&session, &worker);
+	asked = 0;
+	return 0;
+}
+
+/* What is answered to a line, without the last CR LF. */
+static const char *
+reply_to(const char *text)
+{
+	static char reply[WIRE_OUT_SIZE + 1];
+	char line[SESSION_LINE_MAX];
+	size_t len;
+
+	assert_true(strlcpy(line, text, sizeof(line)) < sizeof(line));
+	session.wire.out_len = 0;
+	command_run(&session, line);
+	assert_true(session_is_sane(&session));
+	len = session.wire.out_len;
+	assert_true(len > 2);
+	memcpy(reply, session.wire.out, len);
+	assert_memory_equal(reply + len - 2, "\r\n", 2);
+	reply[len - 2] = '\0';
+	return reply;
+}
+
+static void
+expect(const char *line, const char *reply)
+{
+	assert_string_equal(reply_to(line), reply);
+}
+
+/* Only the code and enhanced code matter. */
+static void
+expect_code(const char *line, const char *code)
+{
+	const char *reply = reply_to(line);
+
+	if (strncmp(reply, code, strlen(code)) != 0)
+		fail_msg("\"%s\": %s, not %s", line, reply, code);
+}
+
+static void
+bring_to(enum smtp_state state)
+{
+	setup(NULL);
+	if (state >= SMTP_READY)
+		expect_code("EHLO client", "250");
+	if (state >= SMTP_MAIL)
+		expect_code("MAIL FROM:<a@b>", "250 2.1.0");
+	if (state >= SMTP_RCPT)
+		expect_code("RCPT TO:<a@b>", "250 2.1.5");
+	assert_int_equal(session.state, state);
+}
+
+/* The whole of the protocol's sequence on one page. */
+static void
+test_every_command_in_every_state(void **unused)
+{
+	static const struct {
+		const char	*line;
+		const char	*replies[SMTP_STATES];
+	} rows[] = {
+		/*			START  READY  MAIL   RCPT */
+		{ "HELO c",		{ "250", "250", "250", "250" } },
+		{ "EHLO c",		{ "250", "250", "250", "250" } },
+		{ "EHLO",		{ "501", "501", "501", "501" } },
+		{ "MAIL FROM:<x@y>",	{ "503", "250", "503", "503" } },
+		{ "MAIL FROM:<no@y>",	{ "503", "550", "503", "503" } },
+		{ "MAIL junk",		{ "503", "501", "503", "503" } },
+		{ "RCPT TO:<x@y>",	{ "503", "503", "250", "250" } },
+		{ "RCPT TO:<no@y>",	{ "503", "503", "550", "550" } },
+		{ "RCPT junk",		{ "503", "503", "501", "501" } },
+		{ "DATA now",		{ "503", "503", "503", "501" } },
+		{ "RSET",		{ "250", "250", "250", "250" } },
+		{ "RSET x",		{ "501", "501", "501", "501" } },
+		{ "NOOP",		{ "250", "250", "250", "250" } },
+		{ "NOOP x y",		{ "250", "250", "250", "250" } },
+		{ "VRFY x",		{ "252", "252", "252", "252" } },
+		{ "VRFY",		{ "501", "501", "501", "501" } },
+		{ "HELP",		{ "214", "214", "214", "214" } },
+		{ "HELP MAIL",		{ "214", "214", "214", "214" } },
+		{ "QUIT",		{ "221", "221", "221", "221" } },
+		{ "QUIT x",		{ "501", "501", "501", "501" } },
+		{ "EXPN x",		{ "502", "502", "502", "502" } },
+		{ "STARTTLS",		{ "502", "502", "502", "502" } },
+		{ "GET / HTTP/1.1",	{ "421", "421", "421", "421" } },
+		{ "NONSENSE",		{ "500", "500", "500", "500" } }
+	};
+	size_t i;
+	int state;
+
+	(void)unused;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		for (state = 0; state < SMTP_STATES; state++) {
+			bring_to(state);
+			expect_code(rows[i].line, rows[i].replies[state]);
+		}
+}
+
+/* What is left of a transaction after each command in SMTP_RCPT. */
+static void
+test_state_afterwards(void **unused)
+{
+	static const struct {
+		const char	*line;
+		enum smtp_state	 state;
+		enum fake_state	 fake;
+	} rows[] = {
+		{ "HELO c",		SMTP_READY, FAKE_IDLE },
+		{ "EHLO c",		SMTP_READY, FAKE_IDLE },
+		{ "EHLO \001",		SMTP_RCPT, FAKE_RCPT },
+		{ "RSET",		SMTP_READY, FAKE_IDLE },
+		{ "QUIT",		SMTP_READY, FAKE_IDLE },
+		{ "NOOP",		SMTP_RCPT, FAKE_RCPT },
+		{ "VRFY x",		SMTP_RCPT, FAKE_RCPT },
+		{ "RCPT TO:<no@y>",	SMTP_RCPT, FAKE_RCPT },
+		{ "RCPT TO:<x@y> X=1",	SMTP_RCPT, FAKE_RCPT },
+		{ "MAIL FROM:<x@y>",	SMTP_RCPT, FAKE_RCPT },
+		{ "DATA x",		SMTP_RCPT, FAKE_RCPT },
+		{ "WHAT",		SMTP_RCPT, FAKE_RCPT }
+	};
+	size_t i;
+
+	(void)unused;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		bring_to(SMTP_RCPT);
+		reply_to(rows[i].line);
+		assert_int_equal(session.state, rows[i].state);
+		assert_int_equal(fake.state, rows[i].fake);
+	}
+}
+
+/* Without a transaction the agent isn't bothered. */
+static void
+test_abort_only_when_open(void **unused)
+{
+	(void)unused;
+	bring_to(SMTP_READY);
+	expect_code("RSET", "250 2.0.0");
+	expect_code("EHLO c", "250");
+	expect_code("QUIT", "221 2.0.0");
+	assert_int_equal(asked, 0);
+}
+
+static void
+test_greetings(void **unused)
+{
+	char line[SESSION_LINE_MAX] = "EHLO ";
+
+	(void)unused;
+	expect("HELO client", "250 mail.example");
+	expect("EHLO client", "250-mail.example\r\n250-PIPELINING\r\n"
+	    "250-SIZE 1000000\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n"
+	    "250-VRFY\r\n250 HELP");
+	expect_code("ehlo under_score", "250");
+	expect_code("Ehlo 192.0.2.7", "250");
+	expect_code("EHLO [192.0.2.7]", "250");
+	expect_code("EHLO [IPv6:fe80::1%eth0]", "250");
+	expect_code("EHLO -", "250");
+	expect_code("EHLO  spaces   ", "250");
+	assert_string_equal(session.helo, "spaces");
+	expect_code("EHLO two words", "501 5.5.4");
+	expect_code("EHLO a\tb", "501 5.5.4");
+	expect_code("EHLO a\033", "501 5.5.4");
+	expect_code("EHLO \303\244", "501 5.5.4");
+	expect_code("EHLO ", "501 5.5.4");
+	assert_string_equal(session.helo, "spaces");
+	memset(line + 5, 'h', 255);
+	expect_code(line, "250");
+	line[5 + 255] = 'h';
+	expect_code(line, "501 5.5.4");
+}
+
+static void
+test_unknown(void **unused)
+{
+	(void)unused;
+	expect_code("", "500 5.5.2");
+	expect_code(" NOOP", "500 5.5.2");
+	expect_code("NOOP\tx", "500 5.5.2");
+	expect_code("NOOPX", "500 5.5.2");
+	expect_code("NOO", "500 5.5.2");
+	expect_code("250 OK", "500 5.5.2");
+	expect_code("MAIL\303\244", "500 5.5.2");
+	expect_code("nOoP", "250 2.0.0");
+	expect_code("NOOP \t ", "250 2.0.0");
+	assert_int_equal(session.errors, 7);
+}
+
+static const struct {
+	const char	*line;
+	const char	*code;
+} mails[] = {
+	{ "MAIL FROM:<>",			"250 2.1.0" },
+	{ "mail from:<a@b>",			"250 2.1.0" },
+	{ "MAIL FROM: <a@b>",			"250 2.1.0" },
+	{ "MAIL FROM:   <a@b>   ",		"250 2.1.0" },
+	{ "MAIL  FROM:<a@b>",			"250 2.1.0" },
+	{ "MAIL FROM:<@r:a@b>",			"250 2.1.0" },
+	{ "MAIL FROM:<\"a b\"@b>",		"250 2.1.0" },
+	{ "MAIL FROM:<\"\"@b>",			"250 2.1.0" },
+	{ "MAIL FROM:<a@b> SIZE=1",		"250 2.1.0" },
+	{ "MAIL FROM:<a@b>   size=0  Body=7bit", "250 2.1.0" },
+	{ "MAIL FROM:<a@b> SIZE=18446744073709551615", "250 2.1.0" },
+	{ "MAIL FROM:<a@b> SIZE=00000000000000000001", "250 2.1.0" },
+	{ "MAIL FROM:<a@b> BODY=8BITMIME SIZE=5", "250 2.1.0" },
+	{ "MAIL FROM:<no@b>",			"550 5.1.1" },
+	{ "MAIL FROM:<wait@b>",			"451 4.3.0" },
+	{ "MAIL",				"501 5.5.4" },
+	{ "MAIL <a@b>",				"501 5.5.4" },
+	{ "MAIL FROM <a@b>",			"501 5.5.4" },
+	{ "MAIL FROM :<a@b>",			"501 5.5.4" },
+	{ "MAIL TO:<a@b>",			"501 5.5.4" },
+	{ "MAIL FROM:",				"501 5.1.7" },
+	{ "MAIL FROM:a@b",			"501 5.1.7" },
+	{ "MAIL FROM:<a>",			"501 5.1.7" },
+	{ "MAIL FROM:<postmaster>",		"501 5.1.7" },
+	{ "MAIL FROM:<a@b",			"501 5.1.7" },
+	{ "MAIL FROM:<\303\244@b>",		"553 5.6.7" },
+	{ "MAIL FROM:<a\001@b>",		"501 5.1.7" },
+	{ "MAIL FROM:<a@b>x",			"501 5.5.4" },
+	{ "MAIL FROM:<a@b>SIZE=1",		"501 5.5.4" },
+	{ "MAIL FROM:<a@b> SIZE",		"501 5.5.4" },
+	{ "MAIL FROM:<a@b> SIZE=",		"501 5.5.4" },
+	{ "MAIL FROM:<a@b> SIZE=x",		"501 5.5.4" },
+	{ "MAIL FROM:<a@b> SIZE=-1",		"501 5.5.4" },
+	{ "MAIL FROM:<a@b> SIZE=+1",		"501 5.5.4" },
+	{ "MAIL FROM:<a@b> SIZE= 1",		"501 5.5.4" },
+	{ "MAIL FROM:<a@b> SIZE=18446744073709551616", "501 5.5.4" },
+	{ "MAIL FROM:<a@b> SIZE=99999999999999999999", "501 5.5.4" },
+	{ "MAIL FROM:<a@b> SIZE=000000000000000000001", "501 5.5.4" },
+	{ "MAIL FROM:<a@b> SIZE=1 SIZE=1",	"501 5.5.4" },
+	{ "MAIL FROM:<a@b> BODY",		"501 5.5.4" },
+	{ "MAIL FROM:<a@b> BODY=BINARYMIME",	"501 5.5.4" },
+	{ "MAIL FROM:<a@b> BODY=7BIT=8BITMIME",	"501 5.5.4" },
+	{ "MAIL FROM:<a@b> =1",			"501 5.5.4" },
+	{ "MAIL FROM:<a@b> -X=1",		"501 5.5.4" },
+	{ "MAIL FROM:<a@b> X=\303\244",		"501 5.5.4" },
+	{ "MAIL FROM:<a@b> SMTPUTF8",		"555 5.5.4" },
+	{ "MAIL FROM:<a@b> RET=FULL",		"555 5.5.4" },
+	{ "MAIL FROM:<a@b> SIZ=1",		"555 5.5.4" },
+	{ "MAIL FROM:<a@b> SIZES=1",		"555 5.5.4" }
+};
+
+static void
+test_mail(void **unused)
+{
+	size_t i;
+
+	(void)unused;
+	for (i = 0; i < sizeof(mails) / sizeof(mails[0]); i++) {
+		bring_to(SMTP_READY);
+		expect_code(mails[i].line, mails[i].code);
+		assert_int_equal(session.state, mails[i].code[0] == '2' ?
+		    SMTP_MAIL : SMTP_READY);
+	}
+}
+
+static void
+test_what_the_agent_is_told(void **unused)
+{
+	(void)unused;
+	bring_to(SMTP_READY);
+	expect("MAIL FROM:<@r:\"a b\"@X.y> BODY=8BITMIME SIZE=77",
+	    "250 2.1.0 Good");
+	assert_string_equal(fake.helo, "client");
+	assert_string_equal(fake.sender, "\"a b\"@X.y");
+	assert_int_equal(fake.flags, MAIL_8BITMIME | MAIL_ESMTP);
+	assert_int_equal(fake.size, 77);
+	expect("RCPT TO:<PostMaster>", "250 2.1.5 Good");
+	assert_string_equal(fake.recipient, "postmaster");
+	expect("RCPT TO:<\"c\"@D>", "250 2.1.5 Good");
+	assert_string_equal(fake.recipient, "c@D");
+	expect_code("HELO other", "250");
+	expect("MAIL FROM:<>", "250 2.1.0 Good");
+	assert_string_equal(fake.helo, "other");
+	assert_string_equal(fake.sender, "");
+	assert_int_equal(fake.flags, 0);
+	assert_int_equal(fake.size, 0);
+}
+
+static void
+test_rcpt(void **unused)
+{
+	static const struct {
+		const char	*line;
+		const char	*code;
+	} rows[] = {
+		{ "RCPT TO:<a@b>",		"250 2.1.5" },
+		{ "rcpt to: <a@b> ",		"250 2.1.5" },
+		{ "RCPT TO:<Postmaster>",	"250 2.1.5" },
+		{ "RCPT TO:<@r,@s:a@b>",	"250 2.1.5" },
+		{ "RCPT TO:<a@[192.0.2.1]>",	"250 2.1.5" },
+		{ "RCPT TO:<no@b>",		"550 5.1.1" },
+		{ "RCPT TO:<wait@b>",		"451 4.3.0" },
+		{ "RCPT",			"501 5.5.4" },
+		{ "RCPT FROM:<a@b>",		"501 5.5.4" },
+		{ "RCPT TO:<>",			"501 5.1.3" },
+		{ "RCPT TO:<a>",		"501 5.1.3" },
+		{ "RCPT TO:a@b",		"501 5.1.3" },
+		{ "RCPT TO:<a@b>,<c@d>",	"501 5.5.4" },
+		{ "RCPT TO:<a@b> <c@d>",	"501 5.5.4" },
+		{ "RCPT TO:<\303\244@b>",	"553 5.6.7" },
+		{ "RCPT TO:<a@b> NOTIFY=NEVER",	"555 5.5.4" }
+	};
+	size_t i;
+
+	(void)unused;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		bring_to(SMTP_MAIL);
+		expect_code(rows[i].line, rows[i].code);
+		assert_int_equal(session.state, rows[i].code[0] == '2' ?
+		    SMTP_RCPT : SMTP_MAIL);
+	}
+}
+
+/* After HELO there are no parameters. */
+static void
+test_helo_without_parameters(void **unused)
+{
+	(void)unused;
+	setup(NULL);
+	expect_code("HELO c", "250");
+	expect_code("MAIL FROM:<a@b> SIZE=1", "555 5.5.4");
+	expect_code("MAIL FROM:<a@b>", "250");
+	expect_code("RCPT TO:<a@b> NOTIFY=NEVER", "555 5.5.4");
+}
+
+static void
+test_vrfy(void **unused)
+{
+	(void)unused;
+	bring_to(SMTP_READY);
+	expect("VRFY a", "252 2.5.2 Try it");
+	expect("VRFY a@b", "252 2.5.2 Try it");
+	expect("VRFY <a@b>", "252 2.5.2 Try it");
+	expect("VRFY no", "550 5.1.1 No");
+	expect_code("VRFY a b", "501 5.1.3");
+	expect_code("VRFY <a@b> x", "501 5.1.3");
+	expect_code("VRFY <>", "501 5.1.3");
+	expect_code("VRFY \303\244", "553 5.6.7");
+}
+
+/* An agent that is gone or out of its mind: 421, and nothing was accepted. */
+static void
+test_gate_fails(void **unused)
+{
+	static const char *const locals[] = { "die", "odd", "code", "early" };
+	char line[64];
+	size_t i;
+
+	(void)unused;
+	for (i = 0; i < sizeof(locals) / sizeof(locals[0]); i++) {
+		bring_to(SMTP_READY);
+		snprintf(line, sizeof(line), "MAIL FROM:<%s@b>", locals[i]);
+		expect_code(line, "421 4.3.0");
+		assert_true(session.is_over);
+		assert_int_equal(session.state, SMTP_READY);
+		bring_to(SMTP_RCPT);
+		snprintf(line, sizeof(line), "RCPT TO:<%s@b>", locals[i]);
+		expect_code(line, "421 4.3.0");
+		assert_true(session.is_over);
+		assert_int_equal(session.state, SMTP_READY);
+	}
+	bring_to(SMTP_READY);
+	expect("MAIL FROM:<bye@b>", "421 4.3.2 Going");
+	assert_true(session.is_over);
+}
+
+static void
+test_verdicts(void **unused)
+{
+	static const char *const bad[] = { "2", "2.1", "2.1.", "2.1.0.", ".1.0",
+	    "22.1.0", "2.1234.0", "2.1.0 ", "a.b.c" };
+	struct verdict verdict = { 250, "2.1.0", "Fine" };
+	size_t i;
+	int c;
+
+	(void)unused;
+	assert_true(verdict_is_legal(&verdict));
+	verdict.enhanced[0] = '\0';
+	assert_true(verdict_is_legal(&verdict));
+	strlcpy(verdict.enhanced, "5.123.456", sizeof(verdict.enhanced));
+	assert_true(verdict_is_legal(&verdict));
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		strlcpy(verdict.enhanced, bad[i], sizeof(verdict.enhanced));
+		assert_false(verdict_is_legal(&verdict));
+	}
+	verdict.enhanced[0] = '\0';
+	for (c = 1; c < 256; c++) {
+		verdict.text[1] = (char)c;
+		assert_int_equal(verdict_is_legal(&verdict),
+		    c >= 32 && c < 127);
+	}
+	verdict.text[1] = 'i';
+	verdict.code = 199;
+	assert_false(verdict_is_legal(&verdict));
+	verdict.code = 600;
+	assert_false(verdict_is_legal(&verdict));
+}
+
+/* Commands that are offered are in HELP, each with a handler. */
+static void
+test_table(void **unused)
+{
+	const struct command *command, *other;
+	size_t i, j;
+
+	(void)unused;
+	for (i = 0; (command = command_at(i)) != NULL; i++) {
+		assert_non_null(command->handler);
+		assert_true(command->states != 0);
+		assert_true(command->states < 1U << SMTP_STATES);
+		assert_ptr_equal(command_find(command->name), command);
+		for (j = 0; (other = command_at(j)) != NULL; j++)
+			assert_true(i == j ||
+			    strcmp(command->name, other->name) != 0);
+	}
+	assert_null(command_find(""));
+	expect("HELP", "214 2.0.0 Commands: HELO EHLO MAIL RCPT DATA RSET "
+	    "NOOP VRFY HELP QUIT");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest command_tests[] = {
+		cmocka_unit_test_setup(test_every_command_in_every_state,
+		    setup),
+		cmocka_unit_test_setup(test_state_afterwards, setup),
+		cmocka_unit_test_setup(test_abort_only_when_open, setup),
+		cmocka_unit_test_setup(test_greetings, setup),
+		cmocka_unit_test_setup(test_unknown, setup),
+		cmocka_unit_test_setup(test_mail, setup),
+		cmocka_unit_test_setup(test_what_the_agent_is_told, setup),
+		cmocka_unit_test_setup(test_rcpt, setup),
+		cmocka_unit_test_setup(test_helo_without_parameters, setup),
+		cmocka_unit_test_setup(test_vrfy, setup),
+		cmocka_unit_test_setup(test_gate_fails, setup),
+		cmocka_unit_test_setup(test_verdicts, setup),
+		cmocka_unit_test_setup(test_table, setup),
+	};
+
+	return cmocka_run_group_tests_name("test_smtp_commands",
+	    command_tests, NULL, NULL);
+}

@@ -1,0 +1,842 @@
+/* LINK: smtpd/session smtpd/commands smtpd/parameters smtpd/receive smtpd/stubs smtpd/address smtpd/data wire/wire privsep/message privsep/log */
+/*
+ * Whole SMTP sessions: a worker's session in one process, an agent in another
+ * (tests/smtp_agent.h), the client here; and a random walk of batches of
+ * commands against a small model of its own (C1, C3).
+ */
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "privsep/channel.h"
+#include "privsep/log.h"
+#include "smtpd/session.h"
+#include "tests/smtp_agent.h"
+
+static struct config config;
+static int client, master, log_end;	/* our ends */
+static pid_t session_pid, agent_pid;
+
+void
+worker_alive(struct worker *w)
+{
+	(void)w;
+}
+
+int
+gate_ask(int gate, const struct message *request, struct message *reply,
+    uint32_t expected, int maxfds)
+{
+	int n;
+
+	if (message_send(gate, request) == -1)
+		return -1;
+	if ((n = message_wait(gate, reply, maxfds, 10000)) != 1) {
+		if (n == 0)
+			errno = EPIPE;
+		return -1;
+	}
+	if (reply->type == expected)
+		return 0;
+	message_discard(reply);
+	errno = EBADMSG;
+	return -1;
+}
+
+static void
+run_agent(int gate)
+{
+	static struct message request, reply;
+	static struct fake_agent fake = { .content = -1 };
+	int to_close;
+
+	while (message_recv(gate, &request, 0) == 1) {
+		if (fake_answer(&fake, &request, &reply, &to_close) == -1)
+			_exit(0);
+		fake_must(message_send(gate, &reply) == 0);
+		if (to_close == -1)
+			continue;
+		/* As the real one: nothing is asked while content flows. */
+		close(to_close);
+		if (fake.content != -1 && strcmp(fake.sender_local, "lost")) {
+			int copy = memfd_create("copy", 0);
+			uint8_t buf[65536];
+			ssize_t n;
+
+			while ((n = read(fake.content, buf, sizeof(buf))) > 0)
+				fake_must(write(copy, buf, (size_t)n) == n);
+			close(fake.content);
+			fake.content = copy;
+			fake_must(lseek(copy, 0, SEEK_SET) == 0);
+		}
+	}
+	_exit(0);
+}
+
+static void
+run_session(int fd, int gate, int watch, int logs)
+{
+	static struct session session;
+	static struct worker worker;
+
+	log_init_socket(logs);
+	if (fcntl(fd, F_SETFL, O_NONBLOCK) == -1)
+		_exit(2);
+	worker.client = fd;
+	worker.gate = gate;
+	worker.master = watch;
+	worker.facts.session = 7;
+	worker.config = &config;
+	session_init(&session, &worker);
+	session_run(&session);
+	_exit(session_is_sane(&session) ? 0 : 3);
+}
+
+static void
+pair(int type, int ends[2])
+{
+	assert_int_equal(socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends), 0);
+}
+
+static void
+begin(void)
+{
+	int c[2], g[2], m[2], l[2];
+
+	pair(SOCK_STREAM, c);
+	pair(SOCK_SEQPACKET, g);
+	pair(SOCK_SEQPACKET, m);
+	pair(SOCK_SEQPACKET, l);
+	if ((agent_pid = fork()) == 0) {
+		close(c[0]); close(c[1]); close(g[1]);
+		close(m[0]); close(m[1]); close(l[0]); close(l[1]);
+		run_agent(g[0]);
+	}
+	if ((session_pid = fork()) == 0) {
+		close(c[0]); close(g[0]); close(m[0]); close(l[0]);
+		run_session(c[1], g[1], m[1], l[1]);
+	}
+	close(c[1]); close(g[0]); close(g[1]); close(m[1]); close(l[1]);
+	client = c[0];
+	master = m[0];
+	log_end = l[0];
+}
+
+/* Both processes end in order: no abort, no sanitizer. */
+static void
+end(void)
+{
+	int status;
+
+	close(client);
+	assert_int_equal(waitpid(session_pid, &status, 0), session_pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(waitpid(agent_pid, &status, 0), agent_pid);
+	assert_int_equal(status, 0);
+	close(master);
+	close(log_end);
+}
+
+static void
+say_octets(const void *data, size_t len)
+{
+	const char *p = data;
+	ssize_t n;
+
+	while (len > 0) {
+		n = send(client, p, len, MSG_NOSIGNAL);
+		if (n == -1)
+			return;		/* the reply tells why */
+		p += n;
+		len -= (size_t)n;
+	}
+}
+
+static void
+say(const char *text)
+{
+	say_octets(text, strlen(text));
+}
+
+/* The last line of the next reply, without its end; "" at end of file. */
+static const char *
+reply(void)
+{
+	static char line[1024];
+	size_t len;
+	struct pollfd pfd = { .fd = client, .events = POLLIN };
+
+	do {
+		for (len = 0; len < 2 || line[len - 2] != '\r' ||
+		    line[len - 1] != '\n'; len++) {
+			assert_true(len < 512);
+			assert_int_equal(poll(&pfd, 1, 20000), 1);
+			if (recv(client, line + len, 1, 0) != 1) {
+				assert_int_equal(len, 0);
+				line[0] = '\0';
+				return line;
+			}
+		}
+		line[len - 2] = '\0';
+		assert_true(strspn(line, "0123456789") == 3);
+	} while (line[3] == '-');
+	assert_int_equal(line[3], ' ');
+	return line;
+}
+
+static void
+expect(const char *start)
+{
+	const char *line = reply();
+
+	if (strncmp(line, start, strlen(start)) != 0 ||
+	    (start[0] == '\0' && line[0] != '\0'))
+		fail_msg("\"%s\", not \"%s\"", line, start);
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	memset(&config, 0, sizeof(config));
+	strlcpy(config.hostname, "mail.example", sizeof(config.hostname));
+	config.message_size_limit = 1000000;
+	config.idle_timeout = 60;
+	signal(SIGPIPE, SIG_IGN);
+	return 0;
+}
+
+static void
+test_one_letter(void **state)
+{
+	struct message m;
+	char line[LOG_LINE_MAX];
+
+	(void)state;
+	begin();
+	expect("220 mail.example ESMTP Postern");
+	say("EHLO c\r\n");
+	expect("250 HELP");
+	say("MAIL FROM:<a@b>\r\n");
+	expect("250 2.1.0 Good");
+	say("RCPT TO:<c@d>\r\n");
+	expect("250 2.1.5 Good");
+	say("DATA\r\n");
+	expect("354 Go ahead");
+	say("Subject: x\r\n\r\n..dot\r\n.\r\n");
+	expect("250 2.0.0 octets=17 sum=d24fc2fc recipients=1");
+	say("DATA\r\n");
+	expect("503 5.5.1");
+	say("QUIT\r\n");
+	expect("221 2.0.0");
+	expect("");
+	assert_int_equal(message_wait(log_end, &m, 0, 5000), 1);
+	assert_int_equal(m.type, CH_LOG);
+	get_u32(&m);
+	get_str(&m, line, sizeof(line));
+	assert_non_null(strstr(line,
+	    "event=disconnect commands=6 messages=1 errors=1 helo=c"));
+	end();
+}
+
+/* All in one piece, two letters, and content that looks like commands. */
+static void
+test_pipelined(void **state)
+{
+	(void)state;
+	begin();
+	say("EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nRCPT TO:<no@d>\r\n"
+	    "RCPT TO:<e@d>\r\nDATA\r\nQUIT\r\nMAIL FROM:<x@y>\r\n..\r\n.\r\n"
+	    "MAIL FROM:<full@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nx\r\n.\r\n"
+	    "NOOP\r\nRSET\r\nQUIT\r\nNOOP\r\n");
+	expect("220");
+	expect("250");
+	expect("250 2.1.0");
+	expect("250 2.1.5");
+	expect("550 5.1.1");
+	expect("250 2.1.5");
+	expect("354");
+	expect("250 2.0.0 octets=23 ");
+	expect("250 2.1.0");
+	expect("250 2.1.5");
+	expect("354");
+	expect("452 4.3.1 Full");
+	expect("250 2.0.0 Nothing");
+	expect("250 2.0.0 Forgotten");
+	expect("221");
+	expect("");
+	end();
+}
+
+static void
+greet(void)
+{
+	begin();
+	expect("220");
+	say("EHLO c\r\n");
+	expect("250");
+}
+
+static void
+open_transaction(const char *sender)
+{
+	char line[128];
+
+	snprintf(line, sizeof(line), "MAIL FROM:<%s@b>\r\n", sender);
+	say(line);
+	expect("250 2.1.0");
+	say("RCPT TO:<c@d>\r\n");
+	expect("250 2.1.5");
+}
+
+/* C1: every sequence but CR LF dot CR LF is content, and faulty content. */
+static void
+test_c1_faulty_data(void **state)
+{
+	static const struct {
+		const char	*text;
+		size_t		 len;
+	} bad[] = { { "a\n.\nb", 5 }, { "a\r.\rb", 5 }, { "a\n.\r\nb", 6 },
+	    { "a\r\n.\nb", 6 }, { "a\r\n.\rb", 6 }, { "a\r.\r\nb", 6 },
+	    { "a\0b", 3 }, { "a\r\n.\0\r\nb", 8 }, { "a\r\n\0.\r\nb", 8 },
+	    { "a\r\r\n.\r\r\nb", 9 } };
+	static const char *const faults[] = { "LF", "CR", "LF", "LF", "CR",
+	    "CR", "NUL", "NUL", "NUL", "CR" };
+	char answer[64];
+	size_t i;
+
+	(void)state;
+	greet();
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		open_transaction("a");
+		say("DATA\r\n");
+		expect("354");
+		say_octets(bad[i].text, bad[i].len);
+		say("\r\nQUIT\r\n.\r\nNOOP\r\nDATA\r\n");
+		snprintf(answer, sizeof(answer), "554 5.6.0 Message contains "
+		    "a %s%s", faults[i][0] == 'N' ? "" : "bare ", faults[i]);
+		expect(answer);
+		expect("250 2.0.0 Nothing");
+		/* C3: nothing is left of the transaction. */
+		expect("503 5.5.1");
+		if (i == 6) {
+			/* Before the errors are too many. */
+			say("QUIT\r\n");
+			expect("221");
+			end();
+			greet();
+		}
+	}
+	say("QUIT\r\n");
+	expect("221");
+	end();
+}
+
+static void
+test_data_refused(void **state)
+{
+	(void)state;
+	greet();
+	open_transaction("nodata");
+	say("DATA\r\n");
+	expect("451 4.3.0 No disk");
+	say("RSET\r\n");
+	expect("250");
+	open_transaction("lost");
+	say("DATA\r\nx\r\n.\r\nNOOP\r\n");
+	expect("354");
+	expect("451 4.3.0");
+	expect("250 2.0.0 Nothing");
+	say("DATA\r\n");
+	expect("503");
+	say("QUIT\r\n");
+	expect("221");
+	end();
+}
+
+/* The agent fails in the middle: 421, never 250. */
+static void
+test_gate_fails(void **state)
+{
+	static const char *const senders[] = { "late", "nopipe", "yesdata" };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(senders) / sizeof(senders[0]); i++) {
+		greet();
+		open_transaction(senders[i]);
+		say("DATA\r\nx\r\n.\r\nNOOP\r\n");
+		if (i == 0)
+			expect("354");
+		expect("421 4.3.0");
+		expect("");
+		end();
+	}
+	greet();
+	say("MAIL FROM:<die@b>\r\nQUIT\r\n");
+	expect("421 4.3.0");
+	expect("");
+	end();
+}
+
+static void
+test_bad_lines(void **state)
+{
+	static char line[SESSION_LINE_MAX + 100];
+
+	(void)state;
+	greet();
+	say("NOOP\nNOOP\r\n");
+	expect("500 5.5.2");
+	say("NOOP\rNOOP\r\n");
+	expect("500 5.5.2");
+	say_octets("NOOP\0NOOP\r\n", 11);
+	expect("500 5.5.2");
+	say("\r\n");
+	expect("500 5.5.2");
+	memset(line, 'x', sizeof(line));
+	memcpy(line, "NOOP ", 5);
+	memcpy(line + SESSION_LINE_MAX - 2, "\r\n", 3);
+	say(line);
+	expect("250 2.0.0");
+	memset(line + SESSION_LINE_MAX - 2, 'x', 10);
+	memcpy(line + SESSION_LINE_MAX - 1, "\r\n", 3);
+	say(line);
+	expect("500 5.5.2 Line too long");
+	say("QUIT\r\n");
+	expect("221");
+	end();
+}
+
+static void
+repeat_until(const char *line, int times, const char *answer,
+    const char *last)
+{
+	int i;
+
+	greet();
+	for (i = 0; i < times; i++) {
+		say(line);
+		expect(answer);
+	}
+	expect(last);
+	expect("");
+	end();
+}
+
+static void
+test_limits(void **state)
+{
+	int i;
+
+	(void)state;
+	repeat_until("WHAT\r\n", SESSION_ERRORS_MAX, "500", "421 4.7.0");
+	repeat_until("NOOP\r\n", SESSION_IDLE_MAX - 1, "250", "421 4.7.0");
+	repeat_until("MAIL FROM:<no@b>\r\n", SESSION_REFUSALS_MAX, "550",
+	    "421 4.7.0");
+	/* With messages in between nobody is stopped. */
+	greet();
+	for (i = 0; i < SESSION_IDLE_MAX + 10; i++) {
+		open_transaction("a");
+		say("NOOP\r\nDATA\r\nx\r\n.\r\n");
+		expect("250 2.0.0 Nothing");
+		expect("354");
+		expect("250 2.0.0 octets=2 ");
+	}
+	say("QUIT\r\n");
+	expect("221");
+	end();
+}
+
+/* C20: a browser made to talk to us learns nothing and does nothing. */
+static void
+test_c20_other_protocols(void **state)
+{
+	(void)state;
+	begin();
+	say("POST / HTTP/1.1\r\nHost: mail.example\r\n\r\nEHLO c\r\n"
+	    "MAIL FROM:<a@b>\r\n");
+	expect("220");
+	expect("421 4.7.0");
+	expect("");
+	end();
+}
+
+static void
+test_timeout(void **state)
+{
+	(void)state;
+	config.idle_timeout = 1;
+	begin();
+	expect("220");
+	expect("421 4.4.2");
+	expect("");
+	end();
+	greet();
+	open_transaction("a");
+	say("DATA\r\nx\r\n");
+	expect("354");
+	expect("421 4.4.2");
+	expect("");
+	end();
+}
+
+static void
+test_shutdown(void **state)
+{
+	(void)state;
+	greet();
+	close(master);
+	expect("421 4.3.2");
+	expect("");
+	master = -1;
+	end();
+	greet();
+	open_transaction("a");
+	say("DATA\r\nx\r\n");
+	expect("354");
+	close(master);
+	expect("421 4.3.2");
+	expect("");
+	master = -1;
+	end();
+}
+
+/* The client goes away anywhere: nothing is committed, nobody aborts. */
+static void
+test_client_leaves(void **state)
+{
+	static const char dialogue[] = "EHLO c\r\nMAIL FROM:<a@b>\r\n"
+	    "RCPT TO:<c@d>\r\nDATA\r\nx\r\n.\r";
+	size_t len;
+
+	(void)state;
+	for (len = 0; len < sizeof(dialogue); len += 3) {
+		begin();
+		say_octets(dialogue, len);
+		assert_int_equal(shutdown(client, SHUT_WR), 0);
+		while (reply()[0] != '\0')
+			;
+		end();
+	}
+}
+
+static void
+test_large(void **state)
+{
+	const size_t size = 8 * 1024 * 1024;
+	char *text = malloc(size), answer[64];
+	size_t i;
+
+	(void)state;
+	assert_non_null(text);
+	memset(text, 'x', size);
+	/* One line of a megabyte, then shorter ones. */
+	for (i = 1024 * 1024; i < size; i += 64)
+		memcpy(text + i, "\r\n..", 4);
+	memcpy(text + size - 2, "\r\n", 2);
+	greet();
+	open_transaction("a");
+	say("DATA\r\n");
+	expect("354");
+	say_octets(text, size);
+	say(".\r\nQUIT\r\n");
+	/* Each line end is an octet less, and so is each stuffed dot. */
+	i = (size - 1024 * 1024) / 64;
+	snprintf(answer, sizeof(answer), "250 2.0.0 octets=%zu ",
+	    size - 2 * i - 1);
+	expect(answer);
+	expect("221");
+	end();
+	free(text);
+}
+
+/* Far beyond the limit we don't wait for the end. */
+static void
+test_far_too_big(void **state)
+{
+	const size_t size = 1024 * 1024;
+	char *text = malloc(size);
+	int i;
+
+	(void)state;
+	assert_non_null(text);
+	memset(text, 'x', size);
+	config.message_size_limit = 1;
+	greet();
+	open_transaction("a");
+	say("DATA\r\n");
+	expect("354");
+	for (i = 0; i < 66; i++)
+		say_octets(text, size);
+	expect("552 5.3.4");
+	end();
+	free(text);
+}
+
+/*
+ * The random walk.  The model knows SMTP's sequence and limits, nothing of the
+ * code under test.
+ */
+struct model {
+	int	greeted, open, recipients, over;
+	int	errors, idle, refusals;
+	char	sender[16];
+};
+
+struct batch {
+	char	text[4096];
+	char	expected[64][4];
+	int	count;
+};
+
+static void
+batch_add(struct batch *batch, const char *text, const char *code)
+{
+	if (text != NULL)
+		strlcat(batch->text, text, sizeof(batch->text));
+	if (code != NULL)
+		strlcpy(batch->expected[batch->count++], code, 4);
+}
+
+static void
+model_close(struct model *model)
+{
+	model->open = model->recipients = 0;
+	model->sender[0] = '\0';
+}
+
+static void
+walk_error(struct model *model, struct batch *batch, const char *text,
+    const char *code)
+{
+	model->errors++;
+	batch_add(batch, text, code);
+}
+
+static void
+walk_mail(struct model *model, struct batch *batch, unsigned int dice)
+{
+	static const char *const senders[] = { "a", "b", "full", "lost",
+	    "nodata", "no", "wait" };
+	const char *sender = senders[dice % 7];
+	char line[64];
+
+	snprintf(line, sizeof(line), "MAIL FROM:<%s@b>\r\n", sender);
+	if (!model->greeted || model->open) {
+		walk_error(model, batch, line, "503");
+	} else if (strcmp(sender, "no") == 0) {
+		model->refusals++;
+		batch_add(batch, line, "550");
+	} else if (strcmp(sender, "wait") == 0) {
+		batch_add(batch, line, "451");
+	} else {
+		model->open = 1;
+		strlcpy(model->sender, sender, sizeof(model->sender));
+		batch_add(batch, line, "250");
+	}
+}
+
+static void
+walk_rcpt(struct model *model, struct batch *batch, unsigned int dice)
+{
+	static const char *const lines[] = { "RCPT TO:<c@d>\r\n",
+	    "RCPT TO:<no@d>\r\n", "RCPT TO:<wait@d>\r\n",
+	    "RCPT TO:<c@d> X=Y\r\n", "RCPT TO:<c@>\r\n" };
+	static const char *const codes[] = { "250", "550", "451", "555",
+	    "501" };
+	unsigned int which = dice % 9;
+
+	if (which > 4)
+		which = 0;
+	if (!model->open) {
+		walk_error(model, batch, lines[which], "503");
+	} else if (which > 2) {
+		walk_error(model, batch, lines[which], codes[which]);
+	} else {
+		model->recipients += which == 0;
+		model->refusals += which == 1;
+		batch_add(batch, lines[which], codes[which]);
+	}
+}
+
+static void
+walk_data(struct model *model, struct batch *batch, unsigned int dice)
+{
+	const char *code = "250", *text = "x\r\nRSET\r\n..\r\n.\r\n";
+
+	if (model->recipients == 0) {
+		walk_error(model, batch, "DATA\r\n", "503");
+		return;
+	}
+	if (strcmp(model->sender, "nodata") == 0) {
+		batch_add(batch, "DATA\r\n", "451");
+		return;
+	}
+	if (strcmp(model->sender, "full") == 0)
+		code = "452";
+	else if (strcmp(model->sender, "lost") == 0)
+		code = "451";
+	if (dice % 3 == 0) {
+		text = "x\n.\nMAIL FROM:<a@b>\r\n.\n\r\n.\r\n";
+		code = "554";
+		model->errors++;
+	}
+	batch_add(batch, "DATA\r\n", "354");
+	batch_add(batch, text, code);
+	if (strcmp(code, "250") == 0)
+		model->idle = 0;
+	model_close(model);
+}
+
+static void
+walk_greet(struct model *model, struct batch *batch, unsigned int dice)
+{
+	model->idle++;
+	switch (dice % 4) {
+	case 0:
+		walk_error(model, batch, "EHLO\r\n", "501");
+		return;
+	case 1:
+		batch_add(batch, "HELO c\r\n", "250");
+		break;
+	default:
+		batch_add(batch, "EHLO c\r\n", "250");
+		break;
+	}
+	model->greeted = 1;
+	model_close(model);
+}
+
+static void
+walk_other(struct model *model, struct batch *batch, unsigned int dice)
+{
+	switch (dice % 8) {
+	case 0:
+		walk_error(model, batch, "WHAT\r\n", "500");
+		break;
+	case 1:
+		walk_error(model, batch, "NOOP\nMAIL FROM:<a@b>\r\n", "500");
+		break;
+	case 2:
+		walk_error(model, batch, "EXPN x\r\n", "502");
+		break;
+	case 3:
+		model->idle++;
+		walk_error(model, batch, "RSET now\r\n", "501");
+		break;
+	case 4:
+		model->idle++;
+		batch_add(batch, "VRFY x\r\n", "252");
+		break;
+	case 5:
+		model->idle++;
+		batch_add(batch, "HELP\r\n", "214");
+		break;
+	case 6:
+		model->idle++;
+		batch_add(batch, "NOOP x\r\n", "250");
+		break;
+	default:
+		model->idle++;
+		model_close(model);
+		batch_add(batch, "RSET\r\n", "250");
+		break;
+	}
+}
+
+static void
+walk_step(struct model *model, struct batch *batch, unsigned int verb,
+    unsigned int dice)
+{
+	if (verb < 3)
+		walk_greet(model, batch, dice);
+	else if (verb < 14)
+		walk_mail(model, batch, dice);
+	else if (verb < 26)
+		walk_rcpt(model, batch, dice);
+	else if (verb < 34)
+		walk_data(model, batch, dice);
+	else if (verb < 39)
+		walk_other(model, batch, dice);
+	else {
+		batch_add(batch, "QUIT\r\n", "221");
+		model->over = 1;
+		return;
+	}
+	if (model->errors >= SESSION_ERRORS_MAX ||
+	    model->refusals >= SESSION_REFUSALS_MAX ||
+	    model->idle >= SESSION_IDLE_MAX) {
+		batch_add(batch, NULL, "421");
+		model->over = 1;
+	}
+}
+
+static void
+test_c3_random_walk(void **state)
+{
+	static struct batch batch;
+	struct model model;
+	unsigned int seed = 3;
+	int steps = 0, i, length, sessions = 0;
+
+	(void)state;
+	while (steps < 12000) {
+		memset(&model, 0, sizeof(model));
+		begin();
+		expect("220");
+		sessions++;
+		while (!model.over) {
+			memset(&batch, 0, sizeof(batch));
+			length = 1 + rand_r(&seed) % 8;
+			for (i = 0; i < length && !model.over; i++) {
+				unsigned int verb = rand_r(&seed);
+
+				walk_step(&model, &batch, verb % 160 >= 40 ?
+				    3 + verb % 31 : verb % 40,
+				    rand_r(&seed));
+				steps++;
+			}
+			say(batch.text);
+			for (i = 0; i < batch.count; i++)
+				expect(batch.expected[i]);
+		}
+		expect("");
+		end();
+	}
+	assert_true(sessions > 10);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest session_tests[] = {
+		cmocka_unit_test_setup(test_one_letter, setup),
+		cmocka_unit_test_setup(test_pipelined, setup),
+		cmocka_unit_test_setup(test_c1_faulty_data, setup),
+		cmocka_unit_test_setup(test_data_refused, setup),
+		cmocka_unit_test_setup(test_gate_fails, setup),
+		cmocka_unit_test_setup(test_bad_lines, setup),
+		cmocka_unit_test_setup(test_limits, setup),
+		cmocka_unit_test_setup(test_c20_other_protocols, setup),
+		cmocka_unit_test_setup(test_timeout, setup),
+		cmocka_unit_test_setup(test_shutdown, setup),
+		cmocka_unit_test_setup(test_client_leaves, setup),
+		cmocka_unit_test_setup(test_large, setup),
+		cmocka_unit_test_setup(test_far_too_big, setup),
+		cmocka_unit_test_setup(test_c3_random_walk, setup),
+	};
+
+	return cmocka_run_group_tests_name("test_smtp_session",
+	    session_tests, NULL, NULL);
+}
