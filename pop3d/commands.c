@@ -27,7 +27,7 @@ static const struct pop3_command commands[] = {
 	{ "NOOP", TXN,	      ARGS_NUMBERS, 0, 0, SHORT, command_noop },
 	{ "RSET", TXN,	      ARGS_NUMBERS, 0, 0, SHORT, command_rset },
 	{ "USER", AUT,	      ARGS_TEXT,    1, 1, LONG,	 command_user },
-	{ "PASS", AUT,	      ARGS_TEXT,    1, 1, LONG,	 command_pass },
+	{ "PASS", AUT,	      ARGS_TEXT,    0, 1, LONG,	 command_pass },
 	{ "AUTH", AUT,	      ARGS_WORD,    0, 1, LONG,	 command_auth },
 	{ "CAPA", POP3_ANY,   ARGS_NUMBERS, 0, 0, SHORT, command_capa },
 	{ "UTF8", POP3_ANY,   ARGS_NUMBERS, 0, 0, SHORT, command_utf8 },

@@ -132,6 +132,19 @@ ready(void)
 	self.started = -2;
 }
 
+/*
+ * The file is read again on HUP, when the working directory is another.  Where
+ * realpath() finds nothing, config_read() says so.
+ */
+static void
+make_absolute(void)
+{
+	const char *path = realpath(self.file, NULL);
+
+	if (path != NULL)
+		self.file = path;
+}
+
 /* The parent stays until the child has started, to tell how that went. */
 static void
 go_to_background(void)
@@ -190,6 +203,8 @@ daemon_main(const struct daemon *daemon, int argc, char **argv)
 	self.daemon = daemon;
 	options(argc, argv, &is_check);
 	log_init_master(daemon->name, 1);
+	if (!self.is_default_file)
+		make_absolute();
 	config = malloc(sizeof(*config));
 	if (config == NULL || load(config) == -1)
 		return 1;

@@ -13,9 +13,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "smtpd/account.h"
 #include "smtpd/expand.h"
-
-#define NAME_LIMIT	64
 
 /* A name to look at, and the one whose alias it stood in. */
 struct step {
@@ -32,18 +31,6 @@ struct work {
 	size_t			 count;
 	struct step		 steps[EXPAND_MAX];
 };
-
-int
-is_account_name(const char *name)
-{
-	static const char legal[] =
-	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-	    "._-+$";
-	size_t len = strlen(name);
-
-	return len > 0 && len <= NAME_LIMIT && name[0] != '-' &&
-	    name[0] != '.' && strspn(name, legal) == len;
-}
 
 /* The first trouble is told; a deferral outweighs a failure. */
 static void __attribute__((format(printf, 4, 5)))

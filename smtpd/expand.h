@@ -33,10 +33,4 @@ struct expansion {
 void	expand(const struct aliases_file *, const struct recipient *,
 	    struct expansion *);
 
-/*
- * Could this be an account's name?  Nothing that is a path, an option or a
- * pattern anywhere; at most 64 octets.
- */
-int	is_account_name(const char *);
-
 #endif

@@ -27,7 +27,7 @@ struct errand {
 	const struct letter	*letter;
 	void			*owner;
 	struct line		*line;		/* while handed out */
-	const char		*account;
+	char			*account;
 	uint64_t		 key;		/* outcome_key(account) */
 	uint32_t		 recipient;	/* by which it came */
 	int			 is_tried;	/* may have been delivered */
@@ -61,6 +61,7 @@ struct handout {
 	void			*arg;
 	const char		*hostname;	/* for a bare postmaster */
 	uint64_t		 next_tag;
+	uint64_t		 ask_after;	/* the master was busy: ms */
 	size_t			 channels;	/* asked for or open */
 	size_t			 watched;	/* of the last handout_poll() */
 	struct line		*watching[HANDOUT_CHANNELS];

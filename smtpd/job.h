@@ -49,17 +49,33 @@ struct queue {
 	uint64_t		 now_ms;	/* monotonic, this turn */
 };
 
-/* need: see struct handout_ops.  Spool and aliases are the caller's to open. */
+/* waiting.c.  Spool and aliases are the caller's to open. */
 void	queue_init(struct queue *, const struct config *,
-	    int (*need)(void *, uint64_t tag));
+	    const struct handout_ops *);
 /* Set now and now_ms. */
 void	queue_tick(struct queue *);
 /* Read the names in the spool anew; remove what dead agents left. */
 void	queue_scan(struct queue *);
 /* A hint: the name of a letter that has just been committed. */
 void	queue_hint(struct queue *, const char *text);
-/* Open what is due, as far as there is room, and hand it out. */
+/* Look at a letter no earlier than when. */
+void	queue_look_again(struct queue *, const struct spool_name *,
+	    uint64_t when);
+
+/* job.c.  Open what is due, as far as there is room, and hand it out. */
 void	queue_start_due(struct queue *);
+void	job_free(struct queue *, struct job *);
+
+/* settle.c: two of struct handout_ops' functions; arg is the queue. */
+void	queue_errand_done(void *, struct errand *,
+	    const struct errand_result *);
+void	queue_letter_unparked(void *, const struct spool_name *);
+/* One more piece of news, filled in but for what and whose it is. */
+struct outcome *job_add_news(struct queue *, struct job *,
+	    const char *account);
+/* account NULL: the recipient leads to none. */
+void	job_log_outcome(const struct queue *, const struct job *,
+	    const struct outcome *, const char *account);
 /*
  * The end of a turn: put on record what was answered in it, with as few
  * syncs as can be, and only then let the mailboxes forget.

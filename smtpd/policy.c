@@ -16,7 +16,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "smtpd/expand.h"
+#include "smtpd/account.h"
 #include "smtpd/policy.h"
 
 #define PASSWD_BUFFER_MAX	(1024 * 1024)

@@ -9,6 +9,7 @@
 
 #include "privsep/config.h"
 #include "privsep/facts.h"
+#include "smtpd/account.h"
 #include "smtpd/aliases.h"
 #include "smtpd/gates.h"
 
@@ -31,7 +32,7 @@ enum route {
 	ROUTE_RELAY	/* elsewhere, and this client may */
 };
 
-#define POLICY_ACCOUNT_MAX 65	/* account name with its NUL */
+#define POLICY_ACCOUNT_MAX (ACCOUNT_LIMIT + 1)
 
 /*
  * May this client send to this recipient, and where does that go?  account is

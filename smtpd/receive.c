@@ -32,6 +32,12 @@
 #define FAR_FACTOR	4
 #define FAR_OCTETS	(64ULL * 1024 * 1024)
 
+/*
+ * Content is gathered for large writes, but not for longer than this: the
+ * agent, too, takes silence for death.
+ */
+#define GATHER_SECONDS	5
+
 enum outcome {
 	OUTCOME_END,		/* the end of the data was seen */
 	OUTCOME_GONE,		/* the client closed, or the connection broke */
@@ -46,6 +52,7 @@ struct receive {
 	int		pipe;		/* -1: lost */
 	uint64_t	written;	/* octets the agent was given */
 	time_t		started;
+	time_t		flushed;	/* when the agent last got some */
 };
 
 static void
@@ -77,6 +84,7 @@ flush_content(struct session *session, struct receive *receive)
 			close_pipe(receive);
 	}
 	receive->written += done;
+	receive->flushed = session_clock();
 	session->out_len = 0;
 }
 
@@ -94,8 +102,11 @@ take_piece(struct session *session, struct receive *receive,
 	wire_consume(&session->wire, used);
 	session->out_len += n;
 	/* Of a faulty message the agent needs no more. */
-	if (receive->data.fault != DATA_GOOD)
+	if (receive->data.fault != DATA_GOOD) {
 		session->out_len = 0;
+		close_pipe(receive);
+	} else if (session_clock() - receive->flushed >= GATHER_SECONDS)
+		flush_content(session, receive);
 }
 
 /* Has this gone on for longer, or grown bigger, than any message would? */
@@ -221,7 +232,7 @@ command_data(struct session *session, const char *argument)
 	if (verdict.code != 354)
 		return;
 	data_init(&receive.data);
-	receive.started = session_clock();
+	receive.started = receive.flushed = session_clock();
 	session->out_len = 0;
 	outcome = receive_content(session, &receive);
 	pipe_was_lost = receive.pipe == -1;

@@ -46,6 +46,7 @@ struct fake_agent {
 	char		recipient[PATH_TEXT_MAX];	/* the last one */
 	unsigned int	recipients;
 	unsigned int	commits;
+	unsigned int	reads;		/* that the content took */
 };
 
 static void
@@ -225,8 +226,9 @@ fake_commit(struct fake_agent *fake, struct message *request,
 	/* A message ends with a line end, whoever sent it. */
 	if (octets > 0)
 		fake_must(fake->size == '\n');
-	snprintf(text, sizeof(text), "octets=%ju sum=%08x recipients=%u",
-	    (uintmax_t)octets, sum, fake->recipients);
+	snprintf(text, sizeof(text),
+	    "octets=%ju sum=%08x recipients=%u reads=%u", (uintmax_t)octets,
+	    sum, fake->recipients, fake->reads);
 	if (strcmp(fake->sender_local, "late") == 0)
 		return -1;
 	if (strcmp(fake->sender_local, "full") == 0)

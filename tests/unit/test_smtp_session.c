@@ -5,6 +5,7 @@
  * commands against a small model of its own (C1, C3).
  */
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <errno.h>
@@ -15,6 +16,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -24,8 +26,21 @@
 #include "tests/smtp_agent.h"
 
 static struct config config;
+static int haste = 1;			/* how fast time passes */
 static int client, master, log_end;	/* our ends */
 static pid_t session_pid, agent_pid;
+
+/* In place of the library's: hours pass in seconds. */
+int
+clock_gettime(clockid_t clock, struct timespec *now)
+{
+	if (syscall(SYS_clock_gettime, clock, now) == -1)
+		return -1;
+	now->tv_sec = now->tv_sec % 1000000 * haste +
+	    now->tv_nsec * haste / 1000000000;
+	now->tv_nsec = now->tv_nsec * haste % 1000000000;
+	return 0;
+}
 
 void
 worker_alive(struct worker *w)
@@ -73,7 +88,8 @@ run_agent(int gate)
 			uint8_t buf[65536];
 			ssize_t n;
 
-			while ((n = read(fake.content, buf, sizeof(buf))) > 0)
+			for (fake.reads = 0; (n = read(fake.content, buf,
+			    sizeof(buf))) > 0; fake.reads++)
 				fake_must(write(copy, buf, (size_t)n) == n);
 			close(fake.content);
 			fake.content = copy;
@@ -212,6 +228,7 @@ setup(void **state)
 	strlcpy(config.hostname, "mail.example", sizeof(config.hostname));
 	config.message_size_limit = 1000000;
 	config.idle_timeout = 60;
+	haste = 1;
 	signal(SIGPIPE, SIG_IGN);
 	return 0;
 }
@@ -561,6 +578,44 @@ test_large(void **state)
 	free(text);
 }
 
+/*
+ * C16: a thousand seconds a second.  Nobody is cut off within the first ten
+ * minutes, and what came is not kept from the agent.
+ */
+static void
+test_c16_slow_data(void **state)
+{
+	const char *line;
+	int i;
+
+	(void)state;
+	haste = 1000;
+	config.idle_timeout = 1000000;
+	greet();
+	open_transaction("a");
+	say("DATA\r\n");
+	expect("354");
+	for (i = 0; i < 4; i++) {
+		say("slow\r\n");
+		usleep(30000);
+	}
+	say(".\r\n");
+	line = reply();
+	assert_int_equal(strncmp(line, "250 2.0.0 octets=20 ", 20), 0);
+	line = strstr(line, "reads=");
+	assert_non_null(line);
+	assert_true(atoi(line + 6) >= 3);
+	open_transaction("a");
+	say("DATA\r\n");
+	expect("354");
+	for (i = 0; i < 100; i++) {
+		say("x");
+		usleep(10000);
+	}
+	expect("421 4.4.2 Data comes too slowly");
+	end();
+}
+
 /* Far beyond the limit we don't wait for the end. */
 static void
 test_far_too_big(void **state)
@@ -833,6 +888,7 @@ main(void)
 		cmocka_unit_test_setup(test_shutdown, setup),
 		cmocka_unit_test_setup(test_client_leaves, setup),
 		cmocka_unit_test_setup(test_large, setup),
+		cmocka_unit_test_setup(test_c16_slow_data, setup),
 		cmocka_unit_test_setup(test_far_too_big, setup),
 		cmocka_unit_test_setup(test_c3_random_walk, setup),
 	};

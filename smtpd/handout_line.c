@@ -1,0 +1,357 @@
+/*
+ * handout_line: one account's line and the talk on its channel.
+ *
+ * Runs in the queue, as queue-user; touches the channels that the master made,
+ * and passes read-only descriptors of letters on them.
+ *
+ * What comes back is the word of a process that is the recipient, who may be
+ * anybody: it decides about that one delivery and nothing else, and its texts
+ * are cut and made printable.
+ */
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "privsep/message.h"
+#include "smtpd/address.h"
+#include "smtpd/handout_line.h"
+
+#define IDENTIFY_MS	120000	/* login: NSS may be slow */
+#define DELIVER_MS	300000	/* absolute, whatever the agent says */
+#define SETTLE_MS	60000
+#define REUSE_MAX	100	/* letters on a channel, then others' turn */
+#define SHORT_LINE	5	/* errands: then parked letters come */
+#define UNPARK_MAX	15	/* so many at a time */
+
+static void	line_next(struct handout *, struct line *, uint64_t);
+
+static struct line_list *
+bucket_of(const struct handout *h, const char *account)
+{
+	return (struct line_list *)(uintptr_t)
+	    &h->buckets[outcome_key(account) % HANDOUT_BUCKETS];
+}
+
+struct line *
+line_find(const struct handout *h, const char *account)
+{
+	struct line *l;
+
+	TAILQ_FOREACH(l, bucket_of(h, account), bucket)
+		if (strcmp(l->account, account) == 0)
+			return l;
+	return NULL;
+}
+
+struct line *
+line_get(struct handout *h, const char *account)
+{
+	struct line *l = line_find(h, account);
+
+	if (l != NULL)
+		return l;
+	l = calloc(1, sizeof(*l));
+	if (l == NULL)
+		return NULL;
+	if (strlcpy(l->account, account, sizeof(l->account)) >=
+	    sizeof(l->account)) {
+		free(l);
+		errno = ENAMETOOLONG;
+		return NULL;
+	}
+	l->fd = -1;
+	l->state = LINE_WANTING;
+	TAILQ_INIT(&l->errands);
+	STAILQ_INIT(&l->parked);
+	TAILQ_INSERT_TAIL(bucket_of(h, account), l, bucket);
+	TAILQ_INSERT_TAIL(&h->wanting, l, link);
+	return l;
+}
+
+void
+line_unpark(struct handout *h, struct line *l, size_t max, int tell)
+{
+	struct parked *p;
+
+	while (max-- > 0 && (p = STAILQ_FIRST(&l->parked)) != NULL) {
+		STAILQ_REMOVE_HEAD(&l->parked, link);
+		if (tell)
+			h->ops->unpark(h->arg, &p->name);
+		free(p);
+	}
+}
+
+/* Back to the end of those who want a channel, without one. */
+void
+line_close(struct handout *h, struct line *l, uint64_t not_before)
+{
+	if (l->fd != -1)
+		close(l->fd);
+	l->fd = -1;
+	if (l->state != LINE_WANTING) {
+		TAILQ_REMOVE(&h->active, l, link);
+		TAILQ_INSERT_TAIL(&h->wanting, l, link);
+		h->channels--;
+	}
+	l->state = LINE_WANTING;
+	l->served = 0;
+	l->deadline = not_before;
+}
+
+/* Nobody is in it any more. */
+static void
+line_free(struct handout *h, struct line *l)
+{
+	line_close(h, l, 0);
+	TAILQ_REMOVE(&h->wanting, l, link);
+	TAILQ_REMOVE(bucket_of(h, l->account), l, bucket);
+	free(l);
+}
+
+void
+line_close_or_free(struct handout *h, struct line *l, uint64_t not_before)
+{
+	if (l->waiting > 0) {
+		line_close(h, l, not_before);
+		return;
+	}
+	line_unpark(h, l, SIZE_MAX, 1);
+	line_free(h, l);
+}
+
+void
+line_set_state(struct line *l, enum line_state state, uint64_t deadline)
+{
+	l->state = state;
+	l->deadline = deadline;
+}
+
+/* An agent's text: printable, and cut. */
+static void
+take_text(char *dst, size_t size, const char *src)
+{
+	size_t i;
+
+	for (i = 0; i + 1 < size && src[i] != '\0'; i++)
+		dst[i] = src[i] >= ' ' && src[i] <= '~' ? src[i] : '?';
+	dst[i] = '\0';
+}
+
+static struct errand_result
+make_result(enum delivery_verdict verdict, const char *status,
+    const char *text)
+{
+	struct errand_result r = { .verdict = verdict };
+
+	take_text(r.status, sizeof(r.status), status);
+	take_text(r.text, sizeof(r.text), text);
+	return r;
+}
+
+/* Give one errand back to its owner, who may free it. */
+static void
+give_back(struct handout *h, struct errand *e, const struct errand_result *r)
+{
+	e->line = NULL;
+	h->ops->done(h->arg, e, r);
+}
+
+/* What is true of the account is true of everybody in its line. */
+static void
+give_back_all(struct handout *h, struct line *l,
+    const struct errand_result *r)
+{
+	struct errand *e;
+
+	while ((e = TAILQ_FIRST(&l->errands)) != NULL) {
+		TAILQ_REMOVE(&l->errands, e, link);
+		l->waiting--;
+		give_back(h, e, r);
+	}
+}
+
+/*
+ * The channel ended in mid-talk.  A crash may be the letter's fault, so that
+ * one waits and the next is tried; silence is the account's.
+ */
+void
+line_broken(struct handout *h, struct line *l, const char *why, int is_silent,
+    uint64_t now)
+{
+	struct errand_result r = make_result(DELIVERY_DEFERRED, "4.3.0", why);
+	struct errand *e = l->current;
+
+	l->current = NULL;
+	if (e != NULL && l->state == LINE_DELIVER)
+		give_back(h, e, &r);
+	else if (e != NULL) {
+		/* Delivered; the owner will record it all the same. */
+		e->line = NULL;
+	}
+	if (is_silent || l->state == LINE_IDENTIFY)
+		give_back_all(h, l, &r);
+	line_close_or_free(h, l, now);
+}
+
+void
+line_identify(struct handout *h, struct line *l, uint64_t now)
+{
+	struct message m;
+
+	message_begin(&m, REQ_IDENTIFY);
+	put_str(&m, l->account);
+	line_set_state(l, LINE_IDENTIFY, now + IDENTIFY_MS);
+	if (message_send(l->fd, &m) == -1)
+		line_broken(h, l, "no delivery agent", 0, now);
+}
+
+/* Delivered-To: the recipient as the sender wrote it. */
+static int
+forward_path(const struct handout *h, const struct recipient *r,
+    char path[ADDRESS_PRINT_MAX])
+{
+	struct address address;
+
+	strlcpy(address.local, r->local, sizeof(address.local));
+	strlcpy(address.domain, r->domain[0] != '\0' ? r->domain :
+	    h->hostname, sizeof(address.domain));
+	return address_print(&address, path, ADDRESS_PRINT_MAX);
+}
+
+static void
+send_deliver(struct handout *h, struct line *l, struct errand *e, uint64_t now)
+{
+	const struct letter *letter = e->letter;
+	char path[ADDRESS_PRINT_MAX];
+	struct message m;
+
+	message_begin(&m, REQ_DELIVER);
+	put_str(&m, letter->name.id);
+	put_u64(&m, letter->arrived);
+	put_str(&m, letter->envelope.sender);
+	if (forward_path(h, &letter->envelope.recipients[e->recipient],
+	    path) == -1)
+		path[0] = '\0';
+	put_str(&m, path);
+	put_u64(&m, letter->offset);
+	put_u64(&m, letter->length);
+	put_u64(&m, letter->lines);
+	put_u32(&m, e->is_tried != 0);
+	put_fd(&m, letter->fd);
+	e->is_tried = 1;
+	l->current = e;
+	l->served++;
+	line_set_state(l, LINE_DELIVER, now + DELIVER_MS);
+	if (message_send(l->fd, &m) == -1)
+		line_broken(h, l, "no delivery agent", 0, now);
+}
+
+/* The channel is free: the next letter, or the end of it. */
+static void
+line_next(struct handout *h, struct line *l, uint64_t now)
+{
+	struct errand *e;
+
+	if (l->waiting < SHORT_LINE)
+		line_unpark(h, l, UNPARK_MAX, 1);
+	e = TAILQ_FIRST(&l->errands);
+	if (e == NULL || (l->served >= REUSE_MAX &&
+	    !TAILQ_EMPTY(&h->wanting))) {
+		line_close_or_free(h, l, now);
+		return;
+	}
+	TAILQ_REMOVE(&l->errands, e, link);
+	l->waiting--;
+	send_deliver(h, l, e, now);
+}
+
+static void
+heard_identify(struct handout *h, struct line *l, struct message *m,
+    uint64_t now)
+{
+	char text[VERDICT_TEXT_MAX + 1];
+	uint32_t verdict = get_u32(m);
+	struct errand_result r;
+
+	get_str(m, text, sizeof(text));
+	if (get_end(m) == -1 || verdict > DELIVERY_FAILED) {
+		line_broken(h, l, "no delivery agent", 0, now);
+		return;
+	}
+	if (verdict == DELIVERED) {
+		l->wait_ms = 0;
+		line_next(h, l, now);
+		return;
+	}
+	r = make_result((enum delivery_verdict)verdict,
+	    verdict == DELIVERY_FAILED ? "5.1.1" : "4.3.0", text);
+	give_back_all(h, l, &r);
+	line_close_or_free(h, l, now);
+}
+
+static void
+heard_deliver(struct handout *h, struct line *l, struct message *m,
+    uint64_t now)
+{
+	char status[OUTCOME_STATUS_MAX], text[VERDICT_TEXT_MAX + 1];
+	uint32_t verdict = get_u32(m);
+	struct errand *e = l->current;
+	struct errand_result r;
+
+	get_str(m, status, sizeof(status));
+	get_str(m, text, sizeof(text));
+	if (get_end(m) == -1 || verdict > DELIVERY_FAILED) {
+		line_broken(h, l, "delivery agent failed", 0, now);
+		return;
+	}
+	r = make_result((enum delivery_verdict)verdict, status, text);
+	if (verdict == DELIVERED) {
+		/* The owner may settle at once or at the end of the turn. */
+		e->is_unsettled = 1;
+		line_set_state(l, LINE_UNSETTLED, UINT64_MAX);
+		h->ops->done(h->arg, e, &r);
+		return;
+	}
+	l->current = NULL;
+	give_back(h, e, &r);
+	line_next(h, l, now);
+}
+
+void
+line_heard(struct handout *h, struct line *l, uint64_t now)
+{
+	struct message m;
+	int n = message_recv(l->fd, &m, 0);
+
+	if (n == -1 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n == 1 && l->state == LINE_IDENTIFY &&
+	    m.type == REPLY_OF(REQ_IDENTIFY))
+		heard_identify(h, l, &m, now);
+	else if (n == 1 && l->state == LINE_DELIVER &&
+	    m.type == REPLY_OF(REQ_DELIVER))
+		heard_deliver(h, l, &m, now);
+	else if (n == 1 && l->state == LINE_SETTLE &&
+	    m.type == REPLY_OF(REQ_SETTLE) && get_end(&m) == 0)
+		line_next(h, l, now);
+	else
+		line_broken(h, l, "delivery agent failed", 0, now);
+	if (n == 1)
+		message_discard(&m);
+}
+
+void
+line_settle(struct handout *h, struct line *l, const char *id, uint64_t now)
+{
+	struct message m;
+
+	l->current = NULL;
+	message_begin(&m, REQ_SETTLE);
+	put_str(&m, id);
+	line_set_state(l, LINE_SETTLE, now + SETTLE_MS);
+	if (message_send(l->fd, &m) == -1)
+		line_broken(h, l, "delivery agent failed", 0, now);
+}

@@ -1,0 +1,87 @@
+/*
+ * waiting: the names of what waits in the spool, and when it is looked at.
+ *
+ * Runs in the queue, as queue-user; touches the spool.
+ */
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "privsep/log.h"
+#include "smtpd/job.h"
+
+#define SCHEDULE_LIMIT	100000	/* names in memory, at most twice that */
+
+void
+queue_init(struct queue *q, const struct config *config,
+    const struct handout_ops *ops)
+{
+	memset(q, 0, sizeof(*q));
+	q->config = config;
+	TAILQ_INIT(&q->jobs);
+	schedule_init(&q->schedule, SCHEDULE_LIMIT);
+	handout_init(&q->handout, ops, q, config->hostname);
+	queue_tick(q);
+	q->started = q->now;
+}
+
+void
+queue_tick(struct queue *q)
+{
+	struct timespec ts;
+
+	q->now = (uint64_t)time(NULL);
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	q->now_ms = (uint64_t)ts.tv_sec * 1000 +
+	    (uint64_t)ts.tv_nsec / 1000000;
+}
+
+void
+queue_look_again(struct queue *q, const struct spool_name *name, uint64_t when)
+{
+	const struct schedule_entry entry = { .when = when, .name = *name };
+
+	schedule_push(&q->schedule, &entry);
+}
+
+static void
+collect(void *arg, const struct spool_name *name)
+{
+	struct queue *q = arg;
+	const struct schedule_entry entry = { .when = name->due,
+	    .name = *name };
+
+	schedule_collect(&q->schedule, &entry);
+}
+
+void
+queue_scan(struct queue *q)
+{
+	static size_t told;
+	size_t strange;
+	int removed;
+
+	handout_forget_parked(&q->handout);
+	schedule_begin(&q->schedule);
+	if (spool_scan(&q->spool, collect, q, &strange) == -1)
+		log_event(LOG_ERR, 0, "event=spool-fault error=\"%s\"",
+		    strerror(errno));
+	schedule_end(&q->schedule);
+	if (strange > told)
+		log_event(LOG_WARNING, 0, "event=spool-fault text=\"%zu "
+		    "files in queue/ are not named as letters\"", strange);
+	told = strange;
+	removed = spool_clean(&q->spool);
+	if (removed > 0)
+		log_event(LOG_INFO, 0, "event=spool-clean removed=%d",
+		    removed);
+}
+
+void
+queue_hint(struct queue *q, const char *text)
+{
+	struct schedule_entry entry = { .when = q->now, .is_fresh = 1 };
+
+	if (spool_name_parse(text, &entry.name) == 0)
+		schedule_push(&q->schedule, &entry);
+}

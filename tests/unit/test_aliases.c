@@ -1,0 +1,378 @@
+/* LINK: smtpd/aliases smtpd/aliases_file smtpd/expand smtpd/account smtpd/address smtpd/spool_read smtpd/spool smtpd/envelope privsep/config privsep/log privsep/message */
+/*
+ * Aliases: the file's grammar, its mistakes, who may own it (C24), and what a
+ * recipient comes to in the end.
+ */
+#include <sys/stat.h>
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "privsep/config.h"
+#include "privsep/config_table.h"
+#include "smtpd/account.h"
+#include "smtpd/expand.h"
+
+static struct config config;
+static struct aliases_file file;
+static struct expansion x;
+static size_t reports, last_line;
+
+static void
+report(const char *path, size_t line, const char *text)
+{
+	assert_non_null(path);
+	assert_non_null(text);
+	reports++;
+	last_line = line;
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	config_default_fixed(&config);
+	strcpy(config.domains[0], "here.example");
+	config.domain_count = 1;
+	memset(&file, 0, sizeof(file));
+	file.dir = file.held = -1;
+	file.state = ALIASES_GOOD;
+	reports = 0;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	aliases_close(&file);
+	return 0;
+}
+
+static void
+parse(const char *text)
+{
+	size_t len = strlen(text);
+	/* Exactly so much memory: reading on is seen. */
+	char *copy = malloc(len > 0 ? len : 1);
+
+	memcpy(copy, text, len);
+	aliases_free(&file.aliases);
+	reports = 0;
+	assert_int_equal(aliases_parse(&file.aliases, copy, len, "aliases",
+	    &config, report), 0);
+	free(copy);
+}
+
+/* The targets of an alias, joined by one space; NULL: no such alias. */
+static const char *
+targets(const char *name)
+{
+	static char text[1024];
+	const struct alias *a = aliases_find(&file.aliases, name);
+	size_t i;
+
+	if (a == NULL)
+		return NULL;
+	if (a->is_bad)
+		return "BAD";
+	text[0] = '\0';
+	for (i = 0; i < a->count; i++) {
+		if (i > 0)
+			strlcat(text, " ", sizeof(text));
+		strlcat(text, aliases_target(&file.aliases, a, i),
+		    sizeof(text));
+	}
+	return text;
+}
+
+static void
+grammar(void **state)
+{
+	(void)state;
+	parse("# comment: no\n"
+	    "root: alice\n"
+	    "  \t\n"
+	    "Web.Master :Bob,carol@here.example ,\n"
+	    "\tdave,\n"
+	    "\n"
+	    "\"quoted name\": erin\n"
+	    "self: \\self, \"frank\"\n"
+	    "crlf: gina\r\n"
+	    "last: harry");
+	assert_int_equal(reports, 0);
+	assert_string_equal(targets("root"), "alice");
+	assert_string_equal(targets("ROOT"), "alice");
+	assert_string_equal(targets("web.master"), "Bob carol dave");
+	assert_string_equal(targets("quoted name"), "erin");
+	assert_string_equal(targets("self"), "\\self frank");
+	assert_string_equal(targets("crlf"), "gina");
+	assert_string_equal(targets("last"), "harry");
+	assert_null(targets("comment"));
+	assert_null(targets(""));
+	assert_null(targets("roo"));
+	parse("");
+	assert_null(targets("root"));
+	parse(":");
+	parse("\\");
+	parse("a:\\");
+	assert_string_equal(targets("a"), "BAD");
+	parse("a: \"");
+	assert_string_equal(targets("a"), "BAD");
+}
+
+static void
+mistakes(void **state)
+{
+	(void)state;
+	parse("good: alice\n"
+	    "cmd: \"|/bin/cat, more\", bob\n"		/* 2 */
+	    "file: /var/mail/x\n"
+	    "incl: :include:/etc/list\n"
+	    "far: someone@else.example\n"
+	    "none:\n"
+	    "what is this\n"				/* 7 */
+	    "open: \"x\n"
+	    "good: bob\n"				/* 9: twice */
+	    "also: carol\n");
+	assert_int_equal(reports, 8);
+	assert_int_equal(last_line, 9);
+	assert_string_equal(targets("good"), "alice");
+	assert_string_equal(targets("also"), "carol");
+	assert_string_equal(targets("cmd"), "BAD");
+	assert_string_equal(targets("file"), "BAD");
+	assert_string_equal(targets("incl"), "BAD");
+	assert_string_equal(targets("far"), "BAD");
+	assert_string_equal(targets("none"), "BAD");
+	assert_string_equal(targets("open"), "BAD");
+	assert_null(targets("what is this"));
+}
+
+/* Ten thousand: looked up by halves, so this is done in no time. */
+static void
+many(void **state)
+{
+	char *text = malloc(10000 * 32), name[32];
+	size_t i, len = 0;
+
+	(void)state;
+	for (i = 0; i < 10000; i++)
+		len += (size_t)sprintf(text + len, "n%zu: t%zu\n", i * 7919 %
+		    10000, i);
+	parse(text);
+	free(text);
+	assert_int_equal(file.aliases.count, 10000);
+	for (i = 0; i < 10000; i++) {
+		snprintf(name, sizeof(name), "t%zu", i);
+		text = name;
+		snprintf(name, sizeof(name), "n%zu", i * 7919 % 10000);
+		assert_non_null(targets(text));
+	}
+}
+
+static void
+run(const char *local, const char *account)
+{
+	const struct recipient r = { local, "here.example", account };
+
+	expand(&file, &r, &x);
+}
+
+static void
+assert_one(const char *local, const char *account, const char *expected)
+{
+	run(local, account);
+	assert_int_equal(x.count, 1);
+	assert_int_equal(x.trouble, 0);
+	assert_string_equal(x.accounts[0], expected);
+}
+
+static void
+expansions(void **state)
+{
+	(void)state;
+	parse("root: admin\nadmin: alice\npostmaster2: root\n"
+	    "team: alice, bob, Alice2, alice\nboth: team, carol\n"
+	    "me: me, bob\nkeep: \\keep, bob\n");
+	assert_one("dave", "dave", "dave");
+	/* As policy found it, whatever the case in which it was written. */
+	assert_one("DAVE", "dave", "dave");
+	/* An alias when it was accepted, and none any more. */
+	assert_one("gone", "", "gone");
+	assert_one("root", "", "alice");
+	assert_one("Postmaster", "", "alice");
+	assert_one("postmaster2", "", "alice");
+	run("both", "");
+	assert_int_equal(x.count, 4);
+	assert_int_equal(x.trouble, 0);
+	run("me", "me");
+	assert_int_equal(x.count, 2);
+	assert_string_equal(x.accounts[0], "me");
+	run("keep", "keep");
+	assert_int_equal(x.count, 2);
+	assert_string_equal(x.accounts[0], "keep");
+}
+
+static void
+assert_waits(const char *local, const char *account)
+{
+	run(local, account);
+	assert_int_equal(x.count, 0);
+	assert_int_equal(x.trouble, OUTCOME_DEFERRED);
+	assert_int_equal(x.status[0], '4');
+	assert_true(x.text[0] != '\0');
+}
+
+static void
+troubles(void **state)
+{
+	char text[4096];
+	size_t i, len = 0;
+
+	(void)state;
+	parse("");
+	assert_waits("root", "");
+	assert_non_null(strstr(x.text, "root: ACCOUNT"));
+	assert_waits("postmaster", "");
+	parse("a: b\nb: c\nc: a\nbad: |cmd\nmix: alice, bad\nsys: root\n");
+	assert_waits("a", "");
+	assert_waits("bad", "");
+	assert_waits("sys", "");
+	/* Who can be reached is; the rest waits. */
+	run("mix", "");
+	assert_int_equal(x.count, 1);
+	assert_string_equal(x.accounts[0], "alice");
+	assert_int_equal(x.trouble, OUTCOME_DEFERRED);
+	/* Too deep, without a loop. */
+	for (i = 0; i < 20; i++)
+		len += (size_t)snprintf(text + len, sizeof(text) - len,
+		    "d%zu: d%zu\n", i, i + 1);
+	parse(text);
+	assert_waits("d0", "");
+	assert_one("d15", "", "d20");
+	/* A name that no account has, never asked of anybody. */
+	parse("");
+	run("a/../b", "");
+	assert_int_equal(x.count, 0);
+	assert_int_equal(x.trouble, OUTCOME_FAILED);
+	assert_string_equal(x.status, "5.1.1");
+}
+
+/* Doubling at each step must not double the work for ever. */
+static void
+bomb(void **state)
+{
+	char text[4096];
+	size_t i, len = 0;
+
+	(void)state;
+	for (i = 0; i < 10; i++)
+		len += (size_t)snprintf(text + len, sizeof(text) - len,
+		    "e%zu: e%zu, e%zu, e%zu, e%zu\n", i, i + 1, i + 1, i + 1,
+		    i + 1);
+	parse(text);
+	assert_waits("e0", "");
+}
+
+static void
+account_names(void **state)
+{
+	static const char *const good[] = { "a", "alice", "a.b_c-d+e", "m$" };
+	static const char *const bad[] = { "", ".", "..", "-a", "a/b", "a b",
+	    "a\n", "a:b", "*", "a@b", "\x80", "%s", "a\\b",
+	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		assert_true(is_account_name(good[i]));
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(is_account_name(bad[i]));
+}
+
+static void
+put(const char *path, const char *text, mode_t mode)
+{
+	FILE *f;
+
+	(void)unlink(path);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+	assert_int_equal(chmod(path, mode), 0);
+}
+
+/* On disk: read again when changed, refused when others can write it. */
+static void
+on_disk(void **state)
+{
+	char dir[] = "/tmp/test_aliases.XXXXXX";
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_non_null(mkdtemp(dir));
+	snprintf(config.aliases, sizeof(config.aliases), "%s/aliases", dir);
+	aliases_open(&file, &config, report);
+	aliases_refresh(&file);
+	assert_int_equal(file.state, ALIASES_NONE);
+	put(config.aliases, "root: alice\n", 0644);
+	aliases_refresh(&file);
+	assert_int_equal(file.state, ALIASES_GOOD);
+	assert_string_equal(targets("root"), "alice");
+	put(config.aliases, "root: bob, carol\n", 0644);
+	aliases_refresh(&file);
+	assert_string_equal(targets("root"), "bob carol");
+	assert_int_equal(reports, 0);
+	put(config.aliases, "root: mallory\n", 0664);
+	aliases_refresh(&file);
+	aliases_refresh(&file);
+	assert_int_equal(file.state, ALIASES_REFUSED);
+	assert_null(targets("root"));
+	assert_int_equal(reports, 1);
+	put(config.aliases, "root: mallory\n", 0644);
+	assert_int_equal(chown(config.aliases, 12345, 0), 0);
+	aliases_refresh(&file);
+	assert_int_equal(file.state, ALIASES_REFUSED);
+	/* Then mail that may need it waits, and accounts get theirs. */
+	assert_waits("root", "");
+	assert_waits("unknown", "");
+	assert_one("alice", "alice", "alice");
+	put(config.aliases, "root: alice\n", 0600);
+	aliases_refresh(&file);
+	assert_int_equal(file.state, ALIASES_GOOD);
+	/* Held open, for a process that can't open it any more. */
+	aliases_close(&file);
+	aliases_open(&file, &config, report);
+	aliases_hold(&file);
+	assert_int_equal(unlink(config.aliases), 0);
+	aliases_refresh(&file);
+	aliases_refresh(&file);
+	assert_int_equal(file.state, ALIASES_GOOD);
+	assert_string_equal(targets("root"), "alice");
+	assert_int_equal(rmdir(dir), 0);
+}
+
+#define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(grammar), TEST(mistakes), TEST(many), TEST(expansions),
+		TEST(troubles), TEST(bomb), TEST(account_names),
+		TEST(on_disk),
+	};
+
+	return cmocka_run_group_tests_name("test_aliases", tests, NULL, NULL);
+}

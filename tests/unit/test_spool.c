@@ -1,0 +1,533 @@
+/* LINK: smtpd/spool smtpd/spool_write smtpd/spool_read smtpd/envelope smtpd/address */
+/*
+ * The spool: what is written is read back; a file that is cut or damaged
+ * anywhere is told from a letter and never crashes the reader (C23); locks;
+ * names; what dead agents leave.
+ */
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "smtpd/spool.h"
+
+static char place[] = "/tmp/test_spool.XXXXXX";
+static int dir = -1;
+static struct spool spool;
+static struct spool_writer writer;
+static struct envelope_writer envelope;
+
+static const char content[] =
+    "Received: here\nSubject: x\n\nFrom here\n.\n\nlast";
+
+static int
+setup(void **state)
+{
+	(void)state;
+	strcpy(strchr(place, '.') + 1, "XXXXXX");
+	if (mkdtemp(place) == NULL)
+		return -1;
+	assert_int_equal(spool_enter(place, geteuid(), &dir), 0);
+	assert_int_equal(spool_make(dir), 0);
+	assert_int_equal(spool_open(&spool, dir), 0);
+	writer.fd = -1;
+	return 0;
+}
+
+static void
+empty(int at)
+{
+	struct dirent *entry;
+	DIR *d = fdopendir(openat(at, ".", O_RDONLY | O_DIRECTORY));
+
+	while ((entry = readdir(d)) != NULL)
+		(void)unlinkat(at, entry->d_name, 0);
+	closedir(d);
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	empty(spool.incoming);
+	empty(spool.queue);
+	empty(spool.failed);
+	spool_close(&spool);
+	(void)unlinkat(dir, "incoming", AT_REMOVEDIR);
+	(void)unlinkat(dir, "queue", AT_REMOVEDIR);
+	(void)unlinkat(dir, "failed", AT_REMOVEDIR);
+	close(dir);
+	envelope_free_writer(&envelope);
+	return rmdir(place);
+}
+
+static size_t
+count_in(int at)
+{
+	struct dirent *entry;
+	size_t n = 0;
+	DIR *d = fdopendir(openat(at, ".", O_RDONLY | O_DIRECTORY));
+
+	while ((entry = readdir(d)) != NULL)
+		n += entry->d_name[0] != '.';
+	closedir(d);
+	return n;
+}
+
+static void
+make_envelope(void)
+{
+	envelope_reset(&envelope);
+	envelope_put_recipient(&envelope, "alice", "here.example", "alice");
+	envelope_put_recipient(&envelope, "po\"st er", "[192.0.2.1]", "");
+	envelope_put_recipient(&envelope, "postmaster", "", "");
+	envelope_put_text(&envelope, ENVELOPE_SENDER, "bob@there.example");
+	envelope_put_text(&envelope, ENVELOPE_HELO, "there.example");
+	envelope_put_text(&envelope, ENVELOPE_CLIENT, "2001:db8::1");
+	envelope_put_u32(&envelope, ENVELOPE_FLAGS, MAIL_ESMTP);
+	envelope_put_text(&envelope, 99, "of a later version");
+}
+
+static struct spool_name
+write_letter(void)
+{
+	struct spool_name name;
+
+	make_envelope();
+	assert_int_equal(spool_begin(&writer, &spool, &envelope), 0);
+	spool_put(&writer, content, sizeof(content) - 1);
+	assert_int_equal(spool_commit(&writer, &name), 0);
+	return name;
+}
+
+static void
+round_trip(void **state)
+{
+	struct spool_name name = write_letter();
+	struct letter l;
+	char text[sizeof(content)] = "";
+
+	(void)state;
+	assert_int_equal(count_in(spool.incoming), 0);
+	assert_int_equal(letter_open(&spool, &name, &l), 0);
+	assert_string_equal(l.envelope.sender, "bob@there.example");
+	assert_string_equal(l.envelope.helo, "there.example");
+	assert_string_equal(l.envelope.client, "2001:db8::1");
+	assert_int_equal(l.envelope.flags, MAIL_ESMTP);
+	assert_int_equal(l.envelope.recipient_count, 3);
+	assert_string_equal(l.envelope.recipients[0].account, "alice");
+	assert_string_equal(l.envelope.recipients[1].local, "po\"st er");
+	assert_string_equal(l.envelope.recipients[1].domain, "[192.0.2.1]");
+	assert_string_equal(l.envelope.recipients[2].domain, "");
+	assert_int_equal(l.length, sizeof(content) - 1);
+	assert_int_equal(l.lines, 6);
+	assert_int_equal(name.size, l.length);
+	assert_int_equal(pread(l.fd, text, l.length, (off_t)l.offset),
+	    l.length);
+	assert_string_equal(text, content);
+	/* Nobody who gets this descriptor can write through it. */
+	assert_int_equal(fcntl(l.fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+	letter_close(&l);
+}
+
+/* Larger than the buffer, in odd pieces: the header is written last. */
+static void
+large(void **state)
+{
+	struct spool_name name;
+	struct letter l;
+	char piece[1000];
+	size_t i, sum = 0;
+
+	(void)state;
+	memset(piece, 'x', sizeof(piece));
+	piece[999] = '\n';
+	make_envelope();
+	for (i = 0; i < RECIPIENTS_MAX - 3; i++) {
+		snprintf(piece, sizeof(piece), "r%zu", i);
+		envelope_put_recipient(&envelope, piece, "a.example", piece);
+	}
+	memset(piece, 'x', sizeof(piece) - 1);
+	assert_int_equal(spool_begin(&writer, &spool, &envelope), 0);
+	for (i = 0; i < 1000; i++, sum += sizeof(piece))
+		spool_put(&writer, piece, sizeof(piece));
+	assert_int_equal(spool_commit(&writer, &name), 0);
+	assert_int_equal(letter_open(&spool, &name, &l), 0);
+	assert_int_equal(l.length, sum);
+	assert_int_equal(l.lines, 1000);
+	assert_int_equal(l.envelope.recipient_count, RECIPIENTS_MAX);
+	memset(piece, 0, sizeof(piece));
+	assert_int_equal(pread(l.fd, piece, sizeof(piece),
+	    (off_t)(l.offset + l.length - sizeof(piece))), sizeof(piece));
+	assert_int_equal(piece[0], 'x');
+	assert_int_equal(piece[999], '\n');
+	letter_close(&l);
+	envelope_put_recipient(&envelope, "one.more", "a.example", "");
+	assert_int_equal(envelope.error, E2BIG);
+}
+
+static void
+abort_leaves_nothing(void **state)
+{
+	(void)state;
+	make_envelope();
+	assert_int_equal(spool_begin(&writer, &spool, &envelope), 0);
+	assert_int_equal(count_in(spool.incoming), 1);
+	spool_abort(&writer);
+	assert_int_equal(count_in(spool.incoming), 0);
+	assert_int_equal(count_in(spool.queue), 0);
+}
+
+/* A write that failed is told at commit, and nothing is half-queued. */
+static void
+failed_write(void **state)
+{
+	struct spool_name name;
+
+	(void)state;
+	make_envelope();
+	assert_int_equal(spool_begin(&writer, &spool, &envelope), 0);
+	spool_put(&writer, content, 5);
+	writer.error = ENOSPC;
+	spool_put(&writer, content, 5);
+	errno = 0;
+	assert_int_equal(spool_commit(&writer, &name), -1);
+	assert_int_equal(errno, ENOSPC);
+	assert_int_equal(count_in(spool.incoming), 0);
+	assert_int_equal(count_in(spool.queue), 0);
+}
+
+/* A copy of a letter's octets, as a file of its own. */
+static int
+scratch(const uint8_t *data, size_t len)
+{
+	int fd = memfd_create("letter", MFD_CLOEXEC);
+
+	assert_int_not_equal(fd, -1);
+	assert_int_equal(write(fd, data, len), len);
+	return fd;
+}
+
+static size_t
+slurp(const struct spool_name *name, uint8_t *data, size_t size)
+{
+	char text[SPOOL_NAME_MAX];
+	ssize_t n;
+	int fd;
+
+	assert_int_equal(spool_name_print(name, text), 0);
+	fd = openat(spool.queue, text, O_RDONLY);
+	n = read(fd, data, size);
+	close(fd);
+	assert_true(n > 0);
+	return (size_t)n;
+}
+
+/* Cut at every length, and every octet changed in two ways. */
+static void
+damage(void **state)
+{
+	static uint8_t data[4096];
+	struct spool_name name = write_letter();
+	struct letter l;
+	size_t len, i, body;
+	int result;
+
+	(void)state;
+	len = slurp(&name, data, sizeof(data));
+	body = len - (sizeof(content) - 1);
+	for (i = 0; i < len; i++) {
+		errno = 0;
+		assert_int_equal(letter_read(scratch(data, i), &l), -1);
+		assert_int_equal(errno, EBADMSG);
+	}
+	for (i = 0; i < len * 2; i++) {
+		uint8_t was = data[i / 2];
+
+		data[i / 2] = i % 2 != 0 ? (uint8_t)~was : (uint8_t)(was ^ 1);
+		errno = 0;
+		result = letter_read(scratch(data, len), &l);
+		/* Content is its sender's business. */
+		assert_int_equal(result, i / 2 < body ? -1 : 0);
+		if (result == 0)
+			letter_close(&l);
+		else
+			assert_int_equal(errno, EBADMSG);
+		data[i / 2] = was;
+	}
+}
+
+static const struct outcome some[2] = {
+	{ .kind = OUTCOME_DEFERRED, .recipient = 0, .attempt = 1, .key = 7,
+	    .when = 1000, .status = "4.2.2", .text = "full" },
+	{ .kind = OUTCOME_DELIVERED, .recipient = 2, .attempt = 2, .key = 8,
+	    .when = 2000, .status = "2.0.0", .text = "fine" },
+};
+
+static void
+outcomes(void **state)
+{
+	static uint8_t data[4096];
+	struct spool_name name = write_letter();
+	struct letter l;
+	size_t len, i, first;
+
+	(void)state;
+	assert_int_equal(letter_open(&spool, &name, &l), 0);
+	assert_int_equal(letter_attempts(&l), 0);
+	assert_int_equal(letter_record(&spool, &l, some, 2), 0);
+	letter_close(&l);
+	assert_int_equal(letter_open(&spool, &name, &l), 0);
+	assert_int_equal(l.outcome_count, 2);
+	assert_int_equal(l.outcomes[0].kind, OUTCOME_DEFERRED);
+	assert_string_equal(l.outcomes[0].status, "4.2.2");
+	assert_string_equal(l.outcomes[1].text, "fine");
+	assert_int_equal(l.outcomes[1].recipient, 2);
+	assert_int_equal(l.outcomes[1].key, 8);
+	assert_int_equal(letter_attempts(&l), 2);
+	letter_close(&l);
+	/* Every torn length of the records. */
+	len = slurp(&name, data, sizeof(data));
+	first = len - 2 * 256;
+	for (i = first; i <= len; i++) {
+		assert_int_equal(letter_read(scratch(data, i), &l), 0);
+		assert_int_equal(l.outcome_count, (i - first) / 256);
+		assert_int_equal(l.outcome_end, first + (i - first) / 256 * 256);
+		letter_close(&l);
+	}
+	/* Every octet of the first one damaged: the second stays. */
+	for (i = first; i < first + 256; i++) {
+		data[i] ^= 0x10;
+		assert_int_equal(letter_read(scratch(data, len), &l), 0);
+		assert_int_equal(l.outcome_count, 1);
+		assert_int_equal(l.outcomes[0].key, 8);
+		letter_close(&l);
+		data[i] ^= 0x10;
+	}
+}
+
+/* A torn record is written over, and a hostile text made harmless. */
+static void
+torn_record(void **state)
+{
+	struct spool_name name = write_letter();
+	struct outcome evil = some[0];
+	struct letter l;
+	char text[SPOOL_NAME_MAX];
+	int fd;
+
+	(void)state;
+	spool_name_print(&name, text);
+	fd = openat(spool.queue, text, O_WRONLY | O_APPEND);
+	assert_int_equal(write(fd, "torn", 4), 4);
+	close(fd);
+	memset(evil.text, '\n', sizeof(evil.text) - 1);
+	assert_int_equal(letter_open(&spool, &name, &l), 0);
+	assert_int_equal(letter_record(&spool, &l, &evil, 1), 0);
+	letter_close(&l);
+	assert_int_equal(letter_open(&spool, &name, &l), 0);
+	assert_int_equal(l.outcome_count, 1);
+	assert_null(strchr(l.outcomes[0].text, '\n'));
+	letter_close(&l);
+}
+
+static void
+locks(void **state)
+{
+	struct spool_name name = write_letter();
+	struct letter l, second;
+	int copy;
+
+	(void)state;
+	assert_int_equal(letter_open(&spool, &name, &l), 0);
+	assert_int_equal(letter_open(&spool, &name, &second), -1);
+	assert_int_equal(errno, EWOULDBLOCK);
+	/* The lock lives with a copy that an agent has. */
+	copy = dup(l.fd);
+	letter_close(&l);
+	assert_int_equal(letter_open(&spool, &name, &second), -1);
+	assert_int_equal(errno, EWOULDBLOCK);
+	close(copy);
+	assert_int_equal(letter_open(&spool, &name, &second), 0);
+	letter_close(&second);
+}
+
+static void
+clean_incoming(void **state)
+{
+	int fd;
+
+	(void)state;
+	make_envelope();
+	assert_int_equal(spool_begin(&writer, &spool, &envelope), 0);
+	/* Its writer lives. */
+	assert_int_equal(spool_clean(&spool), 0);
+	close(writer.fd);	/* and dies */
+	writer.fd = -1;
+	fd = openat(spool.incoming, "whatever", O_CREAT | O_WRONLY, 0600);
+	close(fd);
+	assert_int_equal(mkfifoat(spool.incoming, "pipe", 0600), 0);
+	assert_int_equal(spool_clean(&spool), 3);
+	assert_int_equal(count_in(spool.incoming), 0);
+}
+
+static void
+defer_fail_remove(void **state)
+{
+	struct spool_name name = write_letter(), other = write_letter();
+	struct letter l;
+	uint64_t due = name.due;
+
+	(void)state;
+	assert_int_equal(spool_defer(&spool, &name, due + 60), 0);
+	assert_int_equal(name.due, due + 60);
+	assert_int_equal(letter_open(&spool, &name, &l), 0);
+	letter_close(&l);
+	assert_int_equal(spool_fail(&spool, &name), 0);
+	assert_int_equal(letter_open(&spool, &name, &l), -1);
+	assert_int_equal(errno, ENOENT);
+	assert_int_equal(faccessat(spool.failed, name.id, F_OK, 0), 0);
+	assert_int_equal(spool_remove(&spool, &other), 0);
+	assert_int_equal(spool_sync(&spool, 1), 0);
+	assert_int_equal(count_in(spool.queue), 0);
+}
+
+static void
+odd_files(void **state)
+{
+	struct spool_name name = { .due = 5, .size = 1,
+	    .id = "0123456789abcdefXYZ0" };
+	struct letter l;
+	char text[SPOOL_NAME_MAX];
+
+	(void)state;
+	spool_name_print(&name, text);
+	assert_int_equal(mkfifoat(spool.queue, text, 0600), 0);
+	assert_int_equal(letter_open(&spool, &name, &l), -1);
+	assert_int_equal(errno, EBADMSG);
+	unlinkat(spool.queue, text, 0);
+	assert_int_equal(symlinkat("/etc/passwd", spool.queue, text), 0);
+	assert_int_equal(letter_open(&spool, &name, &l), -1);
+	assert_int_equal(errno, EBADMSG);
+}
+
+static void
+names(void **state)
+{
+	static const char *const bad[] = {
+		"", ".", "..", "x", "0000000001.1", "0000000001.1.",
+		"000000001.1.0123456789abcdef", "00000000001.1.0123456789abcdef",
+		"0000000001.01.0123456789abcdef", "0000000001..0123456789abcdef",
+		"000000000A.1.0123456789abcdef", "0000000001.1.0123456789abcde",
+		"0000000001.1.0123456789abcdef/", "0000000001.1.../../../etc/pass",
+		"0000000001.1.0123456789abcdef0123456789",
+		"0000000001.11111111111111111.0123456789abcdef",
+		"0000000001.1.0123456789abcdef\n",
+	};
+	struct spool_name name;
+	char text[SPOOL_NAME_MAX];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(spool_name_parse(bad[i], &name), -1);
+	assert_int_equal(spool_name_parse("00672b1c0f.ffffffffffffffff."
+	    "0123456789ABCDEFxyzz", &name), 0);
+	assert_int_equal(name.due, 0x672b1c0f);
+	assert_int_equal(name.size, UINT64_MAX);
+	assert_int_equal(spool_name_print(&name, text), 0);
+	assert_string_equal(text,
+	    "00672b1c0f.ffffffffffffffff.0123456789ABCDEFxyzz");
+	name.due = UINT64_C(1) << 40;
+	assert_int_equal(spool_name_print(&name, text), -1);
+}
+
+static void
+ids_sort(void **state)
+{
+	char before[QUEUE_ID_MAX], after[QUEUE_ID_MAX];
+	int i;
+
+	(void)state;
+	assert_int_equal(spool_id_make(before), 0);
+	for (i = 0; i < 100; i++) {
+		usleep(2);
+		assert_int_equal(spool_id_make(after), 0);
+		assert_int_equal(strlen(after), SPOOL_ID_LEN);
+		assert_true(spool_id_is_legal(after));
+		assert_true(strcmp(before, after) < 0);
+		memcpy(before, after, sizeof(before));
+	}
+}
+
+/* Whose directory it is, and that nobody else may write there (C24). */
+static void
+enter_checks(void **state)
+{
+	int fd;
+
+	(void)state;
+	assert_int_equal(spool_enter(place, geteuid() + 1, &fd), -1);
+	assert_int_equal(errno, EPERM);
+	assert_int_equal(chmod(place, 0770), 0);
+	assert_int_equal(spool_enter(place, geteuid(), &fd), -1);
+	assert_int_equal(chmod(place, 0700), 0);
+	assert_int_equal(symlink(place, "/tmp/test_spool.link"), 0);
+	assert_int_equal(spool_enter("/tmp/test_spool.link", geteuid(), &fd),
+	    -1);
+	unlink("/tmp/test_spool.link");
+}
+
+static size_t seen;
+
+static void
+count_name(void *arg, const struct spool_name *name)
+{
+	(void)arg;
+	assert_true(spool_id_is_legal(name->id));
+	seen++;
+}
+
+static void
+scan(void **state)
+{
+	size_t strange;
+	int i, fd;
+
+	(void)state;
+	for (i = 0; i < 5; i++)
+		(void)write_letter();
+	fd = openat(spool.queue, "notes.txt", O_CREAT | O_WRONLY, 0600);
+	close(fd);
+	seen = 0;
+	assert_int_equal(spool_scan(&spool, count_name, NULL, &strange), 0);
+	assert_int_equal(seen, 5);
+	assert_int_equal(strange, 1);
+}
+
+#define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(round_trip), TEST(large), TEST(abort_leaves_nothing),
+		TEST(failed_write), TEST(damage), TEST(outcomes),
+		TEST(torn_record), TEST(locks), TEST(clean_incoming),
+		TEST(defer_fail_remove), TEST(odd_files), TEST(names),
+		TEST(ids_sort), TEST(enter_checks), TEST(scan),
+	};
+
+	return cmocka_run_group_tests_name("test_spool", tests, NULL, NULL);
+}
