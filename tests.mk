@@ -16,12 +16,14 @@ UNIT_CFLAGS =	-std=gnu17 $(SAN) $(WARN) $(CPPFLAGS) $(PATHS)
 
 $(B)/unit/obj/%.o: %.c GNUmakefile tests.mk
 	@mkdir -p $(@D)
-	$(CC) $(UNIT_CFLAGS) -MMD -MP -c -o $@ $<
+	@echo "  cc (unit) $<"
+	$(Q)$(CC) $(UNIT_CFLAGS) -MMD -MP -c -o $@ $<
 
 define unit
 $(B)/unit/$(1): $(B)/unit/obj/tests/unit/$(1).o \
     $$(patsubst %,$(B)/unit/obj/%.o,$$(call links,tests/unit/$(1).c))
-	$(CC) $(SAN) -o $$@ $$^ $$(call libs,tests/unit/$(1).c) \
+	@echo "  link $$@"
+	$(Q)$(CC) $(SAN) -o $$@ $$^ $$(call libs,tests/unit/$(1).c) \
 	    -lcmocka -lbsd -lmd -lseccomp
 endef
 $(foreach t,$(UNIT),$(eval $(call unit,$(t))))
@@ -31,12 +33,14 @@ FUZZ_CFLAGS =	-std=gnu17 -fsanitize=fuzzer-no-link,address,undefined \
 
 $(B)/fuzz/obj/%.o: %.c GNUmakefile tests.mk
 	@mkdir -p $(@D)
-	$(CLANG) $(FUZZ_CFLAGS) -MMD -MP -c -o $@ $<
+	@echo "  cc (fuzz) $<"
+	$(Q)$(CLANG) $(FUZZ_CFLAGS) -MMD -MP -c -o $@ $<
 
 define fuzz
 $(B)/fuzz/$(1): $(B)/fuzz/obj/tests/fuzz/$(1).o \
     $$(patsubst %,$(B)/fuzz/obj/%.o,$$(call links,tests/fuzz/$(1).c))
-	$(CLANG) -fsanitize=fuzzer,address,undefined -o $$@ $$^ \
+	@echo "  link $$@"
+	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined -o $$@ $$^ \
 	    $$(call libs,tests/fuzz/$(1).c) -lbsd -lmd -lseccomp
 endef
 $(foreach t,$(FUZZ),$(eval $(call fuzz,$(t))))
@@ -63,8 +67,8 @@ lint: all
 HOSTILE = $(B)/hostile/pop3d-worker $(B)/hostile/smtpd-worker
 $(HOSTILE): $(patsubst %,$(B)/obj/%.o,$(SPAWNER) tests/hostile/puppet)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
-	for p in login pop3d-agents smtpd-agents smtpd-queue; do \
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)for p in login pop3d-agents smtpd-agents smtpd-queue; do \
 	    ln -sf ../libexec/postern/$$p $(@D)/$$p; done
 
 hostile-programs: $(HOSTILE)

@@ -2,7 +2,7 @@
  * config: the table of keywords, their defaults, and the small questions that
  * are asked of a configuration.
  *
- * Linked into every process, root or not, and touches memory only;
+ * Runs in every process, root or not, and touches memory only;
  * config_default(), which the master alone calls, asks for the host's name.
  */
 #include <sys/socket.h>

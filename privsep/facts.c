@@ -2,7 +2,7 @@
  * facts: what the master knows about a session, and what login decided about
  * its user, in and out of a message.
  *
- * Linked into every process, touches memory only.  A worker receives facts
+ * Runs in every process, touches memory only.  A worker receives facts
  * and never sends any; the decoders are strict all the same, since a process
  * that is about to become an identity obeys what they return.
  */

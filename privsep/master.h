@@ -9,7 +9,7 @@
 
 #include <sys/types.h>
 
-#include <bsd/sys/queue.h>
+#include <sys/queue.h>
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,8 +1,8 @@
 /*
  * queue: the spool's one scheduler: main and its loop.
  *
- * Begins as root, opens the spool and the directory of the aliases file, and
- * becomes queue-user for good before it reads a name in either.  Talks to the
+ * Runs as root until it has the spool and the directory of the aliases, then
+ * as queue-user for good, before it reads a name in either.  Talks to the
  * master (channels), to session agents (hints) and to delivery agents; waits
  * in poll() only.
  *

@@ -46,6 +46,17 @@ make_room(struct schedule *s)
 	return 0;
 }
 
+/* By time, then by id, which is by time, too. */
+static int
+by_when(const void *left, const void *right)
+{
+	const struct schedule_entry *a = left, *b = right;
+
+	if (a->when != b->when)
+		return a->when < b->when ? -1 : 1;
+	return strcmp(a->name.id, b->name.id);
+}
+
 static void
 swap(struct schedule_entry *a, struct schedule_entry *b)
 {
@@ -68,7 +79,7 @@ schedule_push(struct schedule *s, const struct schedule_entry *entry)
 	s->entries[at] = *entry;
 	while (at > 0) {
 		parent = (at - 1) / 2;
-		if (s->entries[parent].when <= s->entries[at].when)
+		if (by_when(&s->entries[parent], &s->entries[at]) <= 0)
 			break;
 		swap(&s->entries[parent], &s->entries[at]);
 		at = parent;
@@ -89,9 +100,9 @@ schedule_pop(struct schedule *s, uint64_t now, struct schedule_entry *entry)
 		if (child >= s->count)
 			break;
 		if (child + 1 < s->count &&
-		    s->entries[child + 1].when < s->entries[child].when)
+		    by_when(&s->entries[child + 1], &s->entries[child]) < 0)
 			child++;
-		if (s->entries[at].when <= s->entries[child].when)
+		if (by_when(&s->entries[at], &s->entries[child]) <= 0)
 			break;
 		swap(&s->entries[at], &s->entries[child]);
 		at = child;
@@ -103,16 +114,6 @@ uint64_t
 schedule_next(const struct schedule *s)
 {
 	return s->count > 0 ? s->entries[0].when : UINT64_MAX;
-}
-
-static int
-by_when(const void *left, const void *right)
-{
-	const struct schedule_entry *a = left, *b = right;
-
-	if (a->when != b->when)
-		return a->when < b->when ? -1 : 1;
-	return strcmp(a->name.id, b->name.id);
 }
 
 /* Keep the limit's soonest, sorted: which is a heap, too. */

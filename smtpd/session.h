@@ -78,7 +78,7 @@ void	session_gate_failed(struct session *);
 void	session_begin(struct session *, const struct mail_argument *);
 /* The agent has no transaction any more: nor have we. */
 void	session_forget(struct session *);
-/* Make the agent forget it, if one is open: 0, or -1 and the session is over. */
+/* Make the agent forget it, if one is open.  -1: the session is over. */
 int	session_abort(struct session *);
 
 /* Monotonic seconds. */

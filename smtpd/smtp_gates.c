@@ -158,7 +158,7 @@ answer_rcpt(void *session, int sock, struct message *request)
 
 	get_str(request, address.local, sizeof(address.local));
 	get_str(request, address.domain, sizeof(address.domain));
-	if (get_end(request) == -1 || address.local[0] == '\0' ||
+	if (get_end(request) == -1 || address_is_null(&address) ||
 	    !address_is_legal(&address) ||
 	    address_print(&address, path, sizeof(path)) == -1)
 		return STATE_FAULT;

@@ -330,13 +330,15 @@ class Dialogue:
         self.buffer += data
         return len(data) > 0
 
-    def line(self):
+    def line(self, is_reply=True):
+        """The next line; only a line of somebody's mail may hold CR or NUL."""
         while b"\n" not in self.buffer:
             if not self.fill():
                 raise Ended("closed by the server after %r" % self.buffer)
         line, self.buffer = self.buffer.split(b"\n", 1)
         assert line.endswith(b"\r"), "line end without CR: %r" % line
-        assert b"\r" not in line[:-1] and b"\0" not in line, line
+        if is_reply:
+            assert b"\r" not in line[:-1] and b"\0" not in line, line
         return line[:-1]
 
     def is_closed(self, seconds=None):
@@ -402,7 +404,7 @@ class Pop(Dialogue):
         """The lines of a multi-line reply, unstuffed."""
         lines = []
         while True:
-            line = self.line()
+            line = self.line(is_reply=False)
             if line == b".":
                 return lines
             if line.startswith(b"."):

@@ -243,14 +243,45 @@ def test_stored_with_cr_lf(pop3d, user):
 
 
 def test_size_in_the_name(pop3d, user):
-    """Sizes in Maildir names are believed only if LIST equals RETR."""
+    """Sizes in Maildir names, as ours and other programs' deliveries set."""
     put_message(user, SHORT, name="1.a.host,S=%d,W=%d" % (
         len(SHORT), len(as_sent(SHORT))))
-    put_message(user, SHORT, name="2.a.host,S=7,W=7:2,S", where="cur")
+    put_message(user, SHORT, name="2.a.host,S=%d,W=%d:2,S" % (
+        len(SHORT), len(as_sent(SHORT))), where="cur")
+    put_message(user, SHORT, name="3.a.host,S=%d:2,S" % len(SHORT),
+                where="cur")
     with Pop(pop3d, user) as pop:
         for number, size in pop.list():
-            assert len(pop.retr(number)) == size
+            assert size == len(as_sent(SHORT))
             assert pop.retr(number) == as_sent(SHORT)
+
+
+@pytest.mark.parametrize("lie", ("S=7,W=7", "S=%d,W=%d", "S=0,W=0", "S=,W=",
+                                 "W=99999999999999999999999", "W=-1", "S=1",
+                                 "W=%d"))
+def test_C23_wrong_size_in_the_name(pop3d, user, lie):
+    """C23: a name that lies about the size costs one try at most.
+
+    Never are other octets sent than were listed; the next session is right.
+    """
+    lie = lie.replace("%d", str(len(SHORT) + 1))
+    put_message(user, SHORT, name="1.a.host," + lie)
+    put_message(user, SHORT, name="2.a.host")
+    with Pop(pop3d, user) as pop:
+        size = dict(pop.list())[1]
+        try:
+            got = pop.retr(1)
+            assert len(got) == size and got == as_sent(SHORT)
+        except (AssertionError, postern.Ended) as error:
+            assert "-ERR" in str(error) or isinstance(error, postern.Ended)
+
+    def is_right():
+        with Pop(pop3d, user) as pop:
+            size = dict(pop.list())[1]
+            got = pop.retr(1)
+            return len(got) == size and got == as_sent(SHORT)
+    pop3d.wait_no_session()
+    assert is_right()
 
 
 def test_top(pop3d, user):

@@ -332,7 +332,7 @@ test_login_refused(void **state)
 	    "-ERR [AUTH] login refused\r\n-ERR USER comes first\r\n"
 	    "+OK send PASS\r\n-ERR [AUTH] login refused\r\n"
 	    "-ERR wrong arguments\r\n-ERR wrong arguments\r\n"
-	    "+OK send PASS\r\n-ERR wrong arguments\r\n+OK goodbye\r\n");
+	    "+OK send PASS\r\n-ERR [AUTH] login refused\r\n+OK goodbye\r\n");
 	assert_int_equal(fake.done->opens, 0);
 }
 

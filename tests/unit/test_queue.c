@@ -1,0 +1,759 @@
+/* LINK: smtpd/waiting smtpd/job smtpd/settle smtpd/schedule smtpd/handout smtpd/handout_line smtpd/spool smtpd/spool_read smtpd/spool_write smtpd/envelope smtpd/expand smtpd/aliases smtpd/aliases_file smtpd/account smtpd/address privsep/config privsep/log privsep/message */
+/*
+ * The queue without its process: the heap, the retry schedule, and letters in
+ * a spool handed out to delivery agents that this test plays, in every way in
+ * which those can answer, fail or be silent.
+ */
+#include <sys/socket.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "privsep/config.h"
+#include "privsep/config_table.h"
+#include "privsep/log.h"
+#include "privsep/message.h"
+#include "smtpd/job.h"
+
+#define MINUTE_MS	60000
+
+static struct config config;
+static struct queue q;
+static char place[] = "/tmp/test_queue.XXXXXX";
+static int dir = -1, agent = -1;
+static struct spool_writer writer;
+static struct envelope_writer envelope;
+static uint64_t asked[64];
+static size_t asked_count;
+static int is_master_busy;
+
+static int
+need(void *arg, uint64_t tag)
+{
+	assert_ptr_equal(arg, &q);
+	if (is_master_busy)
+		return -1;
+	assert_true(asked_count < 64);
+	asked[asked_count++] = tag;
+	return 0;
+}
+
+static const struct handout_ops ops = {
+	.need = need,
+	.done = queue_errand_done,
+	.unpark = queue_letter_unparked,
+};
+
+static void
+set_aliases(const char *text)
+{
+	aliases_free(&q.aliases.aliases);
+	assert_int_equal(aliases_parse(&q.aliases.aliases, text, strlen(text),
+	    "aliases", &config, aliases_ignore), 0);
+	q.aliases.state = ALIASES_GOOD;
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	config_default_fixed(&config);
+	queue_init(&q, &config, &ops);
+	q.aliases.dir = q.aliases.held = -1;
+	set_aliases("team: alice, bob\n");
+	strcpy(strchr(place, '.') + 1, "XXXXXX");
+	assert_non_null(mkdtemp(place));
+	assert_int_equal(spool_enter(place, geteuid(), &dir), 0);
+	assert_int_equal(spool_make(dir), 0);
+	assert_int_equal(spool_open(&q.spool, dir), 0);
+	asked_count = 0;
+	is_master_busy = 0;
+	agent = writer.fd = -1;
+	/* So that what arrives now was never seen by an earlier queue. */
+	q.started = q.now - 10;
+	return 0;
+}
+
+static size_t
+count_in(int at, int remove)
+{
+	struct dirent *entry;
+	size_t n = 0;
+	DIR *d = fdopendir(openat(at, ".", O_RDONLY | O_DIRECTORY));
+
+	while ((entry = readdir(d)) != NULL) {
+		n += entry->d_name[0] != '.';
+		if (remove)
+			(void)unlinkat(at, entry->d_name, 0);
+	}
+	closedir(d);
+	return n;
+}
+
+static int
+teardown(void **state)
+{
+	struct job *job;
+
+	(void)state;
+	if (agent != -1)
+		close(agent);
+	/* Lines let their errands go, so that the jobs can. */
+	handout_forget_parked(&q.handout);
+	q.now_ms += 100 * MINUTE_MS;
+	handout_ask(&q.handout, q.now_ms);
+	while (asked_count > 0) {
+		int pair[2];
+
+		assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair),
+		    0);
+		handout_channel(&q.handout, asked[--asked_count], pair[0],
+		    q.now_ms);
+		close(pair[1]);
+	}
+	q.now_ms += 100 * MINUTE_MS;
+	handout_expire(&q.handout, q.now_ms);
+	queue_settle(&q);
+	while ((job = TAILQ_FIRST(&q.jobs)) != NULL)
+		job_free(&q, job);
+	assert_true(TAILQ_EMPTY(&q.handout.active));
+	assert_true(TAILQ_EMPTY(&q.handout.wanting));
+	schedule_free(&q.schedule);
+	aliases_close(&q.aliases);
+	envelope_free_writer(&envelope);
+	count_in(q.spool.incoming, 1);
+	count_in(q.spool.queue, 1);
+	count_in(q.spool.failed, 1);
+	spool_close(&q.spool);
+	(void)unlinkat(dir, "incoming", AT_REMOVEDIR);
+	(void)unlinkat(dir, "queue", AT_REMOVEDIR);
+	(void)unlinkat(dir, "failed", AT_REMOVEDIR);
+	close(dir);
+	return rmdir(place);
+}
+
+/* A letter for these recipients, NULL at the end; it is hinted at. */
+static struct spool_name
+letter_for(const char *first, ...)
+{
+	struct spool_name name;
+	char text[SPOOL_NAME_MAX];
+	const char *local;
+	va_list ap;
+
+	envelope_reset(&envelope);
+	va_start(ap, first);
+	for (local = first; local != NULL; local = va_arg(ap, const char *))
+		envelope_put_recipient(&envelope, local, "localhost",
+		    strcmp(local, "team") == 0 || strcmp(local, "root") == 0 ?
+		    "" : local);
+	va_end(ap);
+	envelope_put_text(&envelope, ENVELOPE_SENDER, "s@there.example");
+	assert_int_equal(spool_begin(&writer, &q.spool, &envelope), 0);
+	spool_put(&writer, "Received: x\n\nhello\n", 19);
+	assert_int_equal(spool_commit(&writer, &name), 0);
+	assert_int_equal(spool_name_print(&name, text), 0);
+	queue_hint(&q, text);
+	return name;
+}
+
+/* What the loop does before it waits. */
+static void
+begin(void)
+{
+	queue_start_due(&q);
+	queue_settle(&q);
+	handout_ask(&q.handout, q.now_ms);
+}
+
+/* And after. */
+static void
+end(void)
+{
+	struct pollfd pfd[HANDOUT_CHANNELS];
+	size_t n = handout_poll(&q.handout, pfd);
+
+	assert_true(poll(pfd, n, 0) >= 0);
+	handout_ready(&q.handout, pfd, q.now_ms);
+	handout_expire(&q.handout, q.now_ms);
+	queue_settle(&q);
+}
+
+/* The master gives a channel for the last thing asked; our end is agent. */
+static void
+give_channel(void)
+{
+	int pair[2];
+
+	assert_true(asked_count > 0);
+	if (agent != -1)
+		close(agent);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	agent = pair[1];
+	handout_channel(&q.handout, asked[--asked_count], pair[0], q.now_ms);
+}
+
+static void
+heard(struct message *m, uint32_t type)
+{
+	assert_int_equal(message_wait(agent, m, 1, 0), 1);
+	assert_int_equal(m->type, type);
+}
+
+static void
+say(uint32_t type, uint32_t verdict, const char *status, const char *text)
+{
+	struct message m;
+
+	message_begin(&m, REPLY_OF(type));
+	if (type != REQ_SETTLE)
+		put_u32(&m, verdict);
+	if (status != NULL)
+		put_str(&m, status);
+	if (text != NULL)
+		put_str(&m, text);
+	assert_int_equal(message_send(agent, &m), 0);
+	end();
+}
+
+static void
+identify(const char *account)
+{
+	struct message m;
+	char name[64];
+
+	heard(&m, REQ_IDENTIFY);
+	get_str(&m, name, sizeof(name));
+	assert_int_equal(get_end(&m), 0);
+	assert_string_equal(name, account);
+	say(REQ_IDENTIFY, DELIVERED, NULL, "");
+}
+
+/* A DELIVER came, and it is this letter, readable and not writable. */
+static void
+is_asked_to_deliver(const struct spool_name *name, const char *to, int tried)
+{
+	char text[PATH_TEXT_MAX];
+	struct message m;
+	uint64_t offset;
+	int fd;
+
+	heard(&m, REQ_DELIVER);
+	get_str(&m, text, sizeof(text));
+	assert_string_equal(text, name->id);
+	(void)get_u64(&m);
+	get_str(&m, text, sizeof(text));
+	assert_string_equal(text, "s@there.example");
+	get_str(&m, text, sizeof(text));
+	assert_string_equal(text, to);
+	offset = get_u64(&m);
+	assert_int_equal(get_u64(&m), 19);
+	assert_int_equal(get_u64(&m), 3);
+	assert_int_equal(get_u32(&m), tried);
+	fd = get_fd(&m);
+	assert_int_equal(get_end(&m), 0);
+	assert_int_equal(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+	assert_int_equal(pread(fd, text, 8, (off_t)offset), 8);
+	assert_memory_equal(text, "Received", 8);
+	close(fd);
+}
+
+static void
+is_asked_to_settle(const struct spool_name *name)
+{
+	char text[QUEUE_ID_MAX];
+	struct message m;
+
+	heard(&m, REQ_SETTLE);
+	get_str(&m, text, sizeof(text));
+	assert_int_equal(get_end(&m), 0);
+	assert_string_equal(text, name->id);
+}
+
+static int
+is_closed(void)
+{
+	struct message m;
+
+	return message_wait(agent, &m, 0, 0) == 0;
+}
+
+static void
+heap(void **state)
+{
+	struct schedule s;
+	struct schedule_entry e = { .when = 0 };
+	uint64_t last = 0;
+	uint32_t noise = 1;
+	size_t i, n = 0;
+
+	(void)state;
+	schedule_init(&s, 1000);
+	for (i = 0; i < 900; i++) {
+		noise = noise * 1664525 + 1013904223;
+		e.when = noise % 500;
+		schedule_push(&s, &e);
+	}
+	while (schedule_pop(&s, 250, &e)) {
+		assert_true(e.when >= last && e.when <= 250);
+		last = e.when;
+		n++;
+	}
+	assert_true(schedule_next(&s) > 250);
+	while (schedule_pop(&s, 500, &e))
+		n++;
+	assert_int_equal(n, 900);
+	assert_int_equal(schedule_next(&s), UINT64_MAX);
+	/* Ten times what fits: the soonest stay, and it is known. */
+	schedule_begin(&s);
+	for (i = 0; i < 10000; i++) {
+		e.when = (i * 7919) % 10000;
+		schedule_collect(&s, &e);
+	}
+	schedule_end(&s);
+	assert_true(s.is_cut);
+	assert_int_equal(s.count, 1000);
+	for (i = 0; i < 1000; i++) {
+		assert_true(schedule_pop(&s, UINT64_MAX, &e));
+		assert_int_equal(e.when, i);
+	}
+	/* And what is pushed beyond twice the limit is left to the spool. */
+	schedule_begin(&s);
+	for (i = 0; i < 3000; i++)
+		schedule_push(&s, &e);
+	assert_int_equal(s.count, 2000);
+	assert_true(s.is_cut);
+	schedule_free(&s);
+}
+
+static void
+retries(void **state)
+{
+	uint32_t i;
+
+	(void)state;
+	config.retry_schedule[0] = 60;
+	config.retry_schedule[1] = 300;
+	config.retry_count = 2;
+	for (i = 0; i < 1000; i++) {
+		assert_in_range(retry_delay(&config, 1, i * 77), 60, 66);
+		assert_in_range(retry_delay(&config, 2, i * 77), 300, 330);
+		assert_in_range(retry_delay(&config, 1000, i), 300, 330);
+	}
+	config.retry_count = 0;
+	assert_true(retry_delay(&config, 1, 0) > 0);
+}
+
+static void
+delivered(void **state)
+{
+	struct spool_name name = letter_for("alice", NULL);
+
+	(void)state;
+	begin();
+	assert_int_equal(asked_count, 1);
+	give_channel();
+	identify("alice");
+	is_asked_to_deliver(&name, "alice@localhost", 0);
+	assert_int_equal(count_in(q.spool.queue, 0), 1);
+	say(REQ_DELIVER, DELIVERED, "2.0.0", "ok");
+	/* Off the disk before the mailbox may forget. */
+	assert_int_equal(count_in(q.spool.queue, 0), 0);
+	is_asked_to_settle(&name);
+	say(REQ_SETTLE, 0, NULL, NULL);
+	assert_true(is_closed());
+	assert_int_equal(q.job_count, 0);
+	assert_int_equal(q.handout.channels, 0);
+}
+
+/* The same agent takes the next letter for its account. */
+static void
+reused(void **state)
+{
+	struct spool_name one = letter_for("alice", NULL);
+	struct spool_name two = letter_for("alice", NULL);
+
+	(void)state;
+	begin();
+	assert_int_equal(asked_count, 1);
+	give_channel();
+	identify("alice");
+	is_asked_to_deliver(&one, "alice@localhost", 0);
+	say(REQ_DELIVER, DELIVERED, "2.0.0", "ok");
+	is_asked_to_settle(&one);
+	say(REQ_SETTLE, 0, NULL, NULL);
+	is_asked_to_deliver(&two, "alice@localhost", 0);
+	say(REQ_DELIVER, DELIVERED, "2.0.0", "ok");
+	is_asked_to_settle(&two);
+	say(REQ_SETTLE, 0, NULL, NULL);
+	assert_true(is_closed());
+	assert_int_equal(count_in(q.spool.queue, 0), 0);
+}
+
+/* Found by a scan, not hinted at: somebody may have tried it before. */
+static void
+scanned(void **state)
+{
+	struct spool_name name = letter_for("alice", NULL);
+
+	(void)state;
+	queue_scan(&q);
+	begin();
+	give_channel();
+	identify("alice");
+	is_asked_to_deliver(&name, "alice@localhost", 1);
+}
+
+static void
+deferred(void **state)
+{
+	struct spool_name name = letter_for("alice", NULL);
+	uint64_t due;
+
+	(void)state;
+	begin();
+	give_channel();
+	identify("alice");
+	is_asked_to_deliver(&name, "alice@localhost", 0);
+	say(REQ_DELIVER, DELIVERY_DEFERRED, "4.2.2", "full");
+	assert_true(is_closed());
+	assert_int_equal(q.job_count, 0);
+	due = schedule_next(&q.schedule);
+	assert_in_range(due, q.now + 60, q.now + 66);
+	/* Not before it is due; a new queue finds it in its name. */
+	begin();
+	assert_int_equal(asked_count, 0);
+	queue_scan(&q);
+	assert_int_equal(schedule_next(&q.schedule), due);
+	q.now = due;
+	begin();
+	give_channel();
+	identify("alice");
+	is_asked_to_deliver(&name, "alice@localhost", 1);
+	say(REQ_DELIVER, DELIVERY_DEFERRED, "4.2.2", "full");
+	/* The second wait, from the second attempt on record. */
+	assert_in_range(schedule_next(&q.schedule), q.now + 300,
+	    q.now + 330);
+	assert_int_equal(count_in(q.spool.queue, 0), 1);
+}
+
+static void
+gives_up(void **state)
+{
+	(void)state;
+	letter_for("alice", NULL);
+	q.now += config.give_up_after + 100;
+	begin();
+	give_channel();
+	identify("alice");
+	say(REQ_DELIVER, DELIVERY_DEFERRED, "4.2.2", "full");
+	assert_int_equal(count_in(q.spool.queue, 0), 0);
+	assert_int_equal(count_in(q.spool.failed, 0), 1);
+}
+
+static void
+failed(void **state)
+{
+	(void)state;
+	letter_for("alice", NULL);
+	letter_for("alice", NULL);
+	begin();
+	give_channel();
+	say(REQ_IDENTIFY, DELIVERY_FAILED, NULL, "no such account");
+	/* True of all that wait for it. */
+	assert_true(count_in(q.spool.queue, 0) == 0);
+	assert_int_equal(count_in(q.spool.failed, 0), 2);
+	assert_int_equal(q.job_count, 0);
+}
+
+/* Two recipients, three accounts, one of them twice: two copies. */
+static void
+several(void **state)
+{
+	struct spool_name name = letter_for("alice", "team", NULL);
+	struct letter l;
+	uint64_t due;
+
+	(void)state;
+	begin();
+	assert_int_equal(asked_count, 2);
+	give_channel();			/* bob's */
+	identify("bob");
+	is_asked_to_deliver(&name, "team@localhost", 0);
+	say(REQ_DELIVER, DELIVERED, "2.0.0", "ok");
+	/* Recorded while alice's is still out, and settled. */
+	is_asked_to_settle(&name);
+	say(REQ_SETTLE, 0, NULL, NULL);
+	give_channel();
+	identify("alice");
+	is_asked_to_deliver(&name, "alice@localhost", 0);
+	say(REQ_DELIVER, DELIVERY_DEFERRED, "4.3.0", "later");
+	due = schedule_next(&q.schedule);
+	q.now = due;
+	begin();
+	/* Only alice is tried again. */
+	assert_int_equal(asked_count, 1);
+	give_channel();
+	identify("alice");
+	name.due = due;
+	assert_int_equal(letter_open(&q.spool, &name, &l), -1);
+	assert_int_equal(errno, EWOULDBLOCK);
+	is_asked_to_deliver(&name, "alice@localhost", 1);
+	say(REQ_DELIVER, DELIVERED, "2.0.0", "ok");
+	is_asked_to_settle(&name);
+	assert_int_equal(count_in(q.spool.queue, 0), 0);
+}
+
+/* Some got it, one never will: kept, and not tried again. */
+static void
+partly(void **state)
+{
+	(void)state;
+	letter_for("alice", "bob", NULL);
+	begin();
+	give_channel();
+	identify("bob");
+	say(REQ_DELIVER, DELIVERY_FAILED, "5.2.0", "no");
+	give_channel();
+	identify("alice");
+	say(REQ_DELIVER, DELIVERED, "2.0.0", "ok");
+	assert_int_equal(count_in(q.spool.queue, 0), 0);
+	assert_int_equal(count_in(q.spool.failed, 0), 1);
+}
+
+static void
+agent_crashes(void **state)
+{
+	struct spool_name one = letter_for("alice", NULL);
+	struct spool_name two = letter_for("alice", NULL);
+
+	(void)state;
+	begin();
+	give_channel();
+	identify("alice");
+	is_asked_to_deliver(&one, "alice@localhost", 0);
+	close(agent);
+	agent = -1;
+	end();
+	/* The first waits; the next one gets an agent of its own. */
+	begin();
+	assert_int_equal(asked_count, 1);
+	give_channel();
+	identify("alice");
+	is_asked_to_deliver(&two, "alice@localhost", 0);
+	/* Garbage instead of an answer. */
+	say(REQ_SETTLE, 0, NULL, NULL);
+	assert_int_equal(q.job_count, 0);
+	assert_int_equal(count_in(q.spool.queue, 0), 2);
+	assert_int_equal(count_in(q.spool.failed, 0), 0);
+}
+
+/* Dies between delivery and SETTLE's reply: delivered all the same. */
+static void
+agent_dies_late(void **state)
+{
+	(void)state;
+	letter_for("alice", NULL);
+	begin();
+	give_channel();
+	identify("alice");
+	say(REQ_DELIVER, DELIVERED, "2.0.0", "ok");
+	close(agent);
+	agent = -1;
+	end();
+	assert_int_equal(q.job_count, 0);
+	assert_int_equal(q.handout.channels, 0);
+	assert_int_equal(count_in(q.spool.queue, 0), 0);
+}
+
+static void
+agent_is_silent(void **state)
+{
+	(void)state;
+	letter_for("alice", NULL);
+	letter_for("alice", NULL);
+	begin();
+	give_channel();
+	identify("alice");
+	q.now_ms += 4 * MINUTE_MS;
+	end();
+	assert_int_equal(q.job_count, 2);
+	assert_true(handout_next(&q.handout) > q.now_ms);
+	q.now_ms += 2 * MINUTE_MS;
+	end();
+	/* Whoever waits behind it would wait as long: all are deferred. */
+	assert_int_equal(q.job_count, 0);
+	assert_int_equal(q.handout.channels, 0);
+	assert_int_equal(count_in(q.spool.queue, 0), 2);
+}
+
+static void
+no_channel(void **state)
+{
+	uint64_t tag;
+
+	(void)state;
+	is_master_busy = 1;
+	letter_for("alice", NULL);
+	begin();
+	assert_true(handout_next(&q.handout) > q.now_ms);
+	is_master_busy = 0;
+	q.now_ms += 1000;
+	begin();
+	assert_int_equal(asked_count, 1);
+	tag = asked[--asked_count];
+	handout_channel(&q.handout, tag, -1, q.now_ms);
+	begin();
+	assert_int_equal(asked_count, 0);
+	/* A late answer to an old question is nobody's. */
+	handout_channel(&q.handout, tag, dup(dir), q.now_ms);
+	q.now_ms += 1000;
+	begin();
+	assert_int_equal(asked_count, 1);
+	/* No answer at all. */
+	asked_count = 0;
+	q.now_ms += 2 * MINUTE_MS;
+	end();
+	q.now_ms += MINUTE_MS;
+	begin();
+	assert_int_equal(asked_count, 1);
+	give_channel();
+	identify("alice");
+}
+
+static void
+root_waits(void **state)
+{
+	(void)state;
+	letter_for("root", NULL);
+	begin();
+	assert_int_equal(asked_count, 0);
+	assert_int_equal(q.job_count, 0);
+	assert_int_equal(count_in(q.spool.queue, 0), 1);
+	q.now = schedule_next(&q.schedule);
+	set_aliases("root: alice\n");
+	begin();
+	assert_int_equal(asked_count, 1);
+	give_channel();
+	identify("alice");
+	say(REQ_DELIVER, DELIVERED, "2.0.0", "ok");
+	assert_int_equal(count_in(q.spool.queue, 0), 0);
+}
+
+/* Locked by its writer or another queue: looked at again, soon. */
+static void
+locked(void **state)
+{
+	struct spool_name name = letter_for("alice", NULL);
+	struct letter l;
+
+	(void)state;
+	assert_int_equal(letter_open(&q.spool, &name, &l), 0);
+	begin();
+	assert_int_equal(asked_count, 0);
+	assert_in_range(schedule_next(&q.schedule), q.now + 1, q.now + 5);
+	letter_close(&l);
+	q.now += 5;
+	begin();
+	assert_int_equal(asked_count, 1);
+}
+
+static void
+damaged(void **state)
+{
+	struct spool_name name = letter_for("alice", NULL);
+	char text[SPOOL_NAME_MAX];
+	int fd;
+
+	(void)state;
+	spool_name_print(&name, text);
+	fd = openat(q.spool.queue, text, O_WRONLY);
+	assert_int_equal(pwrite(fd, "?", 1, 140), 1);
+	close(fd);
+	begin();
+	assert_int_equal(q.job_count, 0);
+	assert_int_equal(count_in(q.spool.queue, 0), 0);
+	assert_int_equal(count_in(q.spool.failed, 0), 1);
+}
+
+static void
+hints(void **state)
+{
+	struct spool_name name = letter_for("alice", NULL);
+	char text[SPOOL_NAME_MAX];
+
+	(void)state;
+	queue_hint(&q, "");
+	queue_hint(&q, "../../etc/passwd");
+	queue_hint(&q, "0000000001.1.0123456789abcdefXYZ0");	/* no such */
+	spool_name_print(&name, text);
+	queue_hint(&q, text);
+	queue_hint(&q, text);
+	begin();
+	assert_int_equal(asked_count, 1);
+	assert_int_equal(q.job_count, 1);
+	assert_int_equal(q.schedule.count, 0);
+}
+
+/* One account's backlog leaves places for others. */
+static void
+backlog(void **state)
+{
+	size_t i, rounds;
+
+	(void)state;
+	for (i = 0; i < 60; i++)
+		letter_for("alice", NULL);
+	letter_for("bob", NULL);
+	begin();
+	assert_int_equal(q.job_count, BACKLOG_MAX + 1);
+	assert_int_equal(asked_count, 2);
+	asked[0] ^= asked[1];		/* alice's first: swap */
+	asked[1] ^= asked[0];
+	asked[0] ^= asked[1];
+	give_channel();
+	identify("alice");
+	for (rounds = 0; rounds < 60; rounds++) {
+		say(REQ_DELIVER, DELIVERED, "2.0.0", "ok");
+		say(REQ_SETTLE, 0, NULL, NULL);
+		begin();
+	}
+	assert_int_equal(count_in(q.spool.queue, 0), 1);
+	assert_int_equal(q.job_count, 1);
+	/* A scan forgets what is parked, and finds it again. */
+	for (i = 0; i < 40; i++)
+		letter_for("carol", NULL);
+	begin();
+	queue_scan(&q);
+	begin();
+	assert_int_equal(q.job_count, BACKLOG_MAX + 1);
+}
+
+#define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(heap), TEST(retries), TEST(delivered), TEST(reused),
+		TEST(scanned), TEST(deferred), TEST(gives_up), TEST(failed),
+		TEST(several), TEST(partly), TEST(agent_crashes),
+		TEST(agent_dies_late), TEST(agent_is_silent),
+		TEST(no_channel), TEST(root_waits), TEST(locked),
+		TEST(damaged), TEST(hints), TEST(backlog),
+	};
+
+	/* Log lines of what goes wrong on purpose go to nobody. */
+	log_init_socket(open("/dev/null", O_WRONLY | O_CLOEXEC));
+	return cmocka_run_group_tests_name("test_queue", tests, NULL, NULL);
+}

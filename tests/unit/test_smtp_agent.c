@@ -1,0 +1,738 @@
+/* LINK: smtpd/agent smtpd/smtp_gates smtpd/policy smtpd/trace smtpd/spool smtpd/spool_write smtpd/spool_read smtpd/envelope smtpd/aliases smtpd/aliases_file smtpd/account smtpd/address privsep/config privsep/gates privsep/log privsep/message */
+/*
+ * The session agent behind its gates: each test is a worker that talks to an
+ * agent of its own, with a spool of its own and accounts made up here.
+ */
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "privsep/config.h"
+#include "privsep/config_table.h"
+#include "privsep/log.h"
+#include "smtpd/agent.h"
+#include "smtpd/deliver.h"
+
+static struct config config;
+static struct spool spool;
+static char place[] = "/tmp/test_smtp_agent.XXXXXX";
+static int dir = -1, gate = -1, hint = -1;
+static pid_t pid;
+static char text[VERDICT_TEXT_MAX + 1], status[16];
+
+/* What the agent does here without: other processes' business. */
+
+void
+agent_confine(const struct agent *agent, enum agent_room room,
+    const int *directories, size_t count)
+{
+	assert_non_null(agent);
+	assert_int_equal(room, ROOM_SPOOL);
+	assert_true(count == 0 || directories[0] >= 0);
+}
+
+void
+deliver_serve(struct agent *agent)
+{
+	(void)agent;
+	abort();
+}
+
+/* In place of the system's: accounts of every kind. */
+int
+getpwnam_r(const char *name, struct passwd *pw, char *buf, size_t size,
+    struct passwd **result)
+{
+	static const struct {
+		const char *name;
+		uid_t uid;
+	} accounts[] = {
+		{ "alice", 1000 }, { "bob", 1001 }, { "Carol", 1002 },
+		{ "daemon", 1 }, { "root", 0 }, { "toor", 0 },
+		{ "nobody", 65534 }, { "long", 1003 }
+	};
+	size_t i;
+
+	(void)buf;
+	*result = NULL;
+	if (strcmp(name, "broken") == 0)
+		return EIO;
+	if (strcmp(name, "absent") == 0)
+		return ENOENT;
+	if (strcmp(name, "long") == 0 && size < 5000)
+		return ERANGE;
+	if (strchr(name, '/') != NULL)
+		abort();	/* must never come so far */
+	for (i = 0; i < sizeof(accounts) / sizeof(accounts[0]); i++)
+		if (strcmp(accounts[i].name, name) == 0) {
+			memset(pw, 0, sizeof(*pw));
+			pw->pw_uid = accounts[i].uid;
+			*result = pw;
+		}
+	return 0;
+}
+
+static void
+be_agent(int gate_end, int hint_end)
+{
+	static struct agent agent;
+
+	agent.gate = gate_end;
+	agent.hint = hint_end;
+	agent.config = &config;
+	agent.facts.session = 42;
+	agent.facts.service = SERVICE_SMTP;
+	strcpy(agent.facts.client, "192.0.2.7");
+	strcpy(agent.facts.local, "192.0.2.1");
+	agent_program.serve(&agent);
+	_exit(0);
+}
+
+static void
+start(void)
+{
+	int pair[2], hints[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, hints), 0);
+	pid = fork();
+	assert_int_not_equal(pid, -1);
+	if (pid == 0) {
+		close(pair[0]);
+		close(hints[0]);
+		be_agent(pair[1], hints[1]);
+	}
+	close(pair[1]);
+	close(hints[1]);
+	gate = pair[0];
+	hint = hints[0];
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	config_default_fixed(&config);
+	strcpy(config.hostname, "mx.here.example");
+	strcpy(config.domains[0], "here.example");
+	config.domain_count = 1;
+	config.message_size_limit = 1000000;
+	strcpy(strchr(place, '.') + 1, "XXXXXX");
+	assert_non_null(mkdtemp(place));
+	snprintf(config.spool_dir, sizeof(config.spool_dir), "%s/spool",
+	    place);
+	snprintf(config.aliases, sizeof(config.aliases), "%s/aliases", place);
+	assert_int_equal(mkdir(config.spool_dir, 0700), 0);
+	assert_int_equal(spool_enter(config.spool_dir, geteuid(), &dir), 0);
+	assert_int_equal(spool_make(dir), 0);
+	assert_int_equal(spool_open(&spool, dir), 0);
+	start();
+	return 0;
+}
+
+static size_t
+count_in(int at, int remove)
+{
+	struct dirent *entry;
+	size_t n = 0;
+	DIR *d = fdopendir(openat(at, ".", O_RDONLY | O_DIRECTORY));
+
+	while ((entry = readdir(d)) != NULL) {
+		n += entry->d_name[0] != '.';
+		if (remove)
+			(void)unlinkat(at, entry->d_name, 0);
+	}
+	closedir(d);
+	return n;
+}
+
+/* The worker goes; the agent must, too, in order, and leave nothing. */
+static void
+leave(void)
+{
+	int how;
+
+	if (gate == -1)
+		return;
+	close(gate);
+	close(hint);
+	gate = hint = -1;
+	assert_int_equal(waitpid(pid, &how, 0), pid);
+	assert_int_equal(how, 0);
+	assert_int_equal(count_in(spool.incoming, 0), 0);
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	leave();
+	count_in(spool.incoming, 1);
+	count_in(spool.queue, 1);
+	count_in(spool.failed, 1);
+	spool_close(&spool);
+	(void)unlinkat(dir, "incoming", AT_REMOVEDIR);
+	(void)unlinkat(dir, "queue", AT_REMOVEDIR);
+	(void)unlinkat(dir, "failed", AT_REMOVEDIR);
+	close(dir);
+	(void)unlink(config.aliases);
+	(void)rmdir(config.spool_dir);
+	return rmdir(place);
+}
+
+/* Wait for the verdict; a descriptor that came, or -1. */
+static uint32_t
+verdict(uint32_t request, int *fd)
+{
+	struct message m;
+	uint32_t code;
+	int got;
+
+	assert_int_equal(message_wait(gate, &m, 1, 10000), 1);
+	assert_int_equal(m.type, REPLY_OF(request));
+	code = get_u32(&m);
+	get_str(&m, status, sizeof(status));
+	get_str(&m, text, sizeof(text));
+	got = m.nfds > 0 ? get_fd(&m) : -1;
+	assert_int_equal(get_end(&m), 0);
+	if (fd != NULL)
+		*fd = got;
+	else
+		assert_int_equal(got, -1);
+	return code;
+}
+
+static uint32_t
+mail(const char *helo, uint32_t flags, uint64_t size, const char *path)
+{
+	struct message m;
+
+	message_begin(&m, REQ_MAIL);
+	put_str(&m, helo);
+	put_u32(&m, flags);
+	put_u64(&m, size);
+	put_str(&m, path);
+	assert_int_equal(message_send(gate, &m), 0);
+	return verdict(REQ_MAIL, NULL);
+}
+
+static void
+send_rcpt(uint32_t request, const char *local, const char *domain)
+{
+	struct message m;
+
+	message_begin(&m, request);
+	put_str(&m, local);
+	put_str(&m, domain);
+	assert_int_equal(message_send(gate, &m), 0);
+}
+
+static uint32_t
+rcpt(const char *local, const char *domain)
+{
+	send_rcpt(REQ_RCPT, local, domain);
+	return verdict(REQ_RCPT, NULL);
+}
+
+static uint32_t
+simple(uint32_t request, int *fd)
+{
+	struct message m;
+
+	message_begin(&m, request);
+	assert_int_equal(message_send(gate, &m), 0);
+	return verdict(request, fd);
+}
+
+static uint32_t
+commit(uint64_t octets)
+{
+	struct message m;
+
+	message_begin(&m, REQ_COMMIT);
+	put_u64(&m, octets);
+	assert_int_equal(message_send(gate, &m), 0);
+	return verdict(REQ_COMMIT, NULL);
+}
+
+/* Down the pipe, then COMMIT. */
+static uint32_t
+data(const char *content, size_t len)
+{
+	size_t at;
+	ssize_t n;
+	int fd;
+
+	assert_int_equal(simple(REQ_DATA, &fd), 354);
+	assert_int_not_equal(fd, -1);
+	for (at = 0; at < len; at += (size_t)n) {
+		n = write(fd, content + at, len - at);
+		assert_true(n > 0);
+	}
+	close(fd);
+	return commit(len);
+}
+
+static void
+begin(void)
+{
+	assert_int_equal(mail("client.example", MAIL_ESMTP, 0,
+	    "bob@there.example"), 250);
+	assert_int_equal(rcpt("alice", "here.example"), 250);
+}
+
+/* The letter that the hint names. */
+static void
+hinted(struct letter *letter)
+{
+	struct spool_name name;
+	char hinted_name[SPOOL_NAME_MAX] = "";
+
+	assert_true(recv(hint, hinted_name, sizeof(hinted_name) - 1,
+	    MSG_DONTWAIT) > 0);
+	assert_int_equal(spool_name_parse(hinted_name, &name), 0);
+	assert_int_equal(letter_open(&spool, &name, letter), 0);
+	assert_non_null(strstr(text, name.id));
+}
+
+/* Nothing may be queued. */
+static void
+nothing_queued(void)
+{
+	assert_int_equal(count_in(spool.queue, 0), 0);
+	assert_int_equal(count_in(spool.incoming, 0), 0);
+}
+
+static void
+accepted(void **state)
+{
+	static const char content[] = "Subject: x\n\n.\nhello\n";
+	char stored[4096] = "";
+	struct letter l;
+
+	(void)state;
+	begin();
+	assert_int_equal(data(content, strlen(content)), 250);
+	assert_string_equal(status, "2.0.0");
+	hinted(&l);
+	assert_string_equal(l.envelope.sender, "bob@there.example");
+	assert_string_equal(l.envelope.client, "192.0.2.7");
+	assert_int_equal(l.envelope.recipient_count, 1);
+	assert_string_equal(l.envelope.recipients[0].account, "alice");
+	assert_int_equal(pread(l.fd, stored, l.length, (off_t)l.offset),
+	    l.length);
+	assert_memory_equal(stored,
+	    "Received: from client.example ([192.0.2.7])\n"
+	    "\tby mx.here.example (Postern) with ESMTP id ", 88);
+	assert_non_null(strstr(stored, "\n\tfor <alice@here.example>;\n\t"));
+	assert_string_equal(strstr(stored, "Subject:"), content);
+	letter_close(&l);
+	/* The next transaction of the same session. */
+	assert_int_equal(mail("client.example", 0, 0, ""), 250);
+	assert_int_equal(rcpt("alice", "here.example"), 250);
+	assert_int_equal(rcpt("bob", "HERE.example"), 250);
+	assert_int_equal(data("x", 1), 250);
+	hinted(&l);
+	assert_string_equal(l.envelope.sender, "");
+	memset(stored, 0, sizeof(stored));
+	assert_true(pread(l.fd, stored, l.length, (off_t)l.offset) > 0);
+	assert_non_null(strstr(stored, " with SMTP id "));
+	assert_null(strstr(stored, "for <"));
+	assert_int_equal(stored[l.length - 1], 'x');
+	letter_close(&l);
+	assert_int_equal(count_in(spool.queue, 0), 2);
+}
+
+static void
+put_aliases(const char *content)
+{
+	FILE *f = fopen(config.aliases, "w");
+
+	assert_non_null(f);
+	fputs(content, f);
+	fclose(f);
+	assert_int_equal(chmod(config.aliases, 0644), 0);
+	/* A session looks at it at its beginning. */
+	leave();
+	start();
+}
+
+static void
+recipients(void **state)
+{
+	(void)state;
+	assert_int_equal(mail("x", 0, 0, ""), 250);
+	assert_int_equal(rcpt("alice", "here.example"), 250);
+	assert_string_equal(status, "2.1.5");
+	assert_int_equal(rcpt("ALICE", "here.example"), 250);
+	assert_int_equal(rcpt("Carol", "here.example"), 250);
+	assert_int_equal(rcpt("carol", "here.example"), 550);
+	assert_int_equal(rcpt("long", "here.example"), 250);
+	assert_int_equal(rcpt("alice", "[192.0.2.1]"), 250);
+	assert_int_equal(rcpt("alice", "[192.0.2.2]"), 550);
+	assert_string_equal(status, "5.7.1");
+	assert_int_equal(rcpt("alice", "there.example"), 550);
+	assert_string_equal(status, "5.7.1");
+	assert_int_equal(rcpt("mallory", "here.example"), 550);
+	assert_string_equal(status, "5.1.1");
+	assert_int_equal(rcpt("absent", "here.example"), 550);
+	assert_int_equal(rcpt("broken", "here.example"), 451);
+	assert_string_equal(status, "4.3.0");
+	assert_int_equal(rcpt("BROKEN", "here.example"), 451);
+	assert_int_equal(rcpt("daemon", "here.example"), 550);
+	assert_int_equal(rcpt("toor", "here.example"), 550);
+	assert_int_equal(rcpt("nobody", "here.example"), 550);
+	assert_int_equal(rcpt("../x", "here.example"), 550);
+	assert_int_equal(rcpt("a b", "here.example"), 550);
+	/* Accepted on every host; they wait for an alias. */
+	assert_int_equal(rcpt("root", "here.example"), 250);
+	assert_int_equal(rcpt("Postmaster", "here.example"), 250);
+	assert_int_equal(rcpt("postmaster", ""), 250);
+}
+
+static void
+aliases(void **state)
+{
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	put_aliases("daemon: alice\nteam: alice, bob\nbad: |cmd\n");
+	assert_int_equal(mail("x", 0, 0, ""), 250);
+	assert_int_equal(rcpt("daemon", "here.example"), 250);
+	assert_int_equal(rcpt("TEAM", "here.example"), 250);
+	/* A mistake of the administrator's costs time, not the letter. */
+	assert_int_equal(rcpt("bad", "here.example"), 250);
+	assert_int_equal(rcpt("mallory", "here.example"), 550);
+	assert_int_equal(chmod(config.aliases, 0666), 0);
+	leave();
+	start();
+	assert_int_equal(mail("x", 0, 0, ""), 250);
+	assert_int_equal(rcpt("alice", "here.example"), 250);
+	assert_int_equal(rcpt("team", "here.example"), 451);
+}
+
+static void
+duplicates_and_limits(void **state)
+{
+	char local[16];
+	struct letter l;
+	int i;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	put_aliases("root: alice\n");
+	assert_int_equal(mail("x", 0, 0, ""), 250);
+	for (i = 0; i < 3; i++)
+		assert_int_equal(rcpt("alice", "here.example"), 250);
+	assert_int_equal(rcpt("alice", "Here.Example"), 250);
+	assert_int_equal(data("x\n", 2), 250);
+	hinted(&l);
+	assert_int_equal(l.envelope.recipient_count, 1);
+	letter_close(&l);
+	/* A thousand different spellings of one alias. */
+	assert_int_equal(mail("x", 0, 0, ""), 250);
+	for (i = 0; i < RECIPIENTS_MAX; i++) {
+		int bit;
+
+		strcpy(local, "postmaster");
+		for (bit = 0; bit < 10; bit++)
+			if ((i >> bit & 1) != 0)
+				local[bit] = (char)(local[bit] - 32);
+		assert_int_equal(rcpt(local, "here.example"), 250);
+	}
+	assert_int_equal(rcpt("alice", "here.example"), 452);
+	assert_string_equal(status, "4.5.3");
+	assert_int_equal(data("x\n", 2), 250);
+}
+
+static void
+sizes(void **state)
+{
+	char *big;
+	size_t i;
+
+	(void)state;
+	assert_int_equal(mail("x", 0, 1000001, ""), 552);
+	assert_string_equal(status, "5.3.4");
+	assert_int_equal(mail("x", 0, UINT64_MAX, ""), 552);
+	/* Refused, so there is no transaction, and another MAIL is due. */
+	big = malloc(1000001);
+	memset(big, 'x', 1000001);
+	begin();
+	assert_int_equal(data(big, 1000001), 552);
+	assert_string_equal(status, "5.3.4");
+	nothing_queued();
+	/* Line ends count as the two octets that they were. */
+	for (i = 0; i < 1000000; i += 2)
+		big[i] = '\n';
+	begin();
+	assert_int_equal(data(big, 700000), 552);
+	begin();
+	assert_int_equal(data(big, 666666), 250);
+	free(big);
+	assert_int_equal(count_in(spool.queue, 0), 1);
+}
+
+static void
+loops(void **state)
+{
+	char content[16384] = "";
+	int i;
+
+	(void)state;
+	for (i = 0; i < 100; i++)
+		strlcat(content, i % 2 != 0 ? "Received: from x\n\tby y\n" :
+		    "RECEIVED:\n", sizeof(content));
+	strlcat(content, "X-Received: no\n Received: folded\n\n"
+	    "Received: body\n", sizeof(content));
+	begin();
+	assert_int_equal(data(content, strlen(content)), 250);
+	memmove(content + 10, content, strlen(content) + 1);
+	memcpy(content, "received:\n", 10);
+	begin();
+	assert_int_equal(data(content, strlen(content)), 554);
+	assert_string_equal(status, "5.4.6");
+	assert_int_equal(count_in(spool.queue, 0), 1);
+}
+
+static void
+wrong_count(void **state)
+{
+	int fd;
+
+	(void)state;
+	begin();
+	assert_int_equal(simple(REQ_DATA, &fd), 354);
+	assert_int_equal(write(fd, "abc", 3), 3);
+	close(fd);
+	assert_int_equal(commit(4), 451);
+	nothing_queued();
+	begin();
+	assert_int_equal(data("", 0), 250);
+}
+
+static void
+aborted(void **state)
+{
+	int fd;
+
+	(void)state;
+	assert_int_equal(simple(REQ_ABORT, NULL), 250);
+	begin();
+	assert_int_equal(simple(REQ_ABORT, NULL), 250);
+	begin();
+	assert_int_equal(simple(REQ_DATA, &fd), 354);
+	assert_int_equal(write(fd, "abc", 3), 3);
+	close(fd);
+	assert_int_equal(simple(REQ_ABORT, NULL), 250);
+	nothing_queued();
+	/* A worker that dies in mid-data; leave() looks for what is left. */
+	begin();
+	assert_int_equal(simple(REQ_DATA, &fd), 354);
+	assert_int_equal(write(fd, "abc", 3), 3);
+	close(fd);
+	leave();
+	nothing_queued();
+}
+
+static void
+verify(void **state)
+{
+	char known[VERDICT_TEXT_MAX + 1];
+
+	(void)state;
+	send_rcpt(REQ_VERIFY, "alice", "here.example");
+	assert_int_equal(verdict(REQ_VERIFY, NULL), 252);
+	strcpy(known, text);
+	send_rcpt(REQ_VERIFY, "mallory", "");
+	assert_int_equal(verdict(REQ_VERIFY, NULL), 252);
+	assert_string_equal(text, known);
+	/* In any state, and it changes none. */
+	assert_int_equal(mail("x", 0, 0, ""), 250);
+	send_rcpt(REQ_VERIFY, "alice", "here.example");
+	assert_int_equal(verdict(REQ_VERIFY, NULL), 252);
+	assert_int_equal(simple(REQ_DATA, NULL), 554);
+	assert_string_equal(status, "5.5.1");
+	assert_int_equal(rcpt("alice", "here.example"), 250);
+	send_rcpt(REQ_VERIFY, "alice", "here.example");
+	assert_int_equal(verdict(REQ_VERIFY, NULL), 252);
+	assert_int_equal(data("x\n", 2), 250);
+}
+
+/* A claim that would forge a header line, a comment or a log line. */
+static void
+forged_helo(void **state)
+{
+	char stored[4096] = "";
+	struct letter l;
+
+	(void)state;
+	assert_int_equal(mail("x)\r\nX-Evil: 1\n (y\x80", 0, 0, ""), 250);
+	assert_int_equal(rcpt("alice", "here.example"), 250);
+	assert_int_equal(data("\n", 1), 250);
+	hinted(&l);
+	assert_string_equal(l.envelope.helo, "x???X-Evil:?1???y?");
+	assert_true(pread(l.fd, stored, l.length, (off_t)l.offset) > 0);
+	assert_null(strstr(stored, "\nX-Evil"));
+	letter_close(&l);
+}
+
+/* No room: refused for now, nothing half-queued, and the agent stays. */
+static void
+no_room(void **state)
+{
+	struct rlimit limit = { 0, 0 }, old;
+
+	(void)state;
+	leave();
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	limit.rlim_max = old.rlim_max;
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	start();
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	begin();
+	assert_int_equal(data("x\n", 2), 452);
+	assert_string_equal(status, "4.3.1");
+	nothing_queued();
+	begin();
+	assert_int_equal(data("x\n", 2), 452);
+}
+
+/* A spool that anybody may write to is none: 451, and the agent stays. */
+static void
+no_spool(void **state)
+{
+	(void)state;
+	leave();
+	assert_int_equal(chmod(config.spool_dir, 0777), 0);
+	start();
+	assert_int_equal(mail("x", 0, 0, ""), 451);
+	assert_int_equal(mail("x", 0, 0, ""), 451);
+	assert_int_equal(chmod(config.spool_dir, 0700), 0);
+}
+
+/* What only a worker that was taken over sends ends its session. */
+static void
+faults(void **state)
+{
+	static const struct {
+		const char *path;
+		const char *local, *domain;
+	} bad[] = {
+		{ "a\nb@c.example", NULL, NULL },
+		{ "no-at-sign", NULL, NULL },
+		{ "a@b.example>", NULL, NULL },
+		{ "\x80@b.example", NULL, NULL },
+		{ NULL, "a\n", "here.example" },
+		{ NULL, "", "here.example" },
+		{ NULL, "alice", "here.example\n" },
+		{ NULL, "alice", "here..example" },
+	};
+	struct message m;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		leave();
+		start();
+		if (bad[i].path != NULL) {
+			message_begin(&m, REQ_MAIL);
+			put_str(&m, "x");
+			put_u32(&m, 0);
+			put_u64(&m, 0);
+			put_str(&m, bad[i].path);
+			assert_int_equal(message_send(gate, &m), 0);
+		} else {
+			assert_int_equal(mail("x", 0, 0, ""), 250);
+			send_rcpt(REQ_RCPT, bad[i].local, bad[i].domain);
+		}
+		assert_int_equal(message_wait(gate, &m, 0, 10000), 0);
+	}
+	nothing_queued();
+}
+
+/*
+ * Every request in every state: what the table does not allow is refused
+ * before any handler sees it; so is a wrong size, or a stray descriptor.
+ */
+static void
+table(void **state)
+{
+	static const struct {
+		uint32_t request;
+		uint32_t states;
+		size_t size;
+	} expected[] = {
+		{ REQ_MAIL, IN_STATE(SMTP_IDLE), 20 },
+		{ REQ_RCPT, IN_STATE(SMTP_MAIL) | IN_STATE(SMTP_RCPT), 9 },
+		{ REQ_DATA, IN_STATE(SMTP_MAIL) | IN_STATE(SMTP_RCPT), 0 },
+		{ REQ_COMMIT, IN_STATE(SMTP_DATA), 8 },
+		{ REQ_ABORT, 0xf, 0 },
+		{ REQ_VERIFY, 0x7, 8 },
+	};
+	struct message m;
+	uint32_t request;
+	size_t i;
+	int s;
+
+	(void)state;
+	assert_int_equal(smtp_gates.count, 6);
+	for (s = -1; s < 40; s++)
+		for (request = 0; request < 0x400; request++) {
+			int legal = 0;
+
+			message_begin(&m, request);
+			for (i = 0; i < 6; i++)
+				if (expected[i].request == request && s >= 0 &&
+				    s < 32 && (expected[i].states & 1U << s) !=
+				    0) {
+					legal = 1;
+					m.len = expected[i].size;
+				}
+			assert_int_equal(gate_find(&smtp_gates, s, 0, &m) !=
+			    NULL, legal);
+			if (!legal)
+				continue;
+			m.nfds = 1;
+			assert_null(gate_find(&smtp_gates, s, 0, &m));
+			m.nfds = 0;
+			m.len = 700;
+			assert_null(gate_find(&smtp_gates, s, 0, &m));
+		}
+}
+
+#define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(accepted), TEST(recipients), TEST(aliases),
+		TEST(duplicates_and_limits), TEST(sizes), TEST(loops),
+		TEST(wrong_count), TEST(aborted), TEST(verify),
+		TEST(forged_helo), TEST(no_room), TEST(no_spool), TEST(faults), TEST(table),
+	};
+
+	/* Log lines of what goes wrong on purpose go to nobody. */
+	log_init_socket(open("/dev/null", O_WRONLY | O_CLOEXEC));
+	return cmocka_run_group_tests_name("test_smtp_agent", tests, NULL,
+	    NULL);
+}
