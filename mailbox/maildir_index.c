@@ -3,8 +3,8 @@
  *
  * Runs in agents, as the user whose mail it is; reads below the Maildir.
  *
- * The size on the wire comes from ",W=" in the name where it stands there
- * (our deliveries write it, as others do); for any other file it is counted.
+ * The size on the wire comes from ",W=" in the names that our deliveries give;
+ * for any other file it is counted, since other programs count otherwise.
  * The order is by the number that begins the name, then by the rest: it does
  * not change when a message is moved to cur/ or its flags change.
  */

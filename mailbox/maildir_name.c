@@ -65,6 +65,24 @@ leading_number(const char *p)
 	return n;
 }
 
+/*
+ * Did our own delivery give this name, SECONDS.QID.HOST?  Others count the
+ * octets by another rule (Dovecot leaves out the line end that we add where
+ * the last one is missing), so only our own count is believed.
+ */
+static int
+is_ours(const char *name)
+{
+	size_t digits = strspn(name, "0123456789"), id;
+	static const char alphanumeric[] = "0123456789"
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+	if (digits == 0 || name[digits] != '.' || name[digits + 1] != 'Q')
+		return 0;
+	id = strspn(name + digits + 2, alphanumeric);
+	return id > 0 && name[digits + 2 + id] == '.';
+}
+
 void
 maildir_name_parse(const char *name, struct maildir_name *n)
 {
@@ -81,8 +99,9 @@ maildir_name_parse(const char *name, struct maildir_name *n)
 	n->seconds = leading_number(name);
 	n->size = field_value(name + unique, name + base, 'S');
 	n->octets = field_value(name + unique, name + base, 'W');
-	if (n->octets != MAILDIR_UNSAID && n->size != MAILDIR_UNSAID &&
-	    !maildir_is_plausible(n->size, n->octets))
+	if (!is_ours(name) ||
+	    (n->octets != MAILDIR_UNSAID && n->size != MAILDIR_UNSAID &&
+	    !maildir_is_plausible(n->size, n->octets)))
 		n->size = n->octets = MAILDIR_UNSAID;
 }
 

@@ -6,11 +6,16 @@
  * can ask the privileged side anything that a taken-over worker could.
  *
  *	S TYPE HEX NFDS		send a request with that payload, and wait
- *	B TYPE HEX NFDS		the same, as bytes without the type's frame
+ *	Q TYPE HEX NFDS		the same, without waiting
+ *	L TYPE HEX NFDS		the same to the master, as a log line would be
+ *	Z TYPE LENGTH NFDS	send a request of so many octets, zeros, and wait
+ *	B HEX			send these octets, no frame around them, and wait
  *	C MILLISECONDS		collect one more message
  *	W HEX			write to the descriptor kept from a reply
- *	R N			read N octets of it
+ *	F N			write N octets to it, all "x"
+ *	R N			read its first N octets
  *	X			close it
+ *	D			hang up on the master
  *	T NAME			try what must fail: see trials[]
  *
  * Answers: "M TYPE HEX NFDS", "EOF", "TIMEOUT", "ERR n", "OK".
@@ -34,6 +39,8 @@
 #include "wire/wire.h"
 
 #define WAIT_MS	4000
+#define RAW_MAX	65536	/* octets of fields that Z sends at most */
+#define RAW_FDS	64	/* descriptors */
 
 static struct wire wire;
 static struct worker *puppet;
@@ -96,39 +103,102 @@ collect(int ms)
 	message_discard(&m);
 }
 
+/* What was sent, or why not; then what comes back, if that is waited for. */
+static void
+conclude(int failed, int wait)
+{
+	if (failed)
+		wire_printf(&wire, "ERR %d\r\n", errno);
+	else if (wait)
+		collect(WAIT_MS);
+	else
+		say("OK");
+}
+
+/* The number at *s; *s moves behind it. */
+static unsigned long
+number(const char **s)
+{
+	unsigned long n = 0;
+
+	for (; **s >= '0' && **s <= '9'; ++*s)
+		n = n * 10 + (unsigned long)(**s - '0');
+	while (**s == ' ')
+		++*s;
+	return n;
+}
+
 /* A request of our own making: any type, any payload, any descriptors. */
 static void
-send_request(const char *args, int has_type)
+send_request(int sock, const char *args, int wait)
 {
 	static struct message m;
-	static uint8_t raw[MESSAGE_MAX];
-	unsigned type = 0;
-	char *rest;
-	int fds = 0;
+	unsigned long fds;
+	const char *rest;
 
-	type = (unsigned)strtoul(args, &rest, 10);
-	while (*rest == ' ')
-		rest++;
-	if (!has_type) {
-		size_t n = hex_decode(rest, raw, sizeof(raw));
-
-		if (send(puppet->gate, raw, n, MSG_NOSIGNAL) == -1)
-			wire_printf(&wire, "ERR %d\r\n", errno);
-		else
-			collect(WAIT_MS);
-		return;
-	}
-	message_begin(&m, type);
-	m.len = hex_decode(rest, m.data, sizeof(m.data));
-	rest = strrchr(rest, ' ');
-	if (rest != NULL)
-		fds = (int)strtol(rest, NULL, 10);
-	while (fds-- > 0)
-		put_fd(&m, puppet->client);
-	if (message_send(puppet->gate, &m) == -1)
-		wire_printf(&wire, "ERR %d\r\n", errno);
+	message_begin(&m, (uint32_t)number(&args));
+	m.len = hex_decode(args, m.data, sizeof(m.data));
+	rest = strrchr(args, ' ');
+	if (rest == NULL)
+		rest = "0";
 	else
-		collect(WAIT_MS);
+		rest++;
+	for (fds = number(&rest); fds > 0; fds--)
+		put_fd(&m, puppet->client);
+	conclude(message_send(sock, &m) == -1, wait);
+}
+
+/* The same without the library, which refuses what is too large or too many. */
+static void
+send_raw(const uint8_t *raw, size_t len, unsigned long fds)
+{
+	static union {
+		struct cmsghdr align;
+		uint8_t room[CMSG_SPACE(sizeof(int) * RAW_FDS)];
+	} control;
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)raw,
+	    .iov_len = len };
+	struct msghdr hdr = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct cmsghdr *c;
+	size_t i;
+
+	if (fds > RAW_FDS)
+		fds = RAW_FDS;
+	if (fds > 0) {
+		hdr.msg_control = control.room;
+		hdr.msg_controllen = CMSG_SPACE(sizeof(int) * fds);
+		c = CMSG_FIRSTHDR(&hdr);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int) * fds);
+		for (i = 0; i < fds; i++)
+			memcpy(CMSG_DATA(c) + i * sizeof(int),
+			    &puppet->client, sizeof(int));
+	}
+	conclude(sendmsg(puppet->gate, &hdr, MSG_NOSIGNAL) == -1, 1);
+}
+
+static void
+send_zeros(const char *args)
+{
+	static uint8_t raw[4 + RAW_MAX];
+	unsigned long type, len, fds;
+	int i;
+
+	type = number(&args);
+	len = number(&args);
+	fds = number(&args);
+	for (i = 0; i < 4; i++)
+		raw[i] = (uint8_t)(type >> (8 * i));
+	send_raw(raw, 4 + (len < RAW_MAX ? len : RAW_MAX), fds);
+}
+
+static void
+send_octets(const char *hex)
+{
+	static uint8_t raw[MESSAGE_MAX];
+
+	send_raw(raw, hex_decode(hex, raw, sizeof(raw)), 0);
 }
 
 static void
@@ -137,20 +207,30 @@ kept_write(const char *hex)
 	static uint8_t raw[MESSAGE_MAX];
 	size_t n = hex_decode(hex, raw, sizeof(raw));
 
-	if (write(kept, raw, n) != (ssize_t)n)
-		wire_printf(&wire, "ERR %d\r\n", errno);
-	else
-		say("OK");
+	conclude(write(kept, raw, n) != (ssize_t)n, 0);
+}
+
+static void
+kept_fill(const char *arg)
+{
+	static uint8_t raw[4096];
+	unsigned long left = number(&arg);
+	ssize_t n = 0;
+
+	memset(raw, 'x', sizeof(raw));
+	for (; left > 0 && n != -1; left -= (unsigned long)n)
+		n = write(kept, raw, left < sizeof(raw) ? left : sizeof(raw));
+	conclude(n == -1, 0);
 }
 
 static void
 kept_read(const char *arg)
 {
 	static uint8_t raw[4096];
-	size_t want = strtoul(arg, NULL, 10);
+	size_t want = number(&arg);
 	ssize_t i, n;
 
-	n = read(kept, raw, want < sizeof(raw) ? want : sizeof(raw));
+	n = pread(kept, raw, want < sizeof(raw) ? want : sizeof(raw), 0);
 	if (n == -1) {
 		wire_printf(&wire, "ERR %d\r\n", errno);
 		return;
@@ -291,6 +371,50 @@ attempt(const char *name)
 }
 
 static void
+obey(char verb, const char *args)
+{
+	switch (verb) {
+	case 'S':
+	case 'Q':
+		send_request(puppet->gate, args, verb == 'S');
+		break;
+	case 'L':
+		send_request(puppet->master, args, 0);
+		break;
+	case 'Z':
+		send_zeros(args);
+		break;
+	case 'B':
+		send_octets(args);
+		break;
+	case 'C':
+		collect((int)number(&args));
+		break;
+	case 'W':
+		kept_write(args);
+		break;
+	case 'F':
+		kept_fill(args);
+		break;
+	case 'R':
+		kept_read(args);
+		break;
+	case 'X':
+		conclude(close(kept) == -1, 0);
+		kept = -1;
+		break;
+	case 'D':
+		conclude(close(puppet->master) == -1, 0);
+		break;
+	case 'T':
+		attempt(args);
+		break;
+	default:
+		say("ERR 0");
+	}
+}
+
+static void
 play(struct worker *w)
 {
 	size_t len;
@@ -299,37 +423,9 @@ play(struct worker *w)
 	puppet = w;
 	wire_init(&wire, w->client, 60000);
 	say("READY");
-	while (wire_line(&wire, WIRE_IN_SIZE - 1, 1, &line, &len) == WIRE_OK) {
-		if (len < 1)
-			continue;
-		switch (line[0]) {
-		case 'S':
-			send_request(line + 1, 1);
-			break;
-		case 'B':
-			send_request(line + 1, 0);
-			break;
-		case 'C':
-			collect((int)strtol(line + 1, NULL, 10));
-			break;
-		case 'W':
-			kept_write(len > 2 ? line + 2 : "");
-			break;
-		case 'R':
-			kept_read(line + 1);
-			break;
-		case 'X':
-			close(kept);
-			kept = -1;
-			say("OK");
-			break;
-		case 'T':
-			attempt(len > 2 ? line + 2 : "");
-			break;
-		default:
-			say("ERR 0");
-		}
-	}
+	while (wire_line(&wire, WIRE_IN_SIZE - 1, 1, &line, &len) == WIRE_OK)
+		if (len > 0)
+			obey(line[0], len > 2 ? line + 2 : "");
 	(void)wire_flush(&wire);
 }
 

@@ -16,22 +16,24 @@ test_names(void **state)
 		uint64_t	 seconds, size, octets;
 		size_t		 unique, base;
 	} t[] = {
-		{ "17.M1.h,S=10,W=12:2,S", 17, 10, 12, 7, 17 },
+		{ "17.Q1.h,S=10,W=12:2,S", 17, 10, 12, 7, 17 },
 		{ "17.M1.h:2,S=3,W=4", 17, UINT64_MAX, UINT64_MAX, 7, 7 },
-		{ "x,W=5", 0, UINT64_MAX, 5, 1, 5 },
-		{ "1,S=5,W=4", 1, UINT64_MAX, UINT64_MAX, 1, 9 },
-		{ "1,S=5,W=13", 1, UINT64_MAX, UINT64_MAX, 1, 10 },
-		{ "1,W=05", 1, UINT64_MAX, UINT64_MAX, 1, 6 },
-		{ "1,W=-5", 1, UINT64_MAX, UINT64_MAX, 1, 6 },
-		{ "1,W=5x", 1, UINT64_MAX, UINT64_MAX, 1, 6 },
-		{ "1,W=", 1, UINT64_MAX, UINT64_MAX, 1, 4 },
-		{ "1,W=5,W=5", 1, UINT64_MAX, UINT64_MAX, 1, 9 },
-		{ "1,W=1234567890123456789", 1, UINT64_MAX, UINT64_MAX, 1,
-		    23 },
+		{ "x,W=5", 0, UINT64_MAX, UINT64_MAX, 1, 5 },
+		{ "9.M1.x,S=5,W=6", 9, UINT64_MAX, UINT64_MAX, 6, 14 },
+		{ "9.Q1.x,W=5", 9, UINT64_MAX, 5, 6, 10 },
+		{ "1.Q1.x,S=5,W=4", 1, UINT64_MAX, UINT64_MAX, 6, 14 },
+		{ "1.Q1.x,S=5,W=13", 1, UINT64_MAX, UINT64_MAX, 6, 15 },
+		{ "1.Q1.x,W=05", 1, UINT64_MAX, UINT64_MAX, 6, 11 },
+		{ "1.Q1.x,W=-5", 1, UINT64_MAX, UINT64_MAX, 6, 11 },
+		{ "1.Q1.x,W=5x", 1, UINT64_MAX, UINT64_MAX, 6, 11 },
+		{ "1.Q1.x,W=", 1, UINT64_MAX, UINT64_MAX, 6, 9 },
+		{ "1.Q1.x,W=5,W=5", 1, UINT64_MAX, UINT64_MAX, 6, 14 },
+		{ "1.Q1.x,W=1234567890123456789", 1, UINT64_MAX, UINT64_MAX, 6,
+		    28 },
 		{ "99999999999999999999.a", UINT64_MAX, UINT64_MAX,
 		    UINT64_MAX, 22, 22 },
 		{ ":2,S", 0, UINT64_MAX, UINT64_MAX, 2, 4 },
-		{ ",S=1", 0, 1, UINT64_MAX, 0, 4 },
+		{ ",S=1", 0, UINT64_MAX, UINT64_MAX, 0, 4 },
 	};
 	struct maildir_name n;
 	size_t i;
@@ -197,8 +199,8 @@ test_sizes(void **state)
 		snprintf(name, sizeof(name), "Maildir/new/%zu.x", i);
 		put(name, t[i].text);
 	}
-	put("Maildir/new/8.x,W=77", "said in the name, and so not counted\n");
-	put("Maildir/new/9.x,S=2,W=100", "not plausible, and so counted\n");
+	put("Maildir/new/8.Q8.x,W=77", "said in the name, and so not counted\n");
+	put("Maildir/new/9.Q9.x,S=2,W=100", "not plausible, and so counted\n");
 	reopen();
 	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++)
 		assert_int_equal(ops->message(box, i)->octets, t[i].octets);
@@ -212,16 +214,16 @@ test_wrong_size(void **state)
 {
 	(void)state;
 	make_maildir();
-	put("Maildir/cur/1.x,S=3,W=4:2,S", "four\n");
-	put("Maildir/new/2.x,W=9", "a\n");
+	put("Maildir/cur/1.Q1.x,S=3,W=4:2,S", "four\n");
+	put("Maildir/new/2.Q2.x,W=9", "a\n");
 	reopen();
 	assert_int_equal(ops->message(box, 0)->octets, 4);
 	assert_int_equal(fetch_error(0), ESTALE);
 	assert_int_equal(fetch_error(0), ESTALE);
 	assert_int_equal(fetch_error(1), ESTALE);
 	reopen();
-	assert_true(has("Maildir/cur/1.x:2,S"));
-	assert_string_equal(uidl(0), "1.x");
+	assert_true(has("Maildir/cur/1.Q1.x:2,S"));
+	assert_string_equal(uidl(0), "1.Q1.x");
 	assert_int_equal(ops->message(box, 0)->octets, 6);
 	assert_content(0, "four\n");
 	assert_content(1, "a\n");
@@ -284,8 +286,8 @@ test_foreign_owner(void **state)
 	if (getuid() != 0)
 		skip();
 	make_maildir();
-	put("Maildir/new/1.x,S=4,W=5", "one\n");
-	assert_int_equal(fchownat(home, "Maildir/new/1.x,S=4,W=5", 12345, 0,
+	put("Maildir/new/1.Q1.x,S=4,W=5", "one\n");
+	assert_int_equal(fchownat(home, "Maildir/new/1.Q1.x,S=4,W=5", 12345, 0,
 	    0), 0);
 	reopen();
 	assert_int_equal(fetch_error(0), ESTALE);

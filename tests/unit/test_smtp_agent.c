@@ -400,6 +400,7 @@ recipients(void **state)
 	assert_int_equal(rcpt("nobody", "here.example"), 550);
 	assert_int_equal(rcpt("../x", "here.example"), 550);
 	assert_int_equal(rcpt("a b", "here.example"), 550);
+	assert_int_equal(rcpt("", "here.example"), 550);
 	/* Accepted on every host; they wait for an alias. */
 	assert_int_equal(rcpt("root", "here.example"), 250);
 	assert_int_equal(rcpt("Postmaster", "here.example"), 250);
@@ -642,7 +643,7 @@ faults(void **state)
 		{ "a@b.example>", NULL, NULL },
 		{ "\x80@b.example", NULL, NULL },
 		{ NULL, "a\n", "here.example" },
-		{ NULL, "", "here.example" },
+		{ NULL, "", "" },
 		{ NULL, "alice", "here.example\n" },
 		{ NULL, "alice", "here..example" },
 	};
