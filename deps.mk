@@ -3,9 +3,10 @@
 # Asks for nothing, installs only what is missing, and starts no service.
 
 deps-build: WANTED = build
-deps: WANTED = build check
+deps-run: WANTED = build run
+deps: WANTED = build run check
 
-deps deps-build:
+deps deps-build deps-run:
 	@set -e; list=; for kind in $(WANTED); do \
 		list="$$list $$(sed -n "s/^\([a-z0-9.+-]*\)[[:blank:]]*$$kind.*/\1/p" \
 		    deps.txt)"; \
@@ -30,4 +31,4 @@ deps deps-build:
 	apt-get -q update; \
 	apt-get -q -y --no-install-recommends install $$missing
 
-.PHONY: deps deps-build
+.PHONY: deps deps-build deps-run

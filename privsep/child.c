@@ -62,13 +62,7 @@ static void
 become_role(const char *path, const char *name, int channel, int log,
     const struct child_descriptors *d)
 {
-	static char *environment[] = {
-#ifdef POSTERN_SANITIZE
-		"ASAN_OPTIONS=detect_leaks=0:abort_on_error=1",
-		"UBSAN_OPTIONS=print_stacktrace=1",
-#endif
-		NULL
-	};
+	char *environment[] = { NULL };
 	char title[64];
 	char *argv[] = { title, NULL };
 	int config = d->config, link = d->link, hint = d->hint;

@@ -49,8 +49,11 @@ reset_signals(void)
 
 	memset(&sa, 0, sizeof(sa));
 	sa.sa_handler = SIG_DFL;
+	/* Not those of a crash, which a sanitizer's runtime may have taken. */
 	for (sig = 1; sig < NSIG; sig++)
-		(void)sigaction(sig, &sa, NULL);
+		if (sig != SIGSEGV && sig != SIGBUS && sig != SIGILL &&
+		    sig != SIGFPE && sig != SIGABRT)
+			(void)sigaction(sig, &sa, NULL);
 	sa.sa_handler = SIG_IGN;
 	if (sigaction(SIGPIPE, &sa, NULL) == -1)
 		fatal("sigaction");

@@ -19,11 +19,12 @@
  *     got 250, and the queue removes it.
  *  6. The agent's lock lasts until step 3 is done, so the queue never hands
  *     out what is not yet durable.
- *  7. The queue opens a letter read-only and locks that open file; delivery
- *     agents get copies of that descriptor, so the lock lives while anyone
- *     can still deliver.  A queue that was started anew skips what is locked
- *     and looks again.  Nobody holds a descriptor on which a letter could be
- *     changed but the queue, while it appends an outcome.
+ *  7. The queue opens a letter read-only, locks that open file, and looks
+ *     whether the name still means it.  Delivery agents get copies of that
+ *     descriptor, so the lock lives while anyone can still deliver.  A queue
+ *     that was started anew skips what is locked and looks again.  Nobody
+ *     holds a descriptor on which a letter could be changed but the queue,
+ *     while it appends an outcome.
  *  8. A delivery is on record (an outcome record and fdatasync(), or, when
  *     it was the last, unlink() and fsync() on queue/) before SETTLE allows
  *     the mailbox to forget that it has the letter.  Between delivery and
@@ -38,10 +39,10 @@
  *     failed/; so does a file that is not a letter.  Nothing is unlinked but
  *     what was delivered to everybody.
  *
- * System calls for a letter that fits in the writer's buffer (256 KiB): in,
- * openat, flock, fstat; write, fdatasync, renameat, fsync, close; out,
- * openat, flock, fstat, pread; unlinkat, fsync (shared by all that ended in
- * the same turn of the loop), close.
+ * System calls for a letter that fits in the writer's buffer (256 KiB).  In:
+ * openat, flock, fstat, pwrite, fdatasync, renameat, fsync, close.  Out:
+ * openat, flock, fstat (twice), newfstatat, pread (twice), unlinkat, close,
+ * and an fsync that is shared by all that ended in the same turn of the loop.
  */
 #include <sys/file.h>
 #include <sys/random.h>

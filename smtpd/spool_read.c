@@ -181,12 +181,32 @@ fail:
 	return -1;
 }
 
+/*
+ * Lock, then see that the name still means this file: whoever had the lock
+ * until now (a queue that was just killed and its agents) may have delivered
+ * and removed the letter between our opening and our locking it.
+ */
+static int
+lock_named(const struct spool *spool, const char *text, int fd)
+{
+	struct stat st, named;
+
+	if (flock(fd, LOCK_EX | LOCK_NB) == -1 || fstat(fd, &st) == -1 ||
+	    fstatat(spool->queue, text, &named, AT_SYMLINK_NOFOLLOW) == -1)
+		return -1;
+	if (named.st_ino != st.st_ino || named.st_dev != st.st_dev) {
+		errno = ENOENT;
+		return -1;
+	}
+	return 0;
+}
+
 int
 letter_open(const struct spool *spool, const struct spool_name *name,
     struct letter *letter)
 {
 	char text[SPOOL_NAME_MAX];
-	int fd;
+	int fd, saved;
 
 	if (spool_name_print(name, text) == -1)
 		return -1;
@@ -197,9 +217,8 @@ letter_open(const struct spool *spool, const struct spool_name *name,
 			errno = EBADMSG;
 		return -1;
 	}
-	if (flock(fd, LOCK_EX | LOCK_NB) == -1) {
-		int saved = errno;
-
+	if (lock_named(spool, text, fd) == -1) {
+		saved = errno;
 		close(fd);
 		errno = saved;
 		return -1;

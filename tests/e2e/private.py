@@ -58,6 +58,14 @@ def _loopback_up():
         fcntl.ioctl(sock, 0x8914, request)                   # SIOCSIFFLAGS
 
 
+def _add_address4(name, address):
+    """An IPv4 address on lo that is no loopback address."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        request = struct.pack("16sH2x4s8x", name, socket.AF_INET,
+                              socket.inet_aton(address))
+        fcntl.ioctl(sock, 0x8916, request)                   # SIOCSIFADDR
+
+
 def _add_address6(address):
     """Another IPv6 address on lo; quietly not, where there is no IPv6."""
     try:
@@ -111,6 +119,8 @@ def enter(network):
     _private_files()
     if network:
         _loopback_up()
+        _add_address4(b"lo:1", "192.0.2.1")
+        _add_address4(b"lo:2", "192.0.2.2")
         for address in ("fd00:0:0:1::1", "fd00:0:0:1::2", "fd00:0:0:2::1"):
             _add_address6(address)
     main = os.fork()
@@ -213,6 +223,7 @@ class Accounts:
         groups = {gid: name for name, (_, gid, _, _) in reversed(list(rows))}
         self._put(etc + "/group", 0o644, (
             "%s:x:%d:" % (name, gid) for gid, name in groups.items()))
+        self._put(etc + "/hosts", 0o644, ("127.0.0.1 localhost",))
         self._put(etc + "/nsswitch.conf", 0o644, (
             "passwd: files", "group: files", "shadow: files", "hosts: files"))
 

@@ -1,6 +1,7 @@
 """kill -9 at any moment: what was answered 250 arrives, and arrives once.
 
-POSTERN_CRASH_MESSAGES (5000) is how many are answered 250 before it ends.
+POSTERN_CRASH_MESSAGES (5000) is how many are answered 250 before it ends,
+POSTERN_CRASH_SECONDS (45) how long that takes at least.
 """
 import collections
 import os
@@ -15,6 +16,7 @@ from postern import CROWD, Ended, Smtp, messages
 
 COUNT = int(os.environ.get("POSTERN_CRASH_MESSAGES",
                            "500" if postern.SANITIZED else "5000"))
+SECONDS = float(os.environ.get("POSTERN_CRASH_SECONDS", "45"))
 CONNECTIONS = 20
 LONGEST = 400		# seconds
 
@@ -35,11 +37,18 @@ class Sender(threading.Thread):
                     with Smtp(self.daemon_) as smtp:
                         while not self.tally.is_done():
                             self.send_one(smtp)
+                            self.think()
                 except (OSError, Ended):
                     time.sleep(0.02)
         except Exception as error:		# shown by the test
             self.error = error
             raise
+
+    def think(self):
+        """Now and then a pause, so that all lasts as long as it should."""
+        if self.random.random() < 0.25:
+            time.sleep(self.random.expovariate(
+                1 / (4 * SECONDS * CONNECTIONS / COUNT)))
 
     def send_one(self, smtp):
         marker = self.tally.next_marker()
@@ -130,7 +139,7 @@ def test_kill_9_anywhere(daemons):
     postern.clear(*CROWD)
     daemon = daemons("smtpd", "retry-schedule 1s\nmax-sessions 100")
     tally = Tally(COUNT)
-    killer = Killer(daemon, 0.25)
+    killer = Killer(daemon, 0.15)
     senders = [Sender(daemon, n, tally) for n in range(CONNECTIONS)]
     begun = time.monotonic()
     for thread in senders + [killer]:
