@@ -328,10 +328,12 @@ serve(struct agent *agent)
 	struct pop3_agent a = { .agent = agent };
 
 	enter(&a);
-	if (gates_serve(&pop3_gates, &a, agent->gate, -1) == -1)
+	if (gates_serve(&pop3_gates, &a, agent->gate, -1) == -1) {
+		agent->has_faulted = errno == EPROTO;
 		log_event(LOG_ERR, agent->facts.session,
 		    "event=gate-fault service=pop3 error=\"%s\"",
 		    strerror(errno));
+	}
 	free(a.bitmap);
 	if (a.box != NULL)
 		a.ops->close(a.box);

@@ -103,6 +103,11 @@ agent_life(struct agent *agent)
 
 	close(FD_MASTER);
 	close(FD_LINK);
+	/* A recipient has nothing to say to the queue but on its gate. */
+	if (agent->hint != -1 && agent->facts.service == SERVICE_DELIVERY) {
+		close(agent->hint);
+		agent->hint = -1;
+	}
 	sigemptyset(&none);
 	if (signal(SIGCHLD, SIG_DFL) == SIG_ERR ||
 	    signal(SIGXFSZ, SIG_IGN) == SIG_ERR ||
@@ -110,7 +115,7 @@ agent_life(struct agent *agent)
 		fatal("signals");
 	lose_privilege(&agent->identity);
 	agent_program.serve(agent);
-	_exit(0);
+	_exit(agent->has_faulted ? CHILD_FAULTED : 0);
 }
 
 /* Policy repeated where it costs a line: no mail process is ever root. */
@@ -244,7 +249,10 @@ main(void)
 			pfd[1].fd = -1;		/* login ended */
 		if ((pfd[0].revents & (POLLIN | POLLHUP)) == 0)
 			continue;
-		if (message_recv(FD_MASTER, &m, 1) != 1)
+		n = message_recv(FD_MASTER, &m, 1);
+		if (n == -1 && errno == EBADMSG)
+			continue;	/* no descriptor left for it, say */
+		if (n != 1)
 			return 0;
 		serve_master(&m);
 		message_discard(&m);

@@ -19,6 +19,8 @@ struct agent {
 	struct facts		 facts;
 	struct identity		 identity;	/* what this process now is */
 	const struct config	*config;	/* an agent's fields only */
+	int			 has_faulted;	/* set by serve: the peer
+						 * broke the gates' rules */
 };
 
 struct agent_program {

@@ -94,6 +94,18 @@ become_role(const char *path, const char *name, int channel, int log,
 	_exit(127);
 }
 
+/* A role that serves without a voice is one to be replaced. */
+static void
+log_lost(struct watch *w)
+{
+	const struct child *c = w->owner;
+	const struct generation *g = c->owner;
+
+	watch_close(w);
+	if (g != NULL && !g->is_retired)
+		generation_wanted("log-lost");
+}
+
 static void
 log_ready(struct watch *w, uint32_t events)
 {
@@ -114,13 +126,13 @@ log_ready(struct watch *w, uint32_t events)
 			message_discard(&m);
 			break;
 		case 0:
-			watch_close(w);
+			log_lost(w);
 			return;
 		default:
 			if (errno == EAGAIN)
 				return;
 			if (errno != EBADMSG) {
-				watch_close(w);
+				log_lost(w);
 				return;
 			}
 		}

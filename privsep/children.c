@@ -93,6 +93,8 @@ reap_one(struct children *c, pid_t pid, int status)
 		return;
 	if (is_crash(status))
 		note_master(c->entries[i].session, c->entries[i].crash_note);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == CHILD_FAULTED)
+		note_master(c->entries[i].session, NOTE_GATE_FAULT);
 	if (WIFSIGNALED(status))
 		log_event(LOG_ERR, c->entries[i].session,
 		    "event=died pid=%d signal=%d", (int)pid,

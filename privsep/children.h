@@ -15,6 +15,9 @@
 
 #include "channel.h"
 
+/* Exit status of one whose peer broke the gates' rules: NOTE_GATE_FAULT. */
+#define CHILD_FAULTED	3
+
 struct children_entry {
 	pid_t		pid;
 	uint64_t	session;

@@ -429,7 +429,7 @@ config_receive(int memfd, enum role role, struct config *c)
 	int result;
 
 	/* What is sealed can't change between this and any later look. */
-	if (fcntl(memfd, F_GET_SEALS) != SEALS || fstat(memfd, &st) == -1 ||
+	if ((fcntl(memfd, F_GET_SEALS) & SEALS) != SEALS || fstat(memfd, &st) == -1 ||
 	    st.st_size <= 0 || st.st_size > CONFIG_PASS_MAX) {
 		errno = EBADMSG;
 		return -1;

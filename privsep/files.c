@@ -47,7 +47,9 @@ mix_directory(uint64_t h, const char *path)
 		return h;
 	/* A sum: the order of entries is not a change. */
 	while (n++ < DIRECTORY_MAX && (d = readdir(dir)) != NULL)
-		if (fstatat(dirfd(dir), d->d_name, &st, 0) == 0)
+		/* What else happens in /etc is no reason. */
+		if (strcmp(d->d_name, "..") != 0 &&
+		    fstatat(dirfd(dir), d->d_name, &st, 0) == 0)
 			sum += mix_stat(0, &st);
 	closedir(dir);
 	return mix(h, sum);
@@ -64,7 +66,7 @@ fingerprint(const struct config *config)
 		if (stat(watched[i], &st) == 0)
 			h = mix_stat(h, &st);
 	return mix_directory(h, config->pam_confdir[0] != '\0' ?
-	    config->pam_confdir : SYSCONFDIR "/pam.d");
+	    config->pam_confdir : "/etc/pam.d");
 }
 
 int

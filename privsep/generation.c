@@ -44,7 +44,8 @@ ask_workers(struct generation *g)
 	struct message m;
 	uint32_t n;
 
-	if (g->is_retired || have >= master.config->prefork)
+	if (g->is_retired || state.wanted != NULL ||
+	    have >= master.config->prefork)
 		return;
 	n = (uint32_t)(master.config->prefork - have);
 	message_begin(&m, CH_SPAWN);
@@ -113,8 +114,11 @@ worker_ended(struct generation *g, struct message *m)
 		return;
 	if (is_crash(status))
 		generation_wanted("worker-crash");
-	if (!waiting_ended(g, serial))
-		session_worker_ended(serial, status);
+	if (waiting_ended(g, serial))
+		/* Those after it might do the same: once a second is enough. */
+		generation_wanted("worker-lost");
+	else if (session_worker_ended(serial, status) == -1 && g->asked > 0)
+		g->asked--;	/* its WAITING was lost on the way */
 	ask_workers(g);
 }
 
@@ -332,6 +336,8 @@ role_ended(struct generation *g, struct child *c, pid_t pid, int status)
 	if (c->pid != pid)
 		return 0;
 	c->pid = 0;
+	if (c == &g->spawner)
+		session_spawner_ended(g);
 	if (!g->is_closed && !master.is_stopping) {
 		log_event(LOG_CRIT, 0, "event=role-ended role=%s pid=%d "
 		    "status=%#x", c->name, (int)pid, (unsigned)status);
@@ -353,11 +359,12 @@ generation_child_ended(pid_t pid, int status)
 
 	if (pid == master.queue.pid) {
 		master.queue.pid = 0;
-		child_let_go(&master.queue);
-		if (!master.is_stopping)
+		/* A reload lets go of it first. */
+		if (!master.is_stopping && master.queue.channel.fd != -1)
 			log_event(LOG_CRIT, 0, "event=role-ended role=%s "
 			    "pid=%d status=%#x", master.queue.name, (int)pid,
 			    (unsigned)status);
+		child_let_go(&master.queue);
 		return 1;
 	}
 	for (g = TAILQ_FIRST(&master.generations); g != NULL; g = next) {

@@ -57,8 +57,10 @@ door_ready(struct watch *w, uint32_t events)
 		fd = accept4(w->fd, (struct sockaddr *)&peer, &len,
 		    SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd == -1) {
-			if (errno == EMFILE || errno == ENFILE)
-				listen_pause(1);	/* until a tick */
+			/* No memory, no descriptors: until the next tick. */
+			if (errno != EAGAIN && errno != EINTR &&
+			    errno != ECONNABORTED)
+				listen_pause(1);
 			return;
 		}
 		len = sizeof(local);

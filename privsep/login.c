@@ -329,6 +329,7 @@ main(void)
 	struct pollfd pfd = { .fd = FD_MASTER, .events = POLLIN };
 	struct message m;
 	pid_t master = getppid();
+	int n;
 
 	(void)role_start("login", ROLE_LOGIN, 1, 0, &login.config);
 	confine(master);
@@ -337,7 +338,10 @@ main(void)
 	for (;;) {
 		if (children_poll(&login.children, &pfd, 1) <= 0)
 			continue;
-		if (message_recv(FD_MASTER, &m, 1) != 1)
+		n = message_recv(FD_MASTER, &m, 1);
+		if (n == -1 && errno == EBADMSG)
+			continue;	/* no descriptor left for it, say */
+		if (n != 1)
 			return 0;
 		serve_session(&m);
 		message_discard(&m);

@@ -3,16 +3,15 @@
  *
  * Runs in login's children, as root; asks NSS.
  */
-#include <errno.h>
 #include <pwd.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "log.h"
 #include "login.h"
+#include "nss.h"
 
 #define NOBODY_UID	65534
-#define NSS_BUFFER	65536	/* a passwd entry with all its strings */
 
 int
 account_of_login(const struct config *config, const char *login,
@@ -30,31 +29,21 @@ account_of_login(const struct config *config, const char *login,
 	return 0;
 }
 
-/*
- * getpwnam_r(3) leaves open which errors mean "no such name"; these four and
- * 0 do, on every system that we know of.  All else is NSS out of order.
- */
-static int
-means_unknown(int error)
-{
-	return error == 0 || error == ENOENT || error == ESRCH ||
-	    error == EBADF || error == EPERM;
-}
-
 enum account_status
 account_find(const struct config *config, const char *name,
     struct identity *who)
 {
 	static char buf[NSS_BUFFER];
-	struct passwd pw, *found = NULL;
-	int error;
+	struct passwd pw;
 
-	do
-		error = getpwnam_r(name, &pw, buf, sizeof(buf), &found);
-	while (error == EINTR);
-	if (found == NULL)
-		return means_unknown(error) ? ACCOUNT_UNKNOWN :
-		    ACCOUNT_TEMPFAIL;
+	switch (nss_find(name, &pw, buf, sizeof(buf))) {
+	case NSS_FOUND:
+		break;
+	case NSS_UNKNOWN:
+		return ACCOUNT_UNKNOWN;
+	case NSS_FAILED:
+		return ACCOUNT_TEMPFAIL;
+	}
 	if (strlcpy(who->name, pw.pw_name, sizeof(who->name)) >=
 	    sizeof(who->name) ||
 	    strlcpy(who->home, pw.pw_dir, sizeof(who->home)) >=

@@ -26,6 +26,7 @@
 #include "sandbox.h"
 
 #define EVENTS		64
+#define START_PATIENCE	30	/* seconds until the first worker waits */
 #define STOP_PATIENCE	7	/* seconds: a goodbye, and then some */
 
 struct master master;
@@ -240,8 +241,10 @@ tick(void)
 static int
 patience(void)
 {
+	struct generation *g = generation_newest();
+
 	if (!TAILQ_EMPTY(&master.sessions) || generation_is_wanted() ||
-	    master.is_stopping || (master.daemon->queue != NULL &&
+	    master.is_stopping || g == NULL || g->waiting_count == 0 || (master.daemon->queue != NULL &&
 	    master.queue.pid == 0))
 		return 1000;
 	return 60000;
@@ -302,6 +305,34 @@ finish(void)
 	log_event(LOG_INFO, 0, "event=stopped");
 }
 
+/*
+ * A start has succeeded when a worker waits with all its confinement: a host
+ * that lacks something for it says so now, and not to every client.
+ */
+static void
+await_first_worker(void)
+{
+	time_t by = master.now + START_PATIENCE;
+	struct generation *g;
+
+	for (;;) {
+		g = generation_newest();
+		if (g != NULL && g->waiting_count > 0 &&
+		    !generation_is_wanted())
+			return;
+		if (g == NULL || generation_is_wanted() || master.now > by ||
+		    master.is_stopping) {
+			log_event(LOG_CRIT, 0, "event=start-failed");
+			listen_close();
+			master.is_stopping = 1;
+			finish();
+			exit(1);
+		}
+		turn();
+	}
+}
+
+
 static void
 hint_open(void)
 {
@@ -336,6 +367,7 @@ master_run(const struct daemon *daemon, struct config *config,
 	if (generation_start() == -1)
 		exit(1);
 	queue_start();
+	await_first_worker();
 	ready();
 	log_event(LOG_INFO, 0, "event=started daemon=%s", daemon->name);
 	while (!master.is_stopping)

@@ -79,6 +79,7 @@ struct session {
 	unsigned		 log_suppressed;
 	int			 is_logged_in;
 	int			 is_reaped;	/* CH_ENDED came */
+	int			 is_gate_paused;	/* its receiver was full */
 };
 
 struct master {
@@ -142,7 +143,10 @@ void	session_accept(int client, enum service, const struct sockaddr *peer,
 	    const struct sockaddr *local);
 struct session *session_find(uint64_t id);
 void	session_note(uint64_t id, enum note);
-void	session_worker_ended(uint64_t id, int status);
+/* 0, or -1: no session was ever with that one. */
+int	session_worker_ended(uint64_t id, int status);
+/* Nobody will tell of the ends of its workers any more. */
+void	session_spawner_ended(const struct generation *);
 void	session_tick(void);		/* once a second: deadlines */
 void	session_end_all(void);		/* let the workers say goodbye */
 void	session_kill_all(void);

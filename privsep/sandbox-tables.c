@@ -36,7 +36,23 @@ static const int denied[] = {
 	SCMP_SYS(setdomainname), SCMP_SYS(syslog), SCMP_SYS(quotactl),
 	SCMP_SYS(open_by_handle_at), SCMP_SYS(mknodat), SCMP_SYS(iopl),
 	SCMP_SYS(ioperm), SCMP_SYS(modify_ldt), SCMP_SYS(fanotify_init),
-	SCMP_SYS(lookup_dcookie), SCMP_SYS(personality),
+	SCMP_SYS(lookup_dcookie), SCMP_SYS(personality), SCMP_SYS(mknod),
+	SCMP_SYS(keyctl), SCMP_SYS(request_key),
+	SCMP_SYS(name_to_handle_at),
+};
+
+/*
+ * What reaches other processes of the same user, and what would silence a
+ * socket that it shares with them.
+ */
+static const int reaching[] = {
+	SCMP_SYS(kill), SCMP_SYS(tkill), SCMP_SYS(tgkill),
+	SCMP_SYS(rt_sigqueueinfo), SCMP_SYS(rt_tgsigqueueinfo),
+	SCMP_SYS(pidfd_open), SCMP_SYS(pidfd_send_signal),
+	SCMP_SYS(setpriority), SCMP_SYS(sched_setaffinity),
+	SCMP_SYS(sched_setscheduler), SCMP_SYS(sched_setparam),
+	SCMP_SYS(sched_setattr), SCMP_SYS(ioprio_set), SCMP_SYS(chroot),
+	SCMP_SYS(shutdown),
 };
 
 static const int running[] = {
@@ -47,7 +63,7 @@ static const int running[] = {
 static const int talking[] = {
 	SCMP_SYS(read), SCMP_SYS(readv), SCMP_SYS(pread64), SCMP_SYS(write),
 	SCMP_SYS(writev), SCMP_SYS(recvmsg), SCMP_SYS(recvfrom),
-	SCMP_SYS(sendmsg), SCMP_SYS(sendto), SCMP_SYS(shutdown),
+	SCMP_SYS(sendmsg), SCMP_SYS(sendto),
 	SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(close),
 	SCMP_SYS(getrandom), SCMP_SYS(clock_gettime), SCMP_SYS(gettimeofday),
 	SCMP_SYS(time), SCMP_SYS(getpid), SCMP_SYS(gettid),
@@ -77,7 +93,7 @@ static const int filing[] = {
 	SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(link),
 	SCMP_SYS(linkat), SCMP_SYS(rename), SCMP_SYS(renameat),
 	SCMP_SYS(renameat2), SCMP_SYS(fsync), SCMP_SYS(fdatasync),
-	SCMP_SYS(ftruncate), SCMP_SYS(pwrite64), SCMP_SYS(fcntl),
+	SCMP_SYS(ftruncate), SCMP_SYS(pwrite64),
 	SCMP_SYS(flock), SCMP_SYS(copy_file_range), SCMP_SYS(sendfile),
 	SCMP_SYS(splice), SCMP_SYS(fallocate), SCMP_SYS(fadvise64),
 	SCMP_SYS(memfd_create), SCMP_SYS(faccessat), SCMP_SYS(faccessat2),
@@ -85,7 +101,7 @@ static const int filing[] = {
 	SCMP_SYS(getegid), SCMP_SYS(umask), SCMP_SYS(utimensat),
 	SCMP_SYS(fchmod), SCMP_SYS(dup), SCMP_SYS(pipe2),
 	SCMP_SYS(clock_nanosleep), SCMP_SYS(rt_sigaction),
-	SCMP_SYS(sysinfo), SCMP_SYS(prlimit64), SCMP_SYS(getcwd),
+	SCMP_SYS(sysinfo), SCMP_SYS(getcwd),
 };
 
 /*
@@ -154,6 +170,35 @@ allow_data_memory(scmp_filter_ctx ctx)
 	    SCMP_CMP64(2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 }
 
+/* fcntl() that makes the kernel send a signal, to whomever it is told. */
+static const uint64_t signalling[] = {
+	F_SETOWN, F_SETSIG, F_SETOWN_EX,
+};
+
+/* Not the limits of another process of the same user. */
+static void
+allow_own_limits(scmp_filter_ctx ctx)
+{
+	rule_compare(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64),
+	    SCMP_CMP64(0, SCMP_CMP_EQ, 0, 0));
+}
+
+static void
+allow_file_control(scmp_filter_ctx ctx)
+{
+	static const uint64_t commands[] = {
+		F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL,
+		F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK,
+		F_OFD_SETLKW, F_SETPIPE_SZ, F_GETPIPE_SZ, F_ADD_SEALS,
+		F_GET_SEALS,
+	};
+	size_t i;
+
+	for (i = 0; i < COUNT(commands); i++)
+		rule_compare(ctx, SCMP_ACT_ALLOW, SCMP_SYS(fcntl),
+		    SCMP_CMP64(1, SCMP_CMP_EQ, commands[i], 0));
+}
+
 static scmp_filter_ctx
 allow_list(enum sandbox_table which, uint16_t mark)
 {
@@ -162,12 +207,14 @@ allow_list(enum sandbox_table which, uint16_t mark)
 	rules(ctx, SCMP_ACT_ALLOW, talking, COUNT(talking));
 	allow_data_memory(ctx);
 	if (which == SANDBOX_WORKER) {
+		rule(ctx, SCMP_ACT_ALLOW, SCMP_SYS(shutdown));
 		/* fstat(fd) as glibc makes it: no path */
 		rule_compare(ctx, SCMP_ACT_ALLOW, SCMP_SYS(newfstatat),
 		    SCMP_CMP64(3, SCMP_CMP_EQ, AT_EMPTY_PATH, 0));
 		return ctx;
 	}
 	if (which == SANDBOX_SPAWNER) {
+		rule(ctx, SCMP_ACT_ALLOW, SCMP_SYS(shutdown));
 		rules(ctx, SCMP_ACT_ALLOW, spawning, COUNT(spawning));
 		rule(ctx, SCMP_ACT_ALLOW, SCMP_SYS(newfstatat));
 		rule_compare(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socketpair),
@@ -177,6 +224,8 @@ allow_list(enum sandbox_table which, uint16_t mark)
 		return ctx;
 	}
 	rules(ctx, SCMP_ACT_ALLOW, filing, COUNT(filing));
+	allow_own_limits(ctx);
+	allow_file_control(ctx);
 	return ctx;
 }
 
@@ -184,17 +233,28 @@ static scmp_filter_ctx
 deny_list(enum sandbox_table which, uint16_t mark)
 {
 	scmp_filter_ctx ctx = table_begin(SCMP_ACT_ALLOW, mark);
-	int family;
+	size_t i;
 
 	rules(ctx, SCMP_ACT_ERRNO(EPERM), denied, COUNT(denied));
 	if (which == SANDBOX_MASTER || which == SANDBOX_LOGIN)
 		return ctx;
 	rules(ctx, SCMP_ACT_ERRNO(EPERM), running, COUNT(running));
-	/* NSS modules ask daemons of this host over AF_UNIX; nothing else. */
-	for (family = AF_UNIX + 1; family < AF_MAX; family++)
-		rule_compare(ctx, SCMP_ACT_ERRNO(EAFNOSUPPORT),
-		    SCMP_SYS(socket), SCMP_CMP64(0, SCMP_CMP_EQ,
-		    (scmp_datum_t)family, 0));
+	/*
+	 * NSS modules ask daemons of this host over AF_UNIX, nothing else.
+	 * "Greater" and not a list of others: the kernel looks at 32 bits of
+	 * the argument, the filter at 64.
+	 */
+	rule_compare(ctx, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket),
+	    SCMP_CMP64(0, SCMP_CMP_GT, AF_UNIX, 0));
+	if (which == SANDBOX_AGENTS)
+		return ctx;
+	rules(ctx, SCMP_ACT_ERRNO(EPERM), reaching, COUNT(reaching));
+	rule_compare(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prlimit64),
+	    SCMP_CMP64(0, SCMP_CMP_NE, 0, 0));
+	for (i = 0; i < COUNT(signalling); i++)
+		rule_compare(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(fcntl),
+		    SCMP_CMP64(1, SCMP_CMP_MASKED_EQ, UINT32_MAX,
+		    signalling[i]));
 	return ctx;
 }
 

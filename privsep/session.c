@@ -24,6 +24,7 @@
 #define GOODBYE		5	/* seconds for a worker's last words */
 #define LINES_A_SECOND	20	/* log budget of a session */
 #define HASH_SIZE	4096
+#define VICTIM_STEPS	32	/* sessions looked at when full */
 
 static struct session_list hash[HASH_SIZE];
 static int has_hash;
@@ -51,14 +52,6 @@ session_find(uint64_t id)
 }
 
 static void
-session_free(struct session *s)
-{
-	TAILQ_REMOVE(bucket(s->facts.session), s, hash);
-	TAILQ_REMOVE(&master.sessions, s, link);
-	free_later(s);
-}
-
-static void
 flush_suppressed(struct session *s)
 {
 	if (s->log_suppressed > 0)
@@ -66,25 +59,6 @@ flush_suppressed(struct session *s)
 		    "event=log-suppressed lines=%u", s->log_suppressed);
 	s->log_suppressed = 0;
 	s->log_lines = 0;
-}
-
-/* The worker let go.  What it did is known when the spawner has told. */
-static void
-session_over(struct session *s)
-{
-	struct generation *g = s->generation;
-
-	flush_suppressed(s);
-	watch_close(&s->channel);
-	if (s->gate.fd != -1)
-		watch_close(&s->gate);
-	limits_end(s->source);
-	master.session_count--;
-	s->generation = NULL;
-	s->over_at = master.now;
-	if (s->is_reaped || g->spawner.pid == 0)
-		session_free(s);
-	generation_session_over(g);
 }
 
 static void
@@ -95,6 +69,47 @@ kill_worker(const struct session *s)
 	message_begin(&m, CH_END);
 	put_u64(&m, s->facts.session);
 	(void)message_send(s->generation->spawner.channel.fd, &m);
+}
+
+/* Its worker is known to be gone, or nobody is left who could tell. */
+static void
+session_free(struct session *s)
+{
+	struct generation *g = s->generation;
+
+	TAILQ_REMOVE(bucket(s->facts.session), s, hash);
+	TAILQ_REMOVE(&master.sessions, s, link);
+	/* Not before: until then it counts, and a crash has an address. */
+	limits_end(s->source);
+	master.session_count--;
+	free_later(s);
+	generation_session_over(g);
+}
+
+/*
+ * The worker let go of its channel.  It counts until the spawner has told of
+ * its end: whoever only closes the channel would be beyond limits and clock.
+ */
+static void
+session_over(struct session *s)
+{
+	flush_suppressed(s);
+	watch_close(&s->channel);
+	if (s->gate.fd != -1)
+		watch_close(&s->gate);
+	s->over_at = master.now;
+	if (s->is_reaped || s->generation->spawner.pid == 0)
+		session_free(s);
+}
+
+void
+session_spawner_ended(const struct generation *g)
+{
+	struct session *s, *next;
+
+	TAILQ_FOREACH_SAFE(s, &master.sessions, link, next)
+		if (s->generation == g && s->over_at != 0)
+			session_free(s);
 }
 
 /* The worker sees the end of its channel, says goodbye and exits. */
@@ -116,10 +131,13 @@ worker_logs(struct session *s, struct message *m)
 	get_str(m, line, sizeof(line));
 	if (get_end(m) == -1 || level > LOG_DEBUG)
 		return;
+	/* A worker's word is marked as such, and wakes nobody up. */
+	if (level < LOG_ERR)
+		level = LOG_ERR;
 	if (++s->log_lines > LINES_A_SECOND)
 		s->log_suppressed++;
 	else
-		log_event((int)level, s->facts.session, "%s", line);
+		log_event((int)level, s->facts.session, "by=worker %s", line);
 }
 
 static void
@@ -161,7 +179,8 @@ pass_gate(struct session *s)
 	put_facts(&m, &s->facts);
 	put_fd(&m, s->gate.fd);
 	if (message_send(to->channel.fd, &m) == -1 && errno == EAGAIN) {
-		watch_change(&s->gate, 0);	/* again at the next tick */
+		s->is_gate_paused = 1;		/* until the next tick */
+		watch_change(&s->gate, 0);
 		return;
 	}
 	watch_close(&s->gate);
@@ -170,10 +189,36 @@ pass_gate(struct session *s)
 static void
 gate_ready(struct watch *w, uint32_t events)
 {
-	if ((events & EPOLLIN) != 0)
-		pass_gate(w->owner);
-	else
+	/* With nobody at the other end, no request is worth an answer. */
+	if ((events & (EPOLLHUP | EPOLLERR)) != 0)
 		watch_close(w);
+	else
+		pass_gate(w->owner);
+}
+
+/*
+ * What an attacker can cause as often as he can connect is logged a bounded
+ * number of times a second; then how many more there were.
+ */
+static void
+log_often(const char *event, const char *client, enum service service,
+    const char *why)
+{
+	static time_t second;
+	static unsigned lines, more;
+
+	if (master.now != second) {
+		if (more > 0)
+			log_event(LOG_NOTICE, 0, "event=log-suppressed "
+			    "lines=%u text=\"refusals\"", more);
+		second = master.now;
+		lines = more = 0;
+	}
+	if (++lines > LINES_A_SECOND)
+		more++;
+	else
+		log_event(LOG_NOTICE, 0, "%s client=%s service=%s why=%s",
+		    event, client, service_name(service), why);
 }
 
 static void
@@ -292,28 +337,55 @@ find_worker(int client, struct facts *f, struct source *source)
 	return -1;
 }
 
-/* When full, one that has not logged in gives way, at random. */
+/* Better one that has asked for nothing yet than one in the midst of it. */
+static int
+is_better_victim(const struct session *s, const struct session *than)
+{
+	if (than == NULL || (s->gate.fd != -1) != (than->gate.fd != -1))
+		return than == NULL || s->gate.fd != -1;
+	return arc4random_uniform(4) == 0;
+}
+
+/*
+ * One that has not logged in, at random among some.  Those looked at go to
+ * the end of the list, so that a full house costs no more than a few steps.
+ */
+static struct session *
+find_victim(void)
+{
+	struct session *s, *victim = NULL;
+	int i;
+
+	for (i = 0; i < VICTIM_STEPS; i++) {
+		s = TAILQ_FIRST(&master.sessions);
+		if (s == NULL)
+			break;
+		TAILQ_REMOVE(&master.sessions, s, link);
+		TAILQ_INSERT_TAIL(&master.sessions, s, link);
+		if (!s->is_logged_in && s->over_at == 0 && s->kill_by == 0 &&
+		    is_better_victim(s, victim))
+			victim = s;
+	}
+	return victim;
+}
+
+/* When full, one that has not logged in gives way. */
 static int
 make_room(void)
 {
-	struct session *s, *victim = NULL;
-	uint32_t seen = 0;
+	struct session *victim;
 
 	if (master.session_count < master.config->max_sessions)
 		return 0;
-	TAILQ_FOREACH(s, &master.sessions, link)
-		if (!s->is_logged_in && s->channel.fd != -1 &&
-		    s->kill_by == 0 && arc4random_uniform(++seen) == 0)
-			victim = s;
-	if (victim == NULL)
+	/* They leave within the grace; half as many again is the bound. */
+	if (master.session_count >= master.config->max_sessions +
+	    master.config->max_sessions / 2 ||
+	    (victim = find_victim()) == NULL)
 		return -1;
-	log_event(LOG_NOTICE, victim->facts.session,
-	    "event=gave-way client=%s", victim->facts.client);
+	log_often("event=gave-way", victim->facts.client,
+	    victim->facts.service, "max-sessions");
 	session_end(victim);
-	/* It leaves within the grace; half as many again is the bound. */
-	return master.session_count <
-	    master.config->max_sessions + master.config->max_sessions / 2 ?
-	    0 : -1;
+	return 0;
 }
 
 static void
@@ -321,8 +393,7 @@ refuse(int client, const struct facts *f, const char *why)
 {
 	const char *text = master.daemon->refusal;
 
-	log_event(LOG_NOTICE, 0, "event=refused client=%s service=%s why=%s",
-	    f->client, service_name(f->service), why);
+	log_often("event=refused", f->client, f->service, why);
 	(void)send(client, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
@@ -371,13 +442,13 @@ session_note(uint64_t id, enum note note)
 	}
 }
 
-void
+int
 session_worker_ended(uint64_t id, int status)
 {
 	struct session *s = session_find(id);
 
 	if (s == NULL)
-		return;
+		return -1;
 	s->is_reaped = 1;
 	if (is_crash(status)) {
 		log_event(LOG_CRIT, id, "event=worker-crash signal=%d "
@@ -386,14 +457,15 @@ session_worker_ended(uint64_t id, int status)
 	}
 	if (s->channel.fd == -1)
 		session_free(s);
+	return 0;
 }
 
 static void
 session_check(struct session *s)
 {
 	if (s->over_at != 0) {
-		if (master.now - s->over_at > GOODBYE)
-			session_free(s);
+		if (master.now > s->over_at)
+			kill_worker(s);		/* again, until it is gone */
 		return;
 	}
 	flush_suppressed(s);
@@ -406,8 +478,10 @@ session_check(struct session *s)
 		    "event=timeout client=%s", s->facts.client);
 		session_end(s);
 	}
-	if (s->gate.fd != -1)
+	if (s->gate.fd != -1 && s->is_gate_paused) {
+		s->is_gate_paused = 0;
 		watch_change(&s->gate, EPOLLIN);
+	}
 }
 
 void

@@ -32,6 +32,7 @@
 #define OWED_MAX	4096	/* workers asked for and not yet forked */
 #define WORKERS_MAX	65536	/* running at once */
 #define FORK_RETRY_MS	100
+#define GOODBYE		5	/* seconds for the workers' last words */
 
 struct child {
 	pid_t		pid;
@@ -43,8 +44,9 @@ static struct {
 	struct child	*children;	/* unordered */
 	size_t		 count;
 	size_t		 room;
-	uint64_t	 owed_first;	/* serial of the next one */
-	uint32_t	 owed;
+	uint64_t	 owed[OWED_MAX];	/* serials, a ring */
+	size_t		 owed_first;
+	size_t		 owed_count;
 	struct sandbox_filter worker_filter;
 } spawner;
 
@@ -60,8 +62,10 @@ on_sigchld(int sig)
 static void
 tell_master(const struct message *m)
 {
-	if (message_send(FD_MASTER, m) == -1)
-		_exit(0);	/* the master is gone, so are we */
+	/* Gone it may be, which serve() sees as well; there is no other fault. */
+	if (message_send(FD_MASTER, m) == -1 && errno != EPIPE &&
+	    errno != ECONNRESET)
+		fatal("telling the master");
 }
 
 static void
@@ -146,6 +150,24 @@ end_worker(uint64_t serial)
 }
 
 static void
+owe(uint64_t serial)
+{
+	spawner.owed[(spawner.owed_first + spawner.owed_count++) %
+	    OWED_MAX] = serial;
+}
+
+/* Fork what was asked for; what the system has no room for stays owed. */
+static void
+pay(void)
+{
+	while (spawner.owed_count > 0 && spawner.count < WORKERS_MAX &&
+	    spawn(spawner.owed[spawner.owed_first]) == 0) {
+		spawner.owed_first = (spawner.owed_first + 1) % OWED_MAX;
+		spawner.owed_count--;
+	}
+}
+
+static void
 obey(struct message *m)
 {
 	uint64_t serial = get_u64(m);
@@ -154,13 +176,10 @@ obey(struct message *m)
 	switch (m->type) {
 	case CH_SPAWN:
 		n = get_u32(m);
-		if (get_end(m) == -1 || n > OWED_MAX - spawner.owed)
+		if (get_end(m) == -1 || n > OWED_MAX - spawner.owed_count)
 			peer_fatal("bad request to spawn");
-		if (spawner.owed == 0)
-			spawner.owed_first = serial;
-		else if (spawner.owed_first + spawner.owed != serial)
-			peer_fatal("serials are not in sequence");
-		spawner.owed += n;
+		while (n-- > 0)
+			owe(serial++);
 		break;
 	case CH_END:
 		if (get_end(m) == -1)
@@ -177,7 +196,7 @@ obey(struct message *m)
  * the doors close; the filter of the workers is compiled once, here.
  */
 static void
-confine(pid_t master)
+confine(void)
 {
 	struct sandbox_filter own;
 	char empty[CONFIG_PATH_MAX + 8];
@@ -191,7 +210,6 @@ confine(pid_t master)
 	become_enclosed(empty);
 	become_user(spawner.config.worker_user.uid,
 	    spawner.config.worker_user.gid);
-	become_bound_to(master);
 	become_sealed();
 	become_bounded(RLIMIT_CORE, 0);
 #ifndef POSTERN_SANITIZE
@@ -214,14 +232,10 @@ serve(const sigset_t *while_waiting)
 	int n;
 
 	for (;;) {
-		while (spawner.owed > 0 && spawner.count < WORKERS_MAX &&
-		    spawn(spawner.owed_first) == 0) {
-			spawner.owed_first++;
-			spawner.owed--;
-		}
+		pay();
 		if (has_dead)
 			reap();
-		n = ppoll(&pfd, 1, spawner.owed > 0 ? &retry : NULL,
+		n = ppoll(&pfd, 1, spawner.owed_count > 0 ? &retry : NULL,
 		    while_waiting);
 		if (n <= 0)
 			continue;
@@ -232,12 +246,30 @@ serve(const sigset_t *while_waiting)
 	}
 }
 
+/*
+ * The master let go, or died.  Workers see that, too: they say goodbye and
+ * end, and who does not is ended.
+ */
+static void
+linger(const sigset_t *while_waiting)
+{
+	static const struct timespec pause = { .tv_nsec = 100000000L };
+	size_t i;
+	int rounds;
+
+	for (rounds = 0; rounds < GOODBYE * 10 && spawner.count > 0; rounds++) {
+		(void)ppoll(NULL, 0, &pause, while_waiting);
+		reap();
+	}
+	for (i = 0; i < spawner.count; i++)
+		(void)kill(spawner.children[i].pid, SIGKILL);
+}
+
 int
 main(void)
 {
 	struct sigaction sa;
 	sigset_t block, none;
-	pid_t master = getppid();
 
 	(void)role_start(worker_program.name, ROLE_SPAWNER, 0, 0,
 	    &spawner.config);
@@ -251,8 +283,8 @@ main(void)
 	if (sigaction(SIGCHLD, &sa, NULL) == -1 ||
 	    sigprocmask(SIG_BLOCK, &block, NULL) == -1)
 		fatal("SIGCHLD");
-	confine(master);
+	confine();
 	serve(&none);
-	/* The master let go: waiting workers see that too and end. */
+	linger(&none);
 	return 0;
 }

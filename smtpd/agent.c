@@ -69,10 +69,12 @@ smtp_serve(struct agent *agent)
 	};
 	agent_confine(agent, ROOM_SPOOL, &dir, dir != -1);
 	if (gates_serve(&smtp_gates, &s, agent->gate,
-	    (int)(agent->config->idle_timeout + AGENT_PATIENCE) * 1000) == -1)
+	    (int)(agent->config->idle_timeout + AGENT_PATIENCE) * 1000) == -1) {
+		agent->has_faulted = errno == EPROTO;
 		log_event(LOG_ERR, agent->facts.session,
 		    "event=gate-fault service=smtp error=\"%s\"",
 		    strerror(errno));
+	}
 	/* A transaction that was not committed leaves nothing. */
 	spool_abort(&s.writer);
 	aliases_close(&s.aliases);

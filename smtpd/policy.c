@@ -11,15 +11,13 @@
 #include <arpa/inet.h>
 
 #include <errno.h>
-#include <pwd.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "privsep/nss.h"
 #include "smtpd/account.h"
 #include "smtpd/policy.h"
 
-#define PASSWD_BUFFER_MAX	(1024 * 1024)
 #define UID_NOBODY		65534
 /* What stays free for the letters of others, outcomes and renames. */
 #define SPOOL_RESERVE		(8 * 1024 * 1024)
@@ -42,76 +40,40 @@ static const struct policy_verdict spool_fault = { 451, "4.3.0",
 static const struct policy_verdict cannot_verify = { 252, "2.1.5",
     "Not verified: send mail and see" };
 
-enum look_up { FOUND, NOT_FOUND, LOOK_UP_FAILED };
-
-/* What getpwnam_r() says for "no such user" on one system or another. */
-static int
-means_not_found(int error)
-{
-	return error == 0 || error == ENOENT || error == ESRCH ||
-	    error == EBADF || error == EPERM;
-}
-
-static enum look_up
-look_up(const char *name, uid_t *uid)
-{
-	struct passwd pw, *found = NULL;
-	char *buffer = NULL, *more;
-	size_t size = 1024;
-	int error;
-
-	do {
-		more = realloc(buffer, size);
-		if (more == NULL) {
-			error = ENOMEM;
-			break;
-		}
-		buffer = more;
-		found = NULL;
-		error = getpwnam_r(name, &pw, buffer, size, &found);
-		size *= 2;
-	} while (error == EINTR ||
-	    (error == ERANGE && size <= PASSWD_BUFFER_MAX));
-	if (found != NULL)
-		*uid = pw.pw_uid;
-	free(buffer);
-	if (found != NULL)
-		return FOUND;
-	return means_not_found(error) ? NOT_FOUND : LOOK_UP_FAILED;
-}
-
 /* An account that may have a mailbox; system accounts need an alias. */
-static enum look_up
+static enum nss_status
 find_mailbox(const struct policy *p, const char *name)
 {
-	enum look_up result;
-	uid_t uid = 0;
+	enum nss_status result;
+	static char buf[NSS_BUFFER];
+	struct passwd pw;
 
-	result = look_up(name, &uid);
-	if (result == FOUND && (uid == 0 || uid == UID_NOBODY ||
-	    uid < p->config->login_min_uid))
-		return NOT_FOUND;
+	result = nss_find(name, &pw, buf, sizeof(buf));
+	if (result == NSS_FOUND && (pw.pw_uid == 0 ||
+	    pw.pw_uid == UID_NOBODY ||
+	    pw.pw_uid < p->config->login_min_uid))
+		return NSS_UNKNOWN;
 	return result;
 }
 
 /* The name as it is, else in lower case: mailboxes in any case, as ever. */
-static enum look_up
+static enum nss_status
 find_account(const struct policy *p, const char *local,
     char account[POLICY_ACCOUNT_MAX])
 {
-	enum look_up result;
+	enum nss_status result;
 	size_t i;
 
 	if (strlcpy(account, local, POLICY_ACCOUNT_MAX) >= POLICY_ACCOUNT_MAX)
-		return NOT_FOUND;
+		return NSS_UNKNOWN;
 	result = find_mailbox(p, account);
-	if (result != NOT_FOUND)
+	if (result != NSS_UNKNOWN)
 		return result;
 	for (i = 0; account[i] != '\0'; i++)
 		if (account[i] >= 'A' && account[i] <= 'Z')
 			account[i] = (char)(account[i] - 'A' + 'a');
 	if (strcmp(account, local) == 0)
-		return NOT_FOUND;
+		return NSS_UNKNOWN;
 	return find_mailbox(p, account);
 }
 
@@ -157,7 +119,7 @@ static enum route
 local_recipient(struct policy *p, const char *local,
     char account[POLICY_ACCOUNT_MAX], struct policy_verdict *v)
 {
-	enum look_up result;
+	enum nss_status result;
 
 	aliases_refresh(p->aliases);
 	*v = accepted;
@@ -167,12 +129,12 @@ local_recipient(struct policy *p, const char *local,
 		return ROUTE_LOCAL;
 	/* Before NSS, whose modules may make a query or a path of it. */
 	result = is_account_name(local) ? find_account(p, local, account) :
-	    NOT_FOUND;
-	if (result == FOUND)
+	    NSS_UNKNOWN;
+	if (result == NSS_FOUND)
 		return ROUTE_LOCAL;
 	account[0] = '\0';
 	/* It may be an alias that we can't see: never say "unknown" then. */
-	*v = result == LOOK_UP_FAILED ||
+	*v = result == NSS_FAILED ||
 	    p->aliases->state == ALIASES_REFUSED ? temporary : unknown;
 	return ROUTE_NONE;
 }

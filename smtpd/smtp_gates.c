@@ -39,6 +39,8 @@ static const struct policy_verdict too_large = { 552, "5.3.4",
     "Message is larger than this host takes" };
 static const struct policy_verdict loops = { 554, "5.4.6",
     "Too many hops: this message loops" };
+static const struct policy_verdict has_cr = { 554, "5.6.0",
+    "A CR in the message ends no line" };
 static const struct policy_verdict full = { 452, "4.3.1",
     "Not enough room in the queue, try again later" };
 static const struct policy_verdict spool_fault = { 451, "4.3.0",
@@ -255,6 +257,12 @@ take_content(struct smtp_session *s, const uint8_t *p, size_t len)
 		spoil(s, &too_large);
 	else if (s->count.received > RECEIVED_MAX)
 		spoil(s, &loops);
+	else if (memchr(p, '\r', len) != NULL)
+		/*
+		 * No honest worker sends one.  The count of octets on the
+		 * wire, and what others take for a line's end, rest on it.
+		 */
+		spoil(s, &has_cr);
 	else if (s->writer.error != 0) {
 		log_event(LOG_ERR, s->agent->facts.session,
 		    "event=spool-fault id=%s error=\"%s\"", s->writer.id,

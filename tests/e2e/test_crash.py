@@ -12,7 +12,7 @@ import threading
 import time
 
 import postern
-from postern import CROWD, Ended, Smtp, messages
+from postern import CROWD, Ended, Pop, Smtp, messages
 
 COUNT = int(os.environ.get("POSTERN_CRASH_MESSAGES",
                            "500" if postern.SANITIZED else "5000"))
@@ -113,7 +113,8 @@ class Killer(threading.Thread):
     def kill_one(self):
         by_role = collections.defaultdict(list)
         for process in self.daemon_.processes():
-            by_role[process.role].append(process.pid)
+            if process.role:
+                by_role[process.role].append(process.pid)
         role = self.random.choice(sorted(by_role) or [None])
         if role is None:
             return
@@ -128,15 +129,54 @@ class Killer(threading.Thread):
         self.daemon_.start()
 
 
+class Collector(threading.Thread):
+    """Collects by POP3 what has come, and deletes it, over and over.
+
+    So a redelivery after a crash can't be known by the first copy's presence.
+    """
+
+    def __init__(self, pop3d, users):
+        super().__init__(daemon=True)
+        self.pop3d, self.users = pop3d, users
+        self.found = collections.Counter()
+        self.is_over = threading.Event()
+        self.error = None
+
+    def run(self):
+        try:
+            while not self.is_over.wait(0.05):
+                for user in self.users:
+                    self.collect(user)
+        except Exception as error:		# shown by the test
+            self.error = error
+            raise
+
+    def collect(self, user):
+        with Pop(self.pop3d, user) as pop:
+            count = pop.stat()[0]
+            for number in range(1, count + 1):
+                text = pop.retr(number)
+                for marker in MARKER.findall(text):
+                    self.found[marker.decode()] += 1
+                pop.ok("DELE %d" % number)
+            pop.quit()
+
+
+MARKER = re.compile(rb"^Subject: (marker-\d+-)\r?$", re.M)
+COLLECTED = CROWD[:10]
+
+
 def markers_of(user):
     found = []
     for message in messages(user):
-        found += re.findall(rb"^Subject: (marker-\d+-)$", message, re.M)
+        found += MARKER.findall(message)
     return [marker.decode() for marker in found]
 
 
 def test_kill_9_anywhere(daemons):
     postern.clear(*CROWD)
+    collector = Collector(daemons("pop3d"), COLLECTED)
+    collector.start()
     daemon = daemons("smtpd", "retry-schedule 1s\nmax-sessions 100")
     tally = Tally(COUNT)
     killer = Killer(daemon, 0.15)
@@ -149,6 +189,8 @@ def test_kill_9_anywhere(daemons):
     killer.is_over.set()
     killer.join()
     sending = time.monotonic() - begun
+    collector.is_over.set()
+    collector.join()
     # Once more, all at once, and then it has the time that it needs.
     daemon.kill_tree()
     daemon.start()
@@ -156,6 +198,7 @@ def test_kill_9_anywhere(daemons):
 
     def all_there():
         count.clear()
+        count.update(collector.found)
         for user in CROWD:
             for marker in markers_of(user):
                 count[marker] += 1
@@ -171,9 +214,12 @@ def test_kill_9_anywhere(daemons):
                   len(tally.where), len(tally.good),
                   sum(1 for m in count if m not in tally.good), len(lost),
                   len(twice), sending, dict(killer.victims)))
+        print("%d of them collected and deleted meanwhile"
+              % sum(collector.found.values()))
     time.sleep(1.5)
     all_there()
-    assert not [thread.error for thread in senders + [killer] if thread.error]
+    assert not [thread.error for thread in senders + [killer, collector]
+                if thread.error]
     assert len(tally.good) >= COUNT, "only %d in time" % len(tally.good)
     assert [m for m in tally.good if count[m] == 0] == []
     assert [m for m in count if count[m] > 1] == []

@@ -607,6 +607,25 @@ def test_C5_no_control_octet_in_the_log(pop3d):
     assert not pop3d.log(r" event=login user=root( |$)")
 
 
+@pytest.mark.parametrize("setting,loopback,other", [
+    ("never", False, False), ("loopback", True, False), ("always", True, True)])
+def test_plaintext_login(daemons, user, setting, loopback, other):
+    """A secret is taken in the clear only where the administrator says so."""
+    daemon = daemons("pop3d", "plaintext-login " + setting,
+                     addresses=("127.0.0.1", "192.0.2.1"))
+    for source, address, allowed in (("127.0.0.1", "127.0.0.1", loopback),
+                                     ("192.0.2.2", "192.0.2.1", other)):
+        with Pop(daemon, source=source, address=address) as pop:
+            assert (b"USER" in pop.multi("CAPA")) == allowed
+            if allowed:
+                pop.ok("USER " + user)
+                pop.ok("PASS " + password(user))
+            else:
+                pop.err("USER " + user)
+                pop.err("PASS " + password(user))
+                pop.err("STAT")
+
+
 # The environment out of order
 
 @pytest.fixture

@@ -46,4 +46,4 @@ def pytest_runtest_makereport(item, call):
         for name, daemon in item.funcargs.items():
             if isinstance(daemon, puppet.postern.Daemon):
                 report.sections.append((
-                    "log of " + name, "\n".join(daemon.lines[-30:])))
+                    "log of " + name, "\n".join(daemon.lines[-30:] + daemon.log("renew|crash|died"))))

@@ -147,8 +147,14 @@ class Puppet(Dialogue):
 
     def ask_zeros(self, number, length, descriptors=0):
         """A request of so many octets, even beyond what a message holds."""
-        return self._answer(self.order("Z %d %d %d" % (
-            number, length, descriptors)))
+        line = "ERR 109"
+        while line == "ERR 109":	# too many are under way: ETOOMANYREFS
+            line = self.order("Z %d %d %d" % (number, length, descriptors))
+        return self._answer(line)
+
+    def is_shut(self):
+        """Has the other side of the gate ended?"""
+        return self.order("S %d - 0" % OPEN) in ("EOF", "ERR 32")
 
     def ask_octets(self, octets):
         """Octets that need not even have the frame of a request."""

@@ -46,34 +46,36 @@ def fill(name, count=LETTERS):
 @contextlib.contextmanager
 def unharmed(daemon, faults=None):
     """Whatever is done: nobody else notices, and every fault is logged."""
+    someone = {"pop3d": "alice", "smtpd": "dave"}[daemon.program]
     generations, crashes = daemon.generations(), daemon.crashes()
     before = daemon.gate_faults()
     other = Puppet(daemon)
     if daemon.program == "pop3d":
-        other.opened(fill("alice"))
+        other.opened(fill(someone))
     else:
-        postern.clear("alice")
-        other.transaction("alice").data(b"Subject: other\n\n")
+        postern.clear(someone)
+        other.transaction(someone)
     yield
     if daemon.program == "pop3d":
         assert other.ask(FETCH, fetch(0)).u32(4) == 0
         assert other.read(100) == b"Subject: alice 0\n\nbody\n"
         assert other.ask(EXPUNGE, expunge(0, 1, b"\1\0")).u32() == 0
-        assert len(message_files("alice")) == LETTERS - 1
+        assert len(message_files(someone)) == LETTERS - 1
     else:
+        other.data(b"Subject: other\n\n")
         assert other.ask(COMMIT, u64(16)).verdict()[0] == 250
-        postern.wait_messages("alice", 1)
+        postern.wait_messages(someone, 1)
     other.close()
     with Puppet(daemon) as another:
         if daemon.program == "pop3d":
-            another.opened("alice")
+            another.opened(someone)
         else:
-            assert another.ask(VERIFY, mailbox("alice")) is not None
+            assert another.ask(VERIFY, mailbox(someone)) is not None
     daemon.wait_no_session()
     if faults is not None:
-        eventually(lambda: daemon.gate_faults() >= before + faults[0],
-                   "%d faults logged" % faults[0])
-        assert daemon.gate_faults() == before + faults[0]
+        eventually(lambda: daemon.gate_faults() >= before + faults,
+                   "%d faults logged" % faults)
+        assert daemon.gate_faults() == before + faults
     assert daemon.is_alive()
     assert daemon.generations() == generations
     assert daemon.crashes() == crashes
@@ -93,7 +95,7 @@ def must_end(daemon, reach, ask, what):
         answer = ask(puppet)
         assert answer is None, "%s was answered: %r" % (what, answer)
         # And there is nobody left to ask.
-        assert puppet.order("S %d - 0" % OPEN) in ("EOF", "ERR 32"), what
+        assert puppet.is_shut(), what
 
 
 def shapes(number):
@@ -189,12 +191,12 @@ def test_C9_pop3_every_request_in_every_state(pop):
     with Puppet(pop) as puppet:
         puppet.opened("bob")		# makes the lock's file
     pop.wait_no_session()
-    before = tree(private.HOMES, leave_out=(postern.home("alice"),))
+    before = tree(private.HOMES, leave_out=(postern.home("alice"), postern.home("dave")))
     cases = matrix(pop, POP3_STATES)
     assert len(cases) > 200
-    with unharmed(pop, [len(cases)]):
+    with unharmed(pop, len(cases)):
         all_of(bob_must_end, cases)
-    assert tree(private.HOMES, leave_out=(postern.home("alice"),)) == before
+    assert tree(private.HOMES, leave_out=(postern.home("alice"), postern.home("dave"))) == before
     # Nobody came in but those whose password was given.
     assert [line for line in pop.log("event=login ")
             if not ("user=bob " in line or "user=alice " in line)] == []
@@ -233,7 +235,7 @@ def test_C9_pop3_fields_that_lie(pop, user):
               lambda p, n=number, payload=payload: p.ask(n, payload),
               "%s %#x %r" % (state, number, payload))
              for state, rows in bad.items() for number, payload in rows]
-    with unharmed(pop, [len(cases)]):
+    with unharmed(pop, len(cases)):
         all_of(bob_must_end, cases)
     assert len(message_files("bob")) == LETTERS
 
@@ -243,19 +245,23 @@ def test_C9_pop3_what_a_worker_gets_is_to_read(pop):
     and EXPUNGE acts once, on the letters that it names."""
     fill("bob")
     kept = messages("bob")
-    with unharmed(pop, [1]), Puppet(pop) as puppet:
+    with unharmed(pop, 0), Puppet(pop) as puppet:
         puppet.opened("bob")
-        assert puppet.write(b"x") == "ERR 1"		# sealed: EPERM
         assert len(puppet.read(4096)) == LETTERS * 80
         answer = puppet.ask(FETCH, fetch(2, 3))
         assert answer.descriptors == 3
-        assert puppet.write(b"x") == "ERR 9"		# EBADF: read only
         assert puppet.read(100) == kept[2]
+        assert puppet.write(b"x") == "ERR 9"		# EBADF: read only
         assert puppet.ask(EXPUNGE, expunge(0, 1, b"\5\0")).u32() == 0
         assert messages("bob") == [kept[1]] + kept[3:]
-        assert puppet.order("S %d %s 0" % (
-            EXPUNGE, expunge(0, 1, b"\2\0").hex())) in ("EOF", "ERR 32")
+        assert puppet.is_shut()
         # Once more in one go, the second queued behind the first.
+    with Puppet(pop) as puppet:
+        puppet.opened("bob")
+        # A file that it has to write would be the end of it (RLIMIT_FSIZE),
+        # and this one is sealed.
+        with pytest.raises((postern.Ended, ConnectionError)):
+            puppet.write(b"x")
     with Puppet(pop) as puppet:
         puppet.opened("bob")
         puppet.send_only(EXPUNGE, expunge(0, 1, b"\1\0"))
@@ -264,8 +270,6 @@ def test_C9_pop3_what_a_worker_gets_is_to_read(pop):
         assert puppet.collect() is None
     pop.wait_no_session()
     assert messages("bob") == kept[3:]
-    # The unanswered one of the second session met a closed gate: no fault.
-    put_message("bob", b"x\n")
 
 
 def test_C9_C12_three_tries_and_one_identity(pop):
@@ -279,7 +283,7 @@ def test_C9_C12_three_tries_and_one_identity(pop):
             assert puppet.login("bob", "wrong") == 1
             assert puppet.login("root", "root") == 1
             assert puppet.login("bob", "wrong") == 3	# the last one
-            assert puppet.login("bob") is None or pytest.fail("a fourth try")
+            assert puppet.is_shut()
 
     def at_once():
         with Puppet(pop) as puppet:
@@ -318,10 +322,9 @@ def test_C9_C12_three_tries_and_one_identity(pop):
             eventually(lambda: not os.path.exists("/proc/%d" % pid),
                        "bob's agent is gone")
 
-    with unharmed(pop, [3]):
+    with unharmed(pop, 3):
         mark = len(pop.lines)
         over_and_over()
-        pop.wait_no_session()
         all_of(lambda f: f(), [(slowly,), (at_once,), (then_open,),
                                (then_another,)])
     lines = pop.lines[mark:]
@@ -380,10 +383,10 @@ def test_C9_smtp_every_request_in_every_state(smtp):
     postern.clear("bob")
     cases = matrix(smtp, SMTP_STATES)
     assert len(cases) > 250
-    before = tree(private.HOMES, leave_out=(postern.home("alice"),))
-    with unharmed(smtp, [len(cases)]):
+    before = tree(private.HOMES, leave_out=(postern.home("alice"), postern.home("dave")))
+    with unharmed(smtp, len(cases)):
         all_of(must_end, cases)
-    assert tree(private.HOMES, leave_out=(postern.home("alice"),)) == before
+    assert tree(private.HOMES, leave_out=(postern.home("alice"), postern.home("dave"))) == before
     nothing_arrives(smtp, "bob")
     assert not smtp.log("event=login")
 
@@ -416,7 +419,7 @@ def test_C5_C9_smtp_paths_that_lie(smtp):
         mail(helo="h" * 256), mail(helo="h\0h"),
         u32(0xffffffff) + mail()[4:])]
     rows += [(sender, RCPT, mailbox(local, domain)) for local, domain in (
-        ("", "example.test"), ("", ""), ("a\nb", "example.test"),
+        ("a\nb", "example.test"),
         ("bob\r", "example.test"), ("bob", "example.test\n"),
         ("bob", "exam ple.test"), ("bob", "example..test"),
         ("bob", "example.test\0"), ("b\0b", "example.test"),
@@ -425,7 +428,7 @@ def test_C5_C9_smtp_paths_that_lie(smtp):
         ("bob", "@example.test"))]
     cases = [(smtp, reach, lambda p, n=n, payload=payload: p.ask(n, payload),
               "%#x %r" % (n, payload)) for reach, n, payload in rows]
-    with unharmed(smtp, [len(cases)]):
+    with unharmed(smtp, len(cases)):
         all_of(must_end, cases)
     nothing_arrives(smtp, "bob")
 
@@ -437,7 +440,7 @@ def test_C5_helo_cannot_bend_the_trace(smtp):
     claims = ["x\r\nX-Injected: yes", "x\n\nbody", "x\r\n\tby evil",
               "\x1b[2J", "\x01\x7f\xff", "a) (b", "x;\ndate", "", " ", "<>",
               "\"", "\\", "%s%n", "h" * 255]
-    with unharmed(smtp, [0]), Puppet(smtp) as puppet:
+    with unharmed(smtp, 0), Puppet(smtp) as puppet:
         for claim in claims:
             assert puppet.letter(b"Subject: x\n\nbody\n", "bob",
                                  helo=claim)[0] == 250
@@ -466,8 +469,9 @@ def test_C9_no_relay_whatever_the_worker_asks(smtp):
               (":include:/etc/passwd", "example.test"),
               ("toor", "example.test"), ("lowly", "example.test"),
               ("none", "example.test"), ("_postern", "example.test"),
-              ("-f", "example.test"), ("bob ", "example.test")]
-    with unharmed(smtp, [0]), Puppet(smtp) as puppet:
+              ("-f", "example.test"), ("bob ", "example.test"),
+              ("", "example.test")]
+    with unharmed(smtp, 0), Puppet(smtp) as puppet:
         sender(puppet)
         for place in places:
             answer = puppet.ask(RCPT, mailbox(*place))
@@ -487,7 +491,7 @@ def test_C9_the_count_must_be_right(smtp):
     """COMMIT with another count than came down the pipe: 451, no letter, and
     the session goes on; DATA without a recipient: 554."""
     postern.clear("bob")
-    with unharmed(smtp, [6]), Puppet(smtp) as puppet:
+    with unharmed(smtp, 7), Puppet(smtp) as puppet:
         for octets in (0, 1, 5, 7, 1 << 32 | 6, (1 << 64) - 1):
             assert puppet.letter(b"12345\n", "bob", octets=octets)[0] == 451
         nothing_arrives(smtp, "bob")
@@ -508,7 +512,7 @@ def test_C9_the_count_must_be_right(smtp):
 def test_C9_gone_before_commit(smtp):
     """Whoever vanishes or says other things than COMMIT has sent nothing."""
     postern.clear("bob")
-    with unharmed(smtp, [0]):
+    with unharmed(smtp, 0):
         for octets in (0, 1, 5000):
             with Puppet(smtp) as puppet:
                 puppet.transaction("bob").data(b"x" * octets)
@@ -516,14 +520,15 @@ def test_C9_gone_before_commit(smtp):
                 puppet.transaction("bob")
                 assert puppet.ask(DATA).verdict()[0] == 354
                 puppet.write(b"x" * octets)
-        smtp.wait_no_session()
+        eventually(lambda: len(smtp.session_processes()) == 1,
+                   "their sessions ended")
         nothing_arrives(smtp, "bob")
 
 
 def test_C9_the_limit_is_the_agent_s(smtp):
     """A worker that sends without end gets 552 and leaves no octet."""
     postern.clear("bob")
-    with unharmed(smtp, [0]), Puppet(smtp) as puppet:
+    with unharmed(smtp, 0), Puppet(smtp) as puppet:
         for octets in (LIMIT + 1, 20 * 1000 * 1000):
             puppet.transaction("bob")
             assert puppet.ask(DATA).verdict()[0] == 354
@@ -544,19 +549,26 @@ def test_C9_the_limit_is_the_agent_s(smtp):
 
 
 NASTY = (
-    b"", b"\n", b"no line end", b"\0", b"a\0b\n\0\n", b"\r", b"a\rb\r\n\r\n",
-    b"\n.\n", b"\r\n.\r\n", b".\n..\n", b"From bob Thu Jan  1\n",
-    b"\nReceived: x\n", b"Return-Path: <x>\nDelivered-To: root\n\n",
-    b"\x1b]0;x\x07\n", bytes(range(256)) * 3, b"\xff" * 5000 + b"\n",
+    b"", b"\n", b"no line end", b"\0", b"a\0b\n\0\n", b"\n.\n", b".\n..\n",
+    b"From bob Thu Jan  1\n", b"\nReceived: x\n",
+    b"Return-Path: <x>\nDelivered-To: root\n\n", b"\x1b]0;x\x07\n",
+    bytes(range(256)).replace(b"\r", b"") * 3, b"\xff" * 5000 + b"\n",
     b"\n.\nMAIL FROM:<a@b>\nRCPT TO:<root>\nDATA\nsecond\n.\n",
-    b"POSTERN\0\1\2", b"x" * 20000)
+    b"POSTERN\0\1\2", b"x" * 20000, b".", b"a\n.", b"\n\n\n")
+WITH_CR = (
+    b"\r", b"\r\n", b"a\rb\n", b"a\r\nb\n", b"\r\n.\r\n", b"a\n.\r\n",
+    b"\n.\r\nMAIL FROM:<a@b>\r\n", b"x" * 20000 + b"\r", b"a\n\r.\r\n")
 
 
 def test_C1_C5_content_is_nothing_but_content(smtp, daemons):
-    """Content that no honest worker would pass: one letter, byte for byte, and
-    what pop3d then counts is what it sends."""
+    """Content that no honest worker would pass: one letter, byte for byte, or
+    refused; and what pop3d then counts is what it sends."""
     postern.clear("bob")
-    with unharmed(smtp, [0]), Puppet(smtp) as puppet:
+    with unharmed(smtp, 0), Puppet(smtp) as puppet:
+        for octets in WITH_CR:
+            verdict = puppet.letter(octets, "bob")
+            assert verdict[0] == 554, (octets, verdict)
+        nothing_arrives(smtp, "bob")
         for octets in NASTY:
             verdict = puppet.letter(octets, "bob")
             assert verdict[0] == 250, (octets, verdict)
@@ -565,24 +577,27 @@ def test_C1_C5_content_is_nothing_but_content(smtp, daemons):
         sorted(NASTY)
     nothing_arrives(smtp)
     # And nobody in between has made a second letter or an endless one of it.
-    pop3d = daemons("pop3d")
-    with postern.Pop(pop3d, "bob") as pop:
+    with postern.Pop(daemons("pop3d"), "bob") as pop:
         sizes = pop.list()
         assert len(sizes) == len(NASTY)
         for number, size in sizes:
-            pop.ok("RETR %d" % number)
-            lines = b""
-            while not (b"\r\n" + lines).endswith(b"\r\n.\r\n"):
-                assert pop.buffer or pop.fill()
-                lines, pop.buffer = lines + pop.buffer[:1], pop.buffer[1:]
-            body = lines[:-3]
-            if body.startswith(b"."):
-                body = body[1:]
-            body = body.replace(b"\r\n..", b"\r\n.")
+            body = retrieve(pop, number)
             assert len(body) == size, body[:200]
-            assert b"\n.\r\n" not in body.replace(b"\r\n.", b"")
+            assert body.replace(b"\r\n", b"\n").rstrip(b"\n") in [
+                message.rstrip(b"\n") for message in found]
         pop.ok("NOOP")
         pop.quit()
+
+
+def retrieve(pop, number):
+    """RETR's octets: nothing but a dot alone on its line ends them."""
+    pop.ok("RETR %d" % number)
+    while b"\r\n.\r\n" not in b"\r\n" + pop.buffer:
+        assert pop.fill(), "closed after %r" % pop.buffer
+    body, rest = (b"\r\n" + pop.buffer).split(b"\r\n.\r\n", 1)
+    assert rest == b""
+    pop.buffer = b""
+    return body[2:].replace(b"\r\n..", b"\r\n.") + b"\r\n"
 
 
 # The worker's other channel: to the master
@@ -590,7 +605,7 @@ def test_C1_C5_content_is_nothing_but_content(smtp, daemons):
 def test_C5_C9_what_a_worker_tells_the_master(pop):
     """Its lines are the master's to stamp, bound and clean."""
     mark = len(pop.lines)
-    with unharmed(pop, [0]), Puppet(pop) as puppet:
+    with unharmed(pop, 1), Puppet(pop) as puppet:
         for line in (b"event=x text=\n2000-01-01T00:00:00 event=login",
                      b"\r\nevent=forged", b"\x1b[2J\x7f\xff",
                      b"session=1 event=login user=root", b"%s%n%99999d"):
@@ -623,7 +638,7 @@ def test_C16_who_hangs_up_on_the_master_is_not_out_of_reach(pop, smtp):
     """A worker that lets its channel go is beyond the limits and the clock of
     the master, so it ends."""
     for daemon in (pop, smtp):
-        with unharmed(daemon, [0]), Puppet(daemon) as puppet:
+        with unharmed(daemon, 0), Puppet(daemon) as puppet:
             puppet.say("D")
             try:
                 assert puppet.line() == b"OK"
@@ -714,7 +729,7 @@ def test_C9_at_random(pop, smtp, users):
     for name in names:
         fill(name)
     before = tree(private.HOMES, leave_out=[postern.home(name) for name in
-                                            names + ["alice"]])
+                                            names + ["alice", "dave"]])
     seed = int(os.environ.get("POSTERN_SEED", "20261123"))
     fuzzers = [Fuzzer(daemon, (seed << 8) + n, name) for n, (daemon, name)
                in enumerate(zip((pop, smtp) * 3, names))]
@@ -722,7 +737,7 @@ def test_C9_at_random(pop, smtp, users):
     with unharmed(pop), unharmed(smtp):
         all_of(lambda fuzzer: fuzzer.run(700), [(f,) for f in fuzzers], 6)
     assert tree(private.HOMES, leave_out=[postern.home(name) for name in
-                                          names + ["alice"]]) == before
+                                          names + ["alice", "dave"]]) == before
     assert sum(fuzzer.sent for fuzzer in fuzzers) > 2000
 
 

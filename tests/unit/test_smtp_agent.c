@@ -1,4 +1,4 @@
-/* LINK: smtpd/agent smtpd/smtp_gates smtpd/policy smtpd/trace smtpd/spool smtpd/spool_write smtpd/spool_read smtpd/envelope smtpd/aliases smtpd/aliases_file smtpd/account smtpd/address privsep/config privsep/gates privsep/log privsep/message */
+/* LINK: smtpd/agent smtpd/smtp_gates smtpd/policy privsep/nss smtpd/trace smtpd/spool smtpd/spool_write smtpd/spool_read smtpd/envelope smtpd/aliases smtpd/aliases_file smtpd/account smtpd/address privsep/config privsep/gates privsep/log privsep/message */
 /*
  * The session agent behind its gates: each test is a worker that talks to an
  * agent of its own, with a spool of its own and accounts made up here.

@@ -1,0 +1,34 @@
+/*
+ * nss: an account by its name.
+ *
+ * Runs in login's children, as root, and in SMTP session agents, as
+ * queue-user; asks NSS, whatever modules the host has configured.
+ */
+#include <errno.h>
+
+#include "nss.h"
+
+/*
+ * getpwnam_r(3) says "no such name" with 0 and anything else when a source
+ * could not be asked.  A source that is gone altogether may still look like 0
+ * behind another that answers, so the one account that every host has must be
+ * there as well.
+ */
+enum nss_status
+nss_find(const char *name, struct passwd *pw, char *buf, size_t size)
+{
+	struct passwd *found = NULL;
+	int error;
+
+	do
+		error = getpwnam_r(name, pw, buf, size, &found);
+	while (error == EINTR);
+	if (found != NULL)
+		return NSS_FOUND;
+	if (error != 0)
+		return NSS_FAILED;
+	do
+		error = getpwnam_r("root", pw, buf, size, &found);
+	while (error == EINTR);
+	return found != NULL ? NSS_UNKNOWN : NSS_FAILED;
+}

@@ -1,0 +1,22 @@
+/*
+ * nss: an account by its name, with "unknown" told from "out of order".
+ */
+#ifndef PRIVSEP_NSS_H
+#define PRIVSEP_NSS_H
+
+#include <pwd.h>
+#include <stddef.h>
+
+enum nss_status {
+	NSS_FOUND,
+	NSS_UNKNOWN,		/* there is no such account, and NSS is sure */
+	NSS_FAILED		/* NSS could not tell: never "unknown" */
+};
+
+#define NSS_BUFFER	(64 * 1024)	/* a passwd entry with its strings */
+
+/* buf holds what *pw points to; size octets, NSS_BUFFER is ample. */
+enum nss_status nss_find(const char *name, struct passwd *pw, char *buf,
+	    size_t size);
+
+#endif

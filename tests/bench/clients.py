@@ -1,0 +1,108 @@
+"""Clients, cheap ones: a fixed dialogue over many connections, one process.
+
+A dialogue is a list of octet strings, each sent when the reply before it is
+complete; every reply must begin as expected.
+"""
+import select
+import socket
+import time
+
+IP_BIND_ADDRESS_NO_PORT = 24
+PATIENCE = 30			# seconds without any progress
+
+
+def source(number):
+    """Client addresses in turn: some servers bound what comes from one."""
+    return "127.0.1.%d" % (1 + number % 20)
+
+
+def connect(port, number):
+    sock = socket.socket()
+    sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+    sock.bind((source(number), 0))
+    sock.settimeout(PATIENCE)
+    sock.connect(("127.0.0.1", port))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+class Wrong(Exception):
+    """The server said something else than what was to be measured."""
+
+
+class Client:
+    def __init__(self, sock, steps, ok):
+        self.sock, self.steps, self.ok = sock, steps, ok
+        self.at, self.buffer = 0, b""
+
+    def heard(self):
+        """Input is there; False: the dialogue is over and so is the server."""
+        data = self.sock.recv(4096)
+        if not data:
+            if self.at != len(self.steps) + 1:
+                raise Wrong("closed after %r" % self.steps[:self.at])
+            self.sock.close()
+            return False
+        self.buffer += data
+        if not self._is_whole():
+            return True
+        if not self.buffer.startswith(self.ok):
+            raise Wrong("%r answered %r" % (
+                self.steps[self.at - 1][:60] if self.at else b"",
+                self.buffer))
+        self.buffer = b""
+        if self.at < len(self.steps):
+            self.sock.sendall(self.steps[self.at])
+        self.at += 1
+        return True
+
+    def _is_whole(self):
+        """POP3: one line.  SMTP: up to a line without a hyphen."""
+        if not self.buffer.endswith(b"\n"):
+            return False
+        last = self.buffer.rfind(b"\n", 0, -1) + 1
+        return self.buffer[3:4] != b"-" or self.buffer[last + 3:
+                                                       last + 4] != b"-"
+
+
+POP3_OK = (b"+OK",)
+SMTP_OK = (b"2", b"3")
+
+
+def run(port, dialogues, at_a_time, ok):
+    """Every dialogue over a connection of its own; seconds it took."""
+    begin = time.monotonic()
+    left = iter(enumerate(dialogues))
+    poll = select.epoll()
+    clients = {}
+
+    def start():
+        for number, steps in left:
+            client = Client(connect(port, number), steps, ok)
+            clients[client.sock.fileno()] = client
+            poll.register(client.sock, select.EPOLLIN)
+            return
+    for _ in range(at_a_time):
+        start()
+    while clients:
+        ready = poll.poll(PATIENCE)
+        if not ready:
+            raise Wrong("no answer for %d s; %s waited for" % (
+                PATIENCE, [c.steps[c.at - 1][:40] for c in clients.values()]))
+        for fd, _ in ready:
+            client = clients[fd]
+            if not client.heard():
+                del clients[fd]
+                start()
+    poll.close()
+    return time.monotonic() - begin
+
+
+def hold(port, steps, number, ok):
+    """A connection that has got its last reply and stays open."""
+    sock = connect(port, number)
+    client = Client(sock, steps, ok)
+    while client.at <= len(steps):
+        if not client.heard():
+            raise Wrong("closed too early")
+    return sock

@@ -1,0 +1,358 @@
+"""The servers that are measured, each started in an account of its own.
+
+The peers are Debian's packages, unpacked, never installed: their files are
+laid over /usr/lib in a mount name space of theirs, inside the private host.
+Every server logs to the same /dev/log, asks the same PAM stack, and has its
+own defaults but for what is written here.
+"""
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+import clients
+import meter
+import packages
+import postern
+import private
+
+PEERS = private.ROOT + "/peers"
+LAID_OUT = private.ROOT + "/laid-out"
+PACKAGES = {
+    "popa3d": ("popa3d",),
+    "dovecot": ("dovecot-core", "dovecot-pop3d", "libexttextcat-2.0-0",
+                "liblua5.4-0", "libunwind8", "libwrap0", "libapparmor1",
+                "libstemmer0d", "libsodium23", "libtirpc3", "libicu72"),
+    "postfix": ("postfix", "libdb5.3", "libicu72", "libnsl2", "libsasl2-2",
+                "libtirpc3"),
+}
+USERS = {"popa3d": 911, "dovecot": 912, "dovenull": 913, "postfix": 914,
+         "postdrop": 915}
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def fetch(build, *peers):
+    """Before the private host; {peer: directories}, without what failed."""
+    found = {}
+    for peer in peers:
+        unpacked = packages.unpack(build, *PACKAGES[peer])
+        missing = [name for name, where in unpacked.items() if where is None]
+        if missing:
+            print("left out: %s: no package %s" % (peer, ", ".join(missing)))
+        else:
+            found[peer] = list(unpacked.values())
+    return found
+
+
+def prepare(peers):
+    """In the private host: accounts, PAM, /dev/log, the peers' files."""
+    postern.set_up()
+    for name, uid in USERS.items():
+        postern.accounts.add(name, uid, None, home="/nonexistent")
+    postern.accounts.write()
+    for service in ("postern", "popa3d", "dovecot", "other"):
+        postern.write("/etc/pam.d/" + service, postern.PAM)
+    _own_dev()
+    _drain_log()
+    os.mkdir(PEERS)
+    for directories in peers.values():
+        for directory in directories:
+            shutil.copytree(directory, PEERS, symlinks=True,
+                            dirs_exist_ok=True)
+    _lay_out_lib()
+
+
+def _own_dev():
+    """A /dev with what is needed and a place for the log's socket."""
+    top = private.ROOT + "/dev"
+    os.mkdir(top)
+    for name in ("null", "zero", "full", "random", "urandom", "tty"):
+        open(os.path.join(top, name), "wb").close()
+        private.mount("/dev/" + name, os.path.join(top, name), None,
+                      private.MS_BIND)
+    os.symlink("/proc/self/fd", top + "/fd")
+    os.mkdir(top + "/shm", 0o1777)
+    private.mount(top, "/dev", None, private.MS_BIND | private.MS_REC)
+
+
+def _drain_log():
+    """Who reads the log, in a process that is nobody's cost."""
+    log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    log.bind("/dev/log")
+    os.chmod("/dev/log", 0o666)
+    child = os.fork()
+    if child == 0:
+        if os.fork() == 0:
+            with open(private.ROOT + "/log", "wb", buffering=0) as file:
+                while True:
+                    file.write(log.recv(65536).rstrip(b"\0\n") + b"\n")
+        os._exit(0)
+    os.waitpid(child, 0)
+    log.close()
+
+
+def log_tail():
+    with open(private.ROOT + "/log", encoding="utf-8",
+              errors="replace") as file:
+        return "".join(file.readlines()[-15:])
+
+
+def _lay_out_lib():
+    """Directories with compiled-in names: the host's files and theirs."""
+    lib = _lay_out("/usr/lib")
+    for name in ("dovecot", "postfix"):
+        os.symlink(os.path.join(PEERS, "usr/lib", name), lib + "/" + name)
+    os.mkdir(_lay_out("/var/lib") + "/popa3d", 0o755)
+    os.symlink(PEERS + "/usr/bin/doveconf", _lay_out("/usr/bin") + "/doveconf")
+    with open("/etc/ld.so.conf", "a", encoding="ascii") as file:
+        file.write("".join("%s/%s\n" % (PEERS, where) for where in (
+            "usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu",
+            "usr/lib/aarch64-linux-gnu", "lib/aarch64-linux-gnu")))
+    # What is only there for the peers comes last, and the cache is /etc's.
+    subprocess.run(["/sbin/ldconfig", "-X", "-i"], check=True,
+                   stderr=subprocess.DEVNULL)
+
+
+def _lay_out(directory):
+    """A copy made of links, without the peers' names in it; its path."""
+    copy = LAID_OUT + directory
+    real = LAID_OUT + "/real" + directory
+    os.makedirs(copy)
+    os.makedirs(real)
+    private.mount(directory, real, None, private.MS_BIND | private.MS_REC)
+    for name in os.listdir(real):
+        if name not in PACKAGES and name != "doveconf":
+            os.symlink(os.path.join(real, name), os.path.join(copy, name))
+    return copy
+
+
+def _as_peer():
+    private._check(_libc.unshare(private.CLONE_NEWNS), "unshare")
+    for directory in ("/usr/lib", "/usr/bin", "/var/lib"):
+        private.mount(LAID_OUT + directory, directory, None, private.MS_BIND)
+
+
+class Server:
+    is_peer = True
+    environment = {}
+
+    def start(self):
+        self.group = meter.group(self.name)
+        self.prepare()
+
+        def inside():
+            self.group.enter()
+            if self.is_peer:
+                _as_peer()
+        # What daemonizes ends at once; what stays is the group's.
+        process = subprocess.Popen(
+            self.argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            preexec_fn=inside, cwd="/", start_new_session=True,
+            env=dict({"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+                     **self.environment))
+        try:
+            postern.eventually(lambda: self._answers(process),
+                               self.name + " serves", 20)
+        except BaseException:
+            self.stop()
+            print(log_tail())
+            raise
+        return self
+
+    def _answers(self, process):
+        if process.poll() not in (None, 0):
+            raise AssertionError("%s ended at its start" % self.name)
+        try:
+            with clients.connect(self.port, 0) as sock:
+                return sock.recv(1) in (b"+", b"2")
+        except OSError:
+            return False
+
+    def prepare(self):
+        pass
+
+    def settle(self):
+        """Until what the last clients left has ended."""
+        count, since = None, time.monotonic()
+        while time.monotonic() - since < 0.5:
+            time.sleep(0.1)
+            now = len(self.group.pids())
+            if now != count:
+                count, since = now, time.monotonic()
+
+    def cpu(self):
+        return self.group.cpu()
+
+    def roles(self):
+        """{name of program: pids}"""
+        found = {}
+        for pid in self.group.pids():
+            try:
+                name = os.path.basename(os.readlink("/proc/%d/exe" % pid))
+            except OSError:
+                continue
+            found.setdefault(name, []).append(pid)
+        return found
+
+    def stop(self):
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            until = time.monotonic() + 3
+            for pid in self.group.pids():
+                postern.kill(pid, number)
+            while self.group.pids() and time.monotonic() < until:
+                if number == signal.SIGKILL:
+                    for pid in self.group.pids():
+                        postern.kill(pid, number)
+                time.sleep(0.05)
+        self.group.remove()
+
+
+class Postern(Server):
+    is_peer = False
+
+    def __init__(self, program, service, port, conf="", build=None):
+        self.name, self.port = program, port
+        build = build or postern.BUILD
+        top = "%s/bench-%s-%d" % (postern.BASE, program, port)
+        os.mkdir(top)
+        postern.write(top + "/conf", (
+            "listen %s 127.0.0.1:%d\nhostname mx.example.test\n"
+            "domains mx.example.test example.test localhost\n"
+            "run-dir %s/run\nspool-dir %s/spool\nlibexec-dir "
+            "%s/libexec/postern\n" % (service, port, top, top, build)) + conf)
+        self.argv = [os.path.join(build, "sbin", program), "-f", top + "/conf"]
+
+
+class Pop3d(Postern):
+    def __init__(self, build=None, port=10110):
+        super().__init__("pop3d", "pop3", port, build=build)
+
+
+class Smtpd(Postern):
+    def __init__(self, build=None, port=10025):
+        super().__init__("smtpd", "smtp", port, build=build)
+
+
+class Popa3d(Server):
+    """As a standalone server: one fork a connection and two in it."""
+    name, port = "popa3d", 110
+    argv = [PEERS + "/usr/sbin/popa3d", "-D"]
+
+    def prepare(self):
+        here = os.path.dirname(os.path.abspath(__file__))
+        clock = private.ROOT + "/clock.so"
+        subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", clock,
+                        here + "/clock.c"], check=True)
+        self.environment = {"LD_PRELOAD": clock}
+
+
+DOVECOT = """\
+protocols = pop3
+listen = 127.0.0.1
+base_dir = %(top)s/base
+state_dir = %(top)s/state
+login_trusted_networks =
+ssl = no
+disable_plaintext_auth = no
+mail_location = maildir:~/Maildir
+passdb {
+  driver = pam
+}
+userdb {
+  driver = passwd
+}
+service pop3-login {
+  inet_listener pop3 {
+    port = %(port)d
+  }
+}
+"""
+
+
+class Dovecot(Server):
+    """As it comes: a login process a connection, no cache of passwords."""
+    name, port = "dovecot", 11110
+
+    def prepare(self):
+        top = private.ROOT + "/dovecot"
+        for directory in ("/base", "/state"):
+            os.makedirs(top + directory, 0o755, exist_ok=True)
+        postern.write(top + "/conf", DOVECOT % {"top": top,
+                                                "port": self.port})
+        self.argv = [PEERS + "/usr/sbin/dovecot", "-F", "-c", top + "/conf"]
+
+
+POSTFIX_QUEUE = ("active", "bounce", "corrupt", "defer", "deferred", "flush",
+                 "hold", "incoming", "maildrop", "pid", "private", "public",
+                 "saved", "trace")
+POSTFIX = """\
+compatibility_level = 3.6
+queue_directory = %(top)s/spool
+data_directory = %(top)s/data
+command_directory = %(peers)s/usr/sbin
+daemon_directory = %(peers)s/usr/lib/postfix/sbin
+mail_owner = postfix
+setgid_group = postdrop
+myhostname = mx.example.test
+mydomain = example.test
+mydestination = mx.example.test, example.test, localhost
+mynetworks = 127.0.0.0/8
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+home_mailbox = Maildir/
+alias_maps =
+alias_database =
+mailbox_command =
+smtpd_client_connection_count_limit = 0
+"""
+
+
+class Postfix(Server):
+    """smtpd, cleanup, qmgr and local(8) as they come; not chrooted."""
+    name, port = "postfix", 10026
+
+    def prepare(self):
+        top = private.ROOT + "/postfix"
+        uid, gid = USERS["postfix"], USERS["postdrop"]
+        shutil.rmtree(top, ignore_errors=True)
+        os.makedirs(top + "/etc")
+        os.makedirs(top + "/data", 0o700)
+        os.chown(top + "/data", uid, -1)
+        os.mkdir(top + "/spool")
+        for name in POSTFIX_QUEUE:
+            directory = os.path.join(top, "spool", name)
+            os.mkdir(directory, 0o700)
+            os.chown(directory, 0 if name == "pid" else uid, -1)
+        os.chmod(top + "/spool/pid", 0o755)
+        os.chown(top + "/spool/public", uid, gid)
+        os.chmod(top + "/spool/public", 0o710)
+        os.chown(top + "/spool/maildrop", uid, gid)
+        os.chmod(top + "/spool/maildrop", 0o730)
+        postern.write(top + "/etc/main.cf",
+                      POSTFIX % {"top": top, "peers": PEERS})
+        with open(PEERS + "/etc/postfix/master.cf.proto", encoding="utf-8",
+                  ) if os.path.exists(PEERS + "/etc/postfix/master.cf.proto") \
+                else open(PEERS + "/usr/share/postfix/master.cf.dist",
+                          encoding="utf-8") as file:
+            lines = file.read().replace("smtp      inet", "%d     inet"
+                                        % self.port, 1)
+        postern.write(top + "/etc/master.cf", _without_chroot(lines))
+        postern.write(top + "/etc/dynamicmaps.cf", "")
+        self.environment = {"MAIL_CONFIG": top + "/etc"}
+        self.argv = [PEERS + "/usr/lib/postfix/sbin/master", "-c",
+                     top + "/etc", "-d"]
+
+
+def _without_chroot(text):
+    """There is no system below the queue directory to live in."""
+    lines = []
+    for line in text.splitlines():
+        words = line.split(None, 7)
+        if len(words) == 8 and words[4] == "y" and line[0] != "#":
+            words[4] = "n"
+            line = " ".join(words)
+        lines.append(line)
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,551 @@
+"""What each live process has, compared with an exact list; and what it can't.
+
+The list is privsep/README.md's table in other words.
+"""
+import contextlib
+import os
+import re
+import subprocess
+import time
+
+import pytest
+
+import inject
+import postern
+from postern import Pop, Smtp, eventually, put_message
+
+pytestmark = pytest.mark.skipif(
+    postern.SANITIZED, reason="sanitizer builds have looser tables")
+
+CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER",
+                "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
+                "LINUX_IMMUTABLE", "NET_BIND_SERVICE") + ("?",) * 7 + (
+                "SYS_CHROOT",) + ("?",) * 5 + ("SYS_RESOURCE",) + (
+                "?",) * 4 + ("AUDIT_WRITE",)
+MASTER_CAPS = {"SETUID", "SETGID", "SETPCAP", "SYS_CHROOT", "KILL",
+               "NET_BIND_SERVICE", "CHOWN", "FOWNER", "DAC_OVERRIDE",
+               "DAC_READ_SEARCH", "AUDIT_WRITE", "SYS_RESOURCE"}
+LOGIN_CAPS = {"SETUID", "SETGID", "CHOWN", "FOWNER", "DAC_OVERRIDE",
+              "DAC_READ_SEARCH", "AUDIT_WRITE"}
+AGENTS_CAPS = {"SETUID", "SETGID"}
+STANDARD = {0: "null", 1: "null", 2: "null"}
+
+# Of each role: ids, permitted and effective capabilities, number of seccomp
+# filters (each child adds its own), root, environment, descriptors, limits.
+EXACT = {
+    "master": dict(
+        user="root", caps=MASTER_CAPS, filters=1, root="/",
+        limits={"core": 0}),
+    "spawner": dict(
+        user="_postern", caps=set(), filters=2, root="empty",
+        fds={**STANDARD, 3: "socket", 4: "socket"},
+        limits={"core": 0, "file size": 0, "address space": 512 << 20}),
+    "waiting worker": dict(
+        user="_postern", caps=set(), filters=3, root="empty",
+        fds={**STANDARD, 3: "socket"},
+        limits={"core": 0, "file size": 0, "address space": 512 << 20,
+                "processes": 0, "open files": 64}),
+    "login": dict(
+        user="root", caps=LOGIN_CAPS, filters=2, root="/",
+        fds={**STANDARD, 3: "socket", 4: "socket", 6: "socket"},
+        limits={"core": 0}),
+    "login, a session": dict(
+        user="root", caps=LOGIN_CAPS, filters=2, root="/",
+        fds={**STANDARD, 3: "socket", 4: "socket", 5: "socket", 6: "socket"},
+        limits={"core": 0}),
+    "agents": dict(
+        user="root", caps=AGENTS_CAPS, filters=2, root="/",
+        fds={**STANDARD, 3: "socket", 4: "socket", 6: "socket"},
+        limits={"core": 0}),
+    "queue": dict(
+        user="_posternq", caps=set(), filters=2, root="/",
+        fds={**STANDARD, 3: "socket", 4: "socket", 6: "spool/incoming",
+             7: "socket", 8: "spool/queue", 9: "spool/failed", 10: "/etc"},
+        limits={"core": 0, "processes": 0}),
+    "POP3 agent": dict(
+        user="the user", caps=set(), filters=3, root="/",
+        limits={"core": 0, "processes": 0}),
+    "SMTP agent": dict(
+        user="_posternq", caps=set(), filters=3, root="/",
+        limits={"core": 0, "processes": 0}),
+}
+LIMITS = {"core": "Max core file size", "file size": "Max file size",
+          "address space": "Max address space", "processes": "Max processes",
+          "open files": "Max open files"}
+
+
+class Census:
+    """One daemon with a session in each state, its processes by what they are."""
+
+    def __init__(self, daemon, user):
+        self.daemon, self.user = daemon, user
+        self.sessions, self.found = [], {}
+        program = daemon.program
+        if program == "pop3d":
+            self.sessions.append(Pop(daemon, user))
+            self.sessions[-1].ok("STAT")
+            trying = Pop(daemon)
+            trying.ok("USER nobody-here")
+            trying.say("PASS x")		# answered in two seconds
+            self.sessions.append(trying)
+        else:
+            smtp = Smtp(daemon)
+            smtp.envelope("alice")
+            self.sessions.append(smtp)
+        idle = Pop(daemon) if program == "pop3d" else Smtp(daemon)
+        self.sessions.append(idle)
+        eventually(self.take, "the expected processes of " + program)
+
+    def take(self):
+        processes = {p.pid: p for p in self.daemon.processes()}
+        master = self.daemon.process.pid
+        self.found = {}
+        for process in processes.values():
+            if process.state == "Z":
+                return False
+            self.found.setdefault(self.name(process, processes, master),
+                                  []).append(process)
+        wanted = {"master", "spawner", "waiting worker", "serving worker",
+                  "login", "agents"}
+        if self.daemon.program == "pop3d":
+            wanted |= {"login, a session", "POP3 agent"}
+        else:
+            wanted |= {"queue", "SMTP agent"}
+        serving = 3 if self.daemon.program == "pop3d" else 2
+        return set(self.found) == wanted and len(
+            self.found["serving worker"]) == serving
+
+    @staticmethod
+    def name(process, processes, master):
+        if process.pid == master:
+            return "master"
+        is_child = process.ppid != master
+        kind = process.role.split("-")[-1]
+        if kind == "worker":
+            if not is_child:
+                return "spawner"
+            fds = os.listdir("/proc/%d/fd" % process.pid)
+            return "waiting worker" if len(fds) == 4 else "serving worker"
+        if kind == "login":
+            return "login, a session" if is_child else "login"
+        if kind == "agents":
+            if not is_child:
+                return "agents"
+            return ("POP3" if process.role.startswith("pop3d") else "SMTP"
+                    ) + " agent"
+        return kind
+
+    def close(self):
+        for session in self.sessions:
+            session.close()
+
+
+@pytest.fixture(scope="module")
+def pop3d(daemons):
+    return daemons("pop3d", "prefork 3")
+
+
+@pytest.fixture(scope="module")
+def smtpd(daemons):
+    return daemons("smtpd", "prefork 3\nretry-schedule 1s")
+
+
+@pytest.fixture(scope="module", params=("pop3d", "smtpd"))
+def census(request):
+    daemon = request.getfixturevalue(request.param)
+    postern.clear("alice", "bob")
+    put_message("bob", b"Subject: x\n\nx\n")
+    taken = Census(daemon, "bob")
+    yield taken
+    taken.close()
+
+
+def each(census):
+    for name, processes in census.found.items():
+        for process in processes:
+            yield name, process, EXACT.get(name)
+
+
+def capabilities(mask):
+    return {CAPABILITIES[bit] if bit < len(CAPABILITIES) else str(bit)
+            for bit in range(64) if int(mask, 16) >> bit & 1}
+
+
+def kind(pid, fd):
+    link = os.readlink("/proc/%d/fd/%s" % (pid, fd))
+    if link == "/dev/null":
+        return "null"
+    match = re.match(r"/memfd:(\w+)", link)
+    if match:
+        return "memfd"
+    if re.match(r"(socket|pipe|anon_inode):", link):
+        return link.split(":")[0]
+    return re.sub(r"^.*/(spool|Maildir)\b", r"\1", link)
+
+
+def limits(pid):
+    with open("/proc/%d/limits" % pid, encoding="ascii") as file:
+        rows = {line[:26].strip(): line[26:].split() for line in file}
+    return {name: rows[row][:2] for name, row in LIMITS.items()}
+
+
+def test_C18_ids_and_groups(census):
+    """C18: user, group (real, effective, saved, fs), no other groups."""
+    uids = {"root": 0, **postern.SYSTEM_USERS,
+            "the user": postern.accounts.people["bob"][0]}
+    for name, process, exact in each(census):
+        status = process.status()
+        user = exact["user"] if exact else "_postern"
+        assert status["Uid"].split() == [str(uids[user])] * 4, name
+        assert status["Gid"].split() == [str(uids[user])] * 4, name
+        assert status["Groups"] == "", name
+
+
+def test_C18_capabilities(census):
+    """C18: no more than the list says; nothing inheritable or ambient."""
+    with open("/proc/self/status", encoding="ascii") as file:
+        ours = capabilities(re.search(r"CapEff:\s*(\w+)", file.read()).group(1))
+    for name, process, exact in each(census):
+        status = process.status()
+        wanted = (exact["caps"] if exact else set()) & ours
+        assert capabilities(status["CapPrm"]) == wanted, name
+        assert capabilities(status["CapEff"]) == wanted, name
+        assert capabilities(status["CapInh"]) == set(), name
+        assert capabilities(status["CapAmb"]) == set(), name
+        assert capabilities(status["CapBnd"]) <= MASTER_CAPS, name
+
+
+def test_system_call_filters(census):
+    for name, process, exact in each(census):
+        status = process.status()
+        assert status["NoNewPrivs"] == "1", name
+        assert status["Seccomp"] == "2", name
+        if "Seccomp_filters" in status:
+            assert int(status["Seccomp_filters"]) == (
+                exact["filters"] if exact else 3), name
+
+
+def test_root_and_working_directory(census):
+    empty = census.daemon.run_dir + "/empty"
+    for name, process, exact in each(census):
+        wanted = exact["root"] if exact else "empty"
+        wanted = empty if wanted == "empty" else wanted
+        assert os.readlink("/proc/%d/root" % process.pid) == wanted, name
+        assert os.readlink("/proc/%d/cwd" % process.pid) == wanted, name
+    assert os.listdir(empty) == []
+    status = os.stat(empty)
+    assert status.st_uid == 0 and status.st_mode & 0o022 == 0
+
+
+def test_C19_environment(census):
+    """C19: the caller's environment reaches the master and no other."""
+    for name, process, _ in each(census):
+        with open("/proc/%d/environ" % process.pid, "rb") as file:
+            environment = file.read()
+        if name != "master":
+            assert environment == b"", (name, environment)
+
+
+def test_C19_undumpable(census):
+    """C19: /proc/PID is root's, even where the process is not root."""
+    for name, process, _ in each(census):
+        assert os.stat("/proc/%d/environ" % process.pid).st_uid == 0, name
+        assert limits(process.pid)["core"] == ["0", "0"], name
+
+
+def test_C19_descriptors(census):
+    """C19: exactly those that the role needs."""
+    for name, process, exact in each(census):
+        found = {int(fd): kind(process.pid, fd)
+                 for fd in os.listdir("/proc/%d/fd" % process.pid)}
+        if exact and "fds" in exact:
+            wanted = dict(exact["fds"])
+            if name == "agents" and census.daemon.program == "smtpd":
+                wanted[7] = "socket"
+            assert found == wanted, name
+        elif name == "serving worker":
+            rest = sorted(k for fd, k in found.items() if fd > 2)
+            assert rest in (["socket"] * 3, ["memfd"] + ["socket"] * 3), found
+        elif name == "POP3 agent":
+            rest = sorted(k for fd, k in found.items() if fd > 2)
+            assert rest.count("socket") == 2, found
+            assert all(k == "socket" or k.startswith("Maildir")
+                       or k == postern.home(census.user) for k in rest), found
+        elif name == "SMTP agent":
+            rest = sorted(k for fd, k in found.items() if fd > 2)
+            assert rest.count("socket") == 3, found
+            assert all(k == "socket" or k.startswith("spool")
+                       or k in ("pipe", "/etc") for k in rest), found
+        elif name == "master":
+            assert all(k in ("null", "socket", "anon_inode", "pipe")
+                       for k in found.values()), found
+
+
+def test_C19_descriptors_are_not_inherited_by_exec(census):
+    """C19: close-on-exec on all but the standard ones."""
+    for name, process, _ in each(census):
+        for fd in os.listdir("/proc/%d/fdinfo" % process.pid):
+            with open("/proc/%d/fdinfo/%s" % (process.pid, fd),
+                      encoding="ascii") as file:
+                flags = int(re.search(r"flags:\s*(\w+)", file.read()).group(1),
+                            8)
+            assert int(fd) <= 2 or flags & 0o2000000, (name, fd)
+
+
+def test_limits(census):
+    for name, process, exact in each(census):
+        have = limits(process.pid)
+        wanted = exact or EXACT["waiting worker"]
+        for limit, value in wanted["limits"].items():
+            assert have[limit] == [str(value)] * 2, (name, limit)
+
+
+def test_no_secret_stays_behind(census):
+    """The password is in no process but the one that was told it."""
+    secret = postern.password(census.user).encode()
+    for name, process, _ in each(census):
+        if name != "master":		# its log and ours are not at issue
+            assert secret not in memory(process.pid), name
+
+
+def memory(pid):
+    """All writable memory of a process."""
+    found = []
+    with open("/proc/%d/maps" % pid, encoding="utf-8") as maps, \
+            open("/proc/%d/mem" % pid, "rb", buffering=0) as mem:
+        for line in maps:
+            match = re.match(r"(\w+)-(\w+) rw", line)
+            if match and "[v" not in line:
+                start, end = (int(x, 16) for x in match.groups())
+                with contextlib.suppress(OSError):
+                    mem.seek(start)
+                    found.append(mem.read(end - start))
+    return b"".join(found)
+
+
+# What they link
+
+COMMON = {"linux-vdso.so.1", "libc.so.6", "libbsd.so.0", "libmd.so.0",
+          "libseccomp.so.2", "ld-linux-x86-64.so.2"}
+LINKS = {"login": {"libpam.so.0", "libaudit.so.1", "libcap-ng.so.0"}}
+
+
+def programs():
+    yield from (os.path.join(postern.BUILD, "sbin", name)
+                for name in ("pop3d", "smtpd"))
+    for name in sorted(os.listdir(postern.LIBEXEC)):
+        yield os.path.join(postern.LIBEXEC, name)
+
+
+def linked(path):
+    lines = subprocess.run(["ldd", path], stdout=subprocess.PIPE, check=True,
+                           text=True).stdout.splitlines()
+    return {os.path.basename(line.split()[0]) for line in lines}
+
+
+def test_C25_linked_libraries():
+    """C25: exactly the allow-list; no root process links OpenSSL."""
+    for path in programs():
+        allowed = COMMON | LINKS.get(os.path.basename(path), set())
+        found = {re.sub(r"^ld-linux.*", "ld-linux-x86-64.so.2", name)
+                 for name in linked(path)}
+        assert found <= allowed, (path, found - allowed)
+
+
+def test_C25_mapped_files(census):
+    """C25: also of the live processes; workers have no PAM, no root OpenSSL."""
+    for name, process, exact in each(census):
+        with open("/proc/%d/maps" % process.pid, encoding="utf-8") as maps:
+            files = {os.path.basename(line.split()[5]) for line in maps
+                     if len(line.split()) > 5 and "/" in line.split()[5]}
+        text = " ".join(files)
+        if exact and exact["user"] == "root":
+            assert "libssl" not in text and "libcrypto" not in text, name
+        if not name.startswith("login"):
+            assert "libpam" not in text and "pam_" not in text, (name, files)
+
+
+def test_C25_hardened():
+    """Position-independent, full RELRO, no executable stack, no set-id bit."""
+    for path in programs():
+        text = subprocess.run(["readelf", "-hldW", path],
+                              stdout=subprocess.PIPE, check=True,
+                              text=True).stdout
+        assert re.search(r"Type:\s+DYN", text), path
+        assert "GNU_RELRO" in text and "BIND_NOW" in text, path
+        assert re.search(r"GNU_STACK.* RW +0x", text), path
+        assert os.stat(path).st_mode & 0o6022 == 0, path
+
+
+def test_C4_no_shell():
+    """C4: nothing that runs a command line is called by any program."""
+    for path in programs():
+        text = subprocess.run(["readelf", "-W", "--dyn-syms", path],
+                              stdout=subprocess.PIPE, check=True,
+                              text=True).stdout
+        used = set(re.findall(r"UND (\w+)", text))
+        for name in ("system", "popen", "wordexp", "strcpy", "strcat",
+                     "sprintf", "vsprintf", "gets", "strtok", "mktemp",
+                     "alloca", "dlopen", "execl", "execlp", "execvp"):
+            assert name not in used, (path, name)
+
+
+def test_roles_refuse_to_be_started_by_hand():
+    for name in os.listdir(postern.LIBEXEC):
+        done = subprocess.run([os.path.join(postern.LIBEXEC, name)],
+                              stdin=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE, timeout=10, check=False)
+        assert done.returncode not in (0, None) and done.returncode > 0, name
+
+
+# What they can't do
+
+SIGNAL_INIT = ("kill", 1, 0)
+MUST_FAIL = [
+    ("open", b"/etc/passwd", 0), ("openat", -100, b"/", 0),
+    ("openat", -100, b"/etc/shadow", 0), ("socket", 2, 1, 0),
+    ("socket", 1, 1, 0), ("socket", 16, 3, 0), SIGNAL_INIT,
+    ("execve", b"/bin/true", 0, 0), ("ptrace", 16, 1), ("setuid", 0),
+    ("setresuid", 0, 0, 0), ("setgid", 0), ("chroot", b"/"),
+    ("mount", b"x", b"/", b"tmpfs", 0), ("unshare", 0x10000000),
+    ("prctl", 38, 0), ("bpf", 0), ("io_uring_setup", 1, 0),
+    ("process_vm_readv", 1, 0), ("setns", 0, 0), ("symlink", b"a", b"b"),
+    ("chmod", b"/", 0o777), ("mkdir", b"/x", 0o700), ("truncate", b"/x", 0),
+]
+WORKER_KILLED = {
+    "open", "openat", "socket", "kill", "execve", "ptrace", "setuid",
+    "setresuid", "setgid", "chroot", "mount", "unshare", "prctl", "bpf",
+    "io_uring_setup", "process_vm_readv", "setns", "symlink", "chmod",
+    "mkdir", "truncate", "fork", "clone", "accept", "connect", "bind",
+    "listen", "tgkill", "prlimit64", "pwrite64", "ftruncate", "flock",
+    "fcntl", "unlink", "rename", "memfd_create", "ioctl", "dup"}
+MORE_OF_WORKERS = [
+    ("fork",), ("clone", 17, 0), ("accept", 3, 0, 0), ("connect", 3, 0, 0),
+    ("bind", 3, 0, 0), ("listen", 3, 1), ("tgkill", 1, 1, 9),
+    ("prlimit64", 0, 7, 0, 0), ("pwrite64", 3, b"x", 1, 0),
+    ("ftruncate", 3, 0), ("flock", 3, 2), ("fcntl", 3, 1), ("unlink", b"x"),
+    ("rename", b"x", b"y"), ("memfd_create", b"x", 0), ("ioctl", 3, 0x541b, 0),
+    ("dup", 3), ("mmap", 0, 4096, 5, 0x22, -1, 0),
+    ("mprotect", 0, 4096, 5)]
+
+needs_ptrace = pytest.mark.skipif(
+    not inject.is_possible(), reason="knows x86-64's registers only")
+
+
+def hold(pids, calls):
+    """Stop each process and let it make one call; {call: outcome}."""
+    with contextlib.ExitStack() as stack:
+        held = [stack.enter_context(inject.Held(pid)) for pid in pids]
+        return {call: inject.outcome(process, *call)
+                for process, call in zip(held, calls)}
+
+
+@needs_ptrace
+@pytest.mark.parametrize("program", ("pop3d", "smtpd"))
+def test_worker_is_killed(daemons, program):
+    """Every system call that is not on the worker's list kills it."""
+    calls = MUST_FAIL + MORE_OF_WORKERS
+    daemon = daemons(program, "prefork %d" % (len(calls) + 4))
+    spawner = {p.pid for p in daemon.processes(program + "-worker")
+               if p.ppid == daemon.process.pid}
+
+    def waiting():
+        found = [p.pid for p in daemon.processes(program + "-worker")
+                 if p.ppid in spawner and p.state == "S"
+                 and p.status().get("Seccomp_filters", "3") == "3"]
+        return found if len(found) >= len(calls) else None
+    pids = eventually(waiting, "workers to be held")
+    # The spawner must not throw the others away when the first one dies.
+    with inject.Held(spawner.pop()):
+        results = hold(pids, calls)
+    for call, result in results.items():
+        assert result == "killed", (call, result)
+    daemon.wait_log("event=generation number=2")
+
+
+@needs_ptrace
+def test_agent_of_pop3_cannot(daemons, users):
+    """An agent that is a user: only its own Maildir, and nothing to run."""
+    daemon = daemons("pop3d", "max-sessions-per-source 100")
+    other, *names = users(len(MUST_FAIL) + 8)
+    put_message(other, b"Subject: private\n\nx\n", name="1.private.host")
+    private = postern.maildir(other) + "/new/1.private.host"
+    own = None
+    calls = MUST_FAIL + [
+        ("open", private.encode(), 0), ("open", b"/proc/self/environ", 0),
+        ("fork",), ("clone", 17, 0), ("tgkill", 1, 1, 9),
+        ("mmap", 0, 4096, 5, 0x22, -1, 0)]
+    sessions, pids = [], []
+    for name in names[:len(calls) + 1]:
+        put_message(name, b"Subject: own\n\nx\n", name="1.own.host")
+        seen = {p.pid for p in daemon.session_processes()}
+        sessions.append(Pop(daemon, name))
+        own = postern.maildir(name) + "/new/1.own.host"
+        pid, = eventually(lambda: [
+            p.pid for p in daemon.session_processes()
+            if p.role == "pop3d-agents" and p.pid not in seen], "an agent")
+        pids.append(pid)
+    # The proof that this test can see a success: the owner opens its own.
+    assert isinstance(hold(pids[-1:], [("open", own.encode(), 0)])[
+        ("open", own.encode(), 0)], int)
+    results = hold(pids[:-1], calls)
+    for session in sessions:
+        session.close()
+    for call, result in results.items():
+        assert result in ("killed", "EPERM", "EACCES"), (call, result)
+
+
+@needs_ptrace
+def test_agent_of_smtp_cannot(daemons):
+    """The session agent: no exec, no network, no file but spool and tables."""
+    daemon = daemons("smtpd")
+    smtp = Smtp(daemon)
+    smtp.envelope("alice")
+    agent, = [p for p in daemon.session_processes()
+              if p.role == "smtpd-agents"]
+    postern.put_message("alice", b"Subject: private\n\nx\n",
+                        name="1.private.host")
+    calls = [
+        ("open", b"/etc/shadow", 0), ("open", b"/home", 0),
+        ("open", (postern.maildir("alice") + "/new/1.private.host").encode(),
+         0), ("open", b"/etc/passwd", 2), ("socket", 2, 1, 0),
+        ("socket", 10, 2, 0), ("socket", 16, 3, 0), ("socket", 17, 3, 0),
+        ("execve", b"/bin/true", 0, 0), ("ptrace", 16, 1), ("setuid", 0),
+        ("setresuid", 0, 0, 0), ("setgid", 0), ("chroot", b"/"),
+        ("mount", b"x", b"/", b"tmpfs", 0), ("unshare", 0x10000000),
+        ("bpf", 0), ("setns", 0, 0), SIGNAL_INIT, ("fork",),
+        ("mkdir", b"/run/x", 0o700), ("unlink", b"/etc/passwd")]
+    with inject.Held(agent.pid) as held:
+        for call in calls:
+            result = inject.outcome(held, *call)
+            assert result in ("EPERM", "EACCES", "EAFNOSUPPORT", "EAGAIN"), (
+                call, result)
+    smtp.close()
+
+
+@needs_ptrace
+def test_root_roles_cannot(daemons):
+    """login and agents: root, but not all of what root can do."""
+    daemon = daemons("smtpd")
+    master = daemon.process.pid
+    time.sleep(0.2)
+    calls = [("ptrace", 16, 1), ("mount", b"x", b"/", b"tmpfs", 0),
+             ("unshare", 0x10000000), ("bpf", 0), ("setns", 0, 0),
+             ("io_uring_setup", 1, 0), ("process_vm_readv", 1, 0)]
+    network = [("socket", 2, 1, 0), ("socket", 10, 1, 0),
+               ("socket", 17, 3, 0), ("execve", b"/bin/true", 0, 0),
+               ("open", b"/etc/shadow", 2), ("chroot", b"/etc"),
+               ("chown", b"/etc/passwd", 1, 1)]
+    for role, extra in (("login", []), ("smtpd-agents", network)):
+        process, = eventually(lambda: [
+            p for p in daemon.processes(role)
+            if p.ppid == master and p.state == "S"][:1], role)
+        with inject.Held(process.pid) as held:
+            for call in calls + extra:
+                result = inject.outcome(held, *call)
+                if role == "smtpd-agents" and call[0] == "open":
+                    # Root's file, by its mode: agents opens none.
+                    continue
+                assert result in ("EPERM", "EACCES", "EAFNOSUPPORT"), (
+                    role, call, result)
+    daemon.wait_log("event=role-ended", 2)

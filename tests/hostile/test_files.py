@@ -1,0 +1,238 @@
+"""C6: a user who swaps links, FIFOs, directories and modes under her mailbox.
+
+Meanwhile mail is delivered to her and to others and collected by POP3.  No
+octet may land outside her own home, nothing may hang, and nobody else's mail
+may be touched.
+"""
+import collections
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+
+import postern
+from postern import Pop, Smtp, eventually
+from puppet import tree
+
+ATTACKER = os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                        "attacker.py")
+SECONDS = 10
+SENDERS = 5
+MARKER = re.compile(rb"^Marker: (\S+)", re.M)
+FILLER = b"0123456789abcdef" * 4 + b"\r\n"
+
+
+def make_canaries(other_uid):
+    """Places where a process of the user could write, if it were led there."""
+    made = []
+    for name, uid, mode, file_mode in (
+            ("root", 0, 0o755, 0o644), ("open", 0, 0o1777, 0o666),
+            ("other", other_uid, 0o777, 0o666)):
+        path = os.path.join(postern.BASE, "canary-" + name)
+        os.makedirs(path + "/new")
+        with open(path + "/file", "wb") as file:
+            file.write(b"untouched\n")
+        for one, bits in ((path, mode), (path + "/new", mode),
+                          (path + "/file", file_mode)):
+            os.chown(one, uid, uid)
+            os.chmod(one, bits)
+        made.append(path)
+    return made
+
+
+def canary_state(paths):
+    """Links that the attacker made to the files are hers, not octets."""
+    return {path: state[:2] + state[3:]
+            for path, state in tree(*paths).items()}
+
+
+class Sender(threading.Thread):
+    """Letters to the attacker and to others, each with a name of its own."""
+
+    def __init__(self, smtpd, number, victim, others, until):
+        super().__init__(daemon=True)
+        self.smtpd, self.number, self.until = smtpd, number, until
+        self.victim, self.others = victim, others
+        self.good, self.error, self.slowest = {}, None, 0
+
+    def run(self):
+        try:
+            count = 0
+            while time.monotonic() < self.until:
+                with Smtp(self.smtpd) as smtp:
+                    for _ in range(50):
+                        count += 1
+                        self.one(smtp, count)
+                        if time.monotonic() > self.until:
+                            break
+        except BaseException as error:		# told of below
+            self.error = error
+
+    def one(self, smtp, count):
+        marker = "%d-%d" % (self.number, count)
+        user = self.victim if count % 3 else \
+            self.others[count // 3 % len(self.others)]
+        begun = time.monotonic()
+        reply = smtp.mail(b"Marker: %s\r\n\r\n" % marker.encode()
+                          + FILLER * (1 + count % 400), user)
+        self.slowest = max(self.slowest, time.monotonic() - begun)
+        assert reply.code == 250, reply
+        self.good[marker] = user
+
+
+class Collector(threading.Thread):
+    """The victim's own mail program, which takes what it gets."""
+
+    def __init__(self, pop3d, user, until):
+        super().__init__(daemon=True)
+        self.pop3d, self.user, self.until = pop3d, user, until
+        self.sessions = self.retrieved = self.slowest = 0
+        self.error = None
+
+    def run(self):
+        while time.monotonic() < self.until and self.error is None:
+            begun = time.monotonic()
+            try:
+                # What the server ends it may end, if it says so at once.
+                with contextlib.suppress(postern.Ended, ConnectionError):
+                    self.session()
+            except BaseException as error:	# told of below
+                self.error = error
+            self.slowest = max(self.slowest, time.monotonic() - begun)
+
+    def session(self):
+        with Pop(self.pop3d) as pop:
+            pop.cmd("USER " + self.user)
+            if not pop.cmd("PASS " + postern.password(
+                    self.user)).startswith("+OK"):
+                return
+            self.sessions += 1
+            total = pop.stat()[0]
+            for number in range(max(1, total - 5), total + 1):
+                if pop.cmd("RETR %d" % number).startswith("+OK"):
+                    assert b"root" not in b"".join(pop.body())
+                    self.retrieved += 1
+            pop.cmd("QUIT")
+
+
+def markers_below(directory):
+    """{marker: how many files}: of whole letters, wherever they are."""
+    found = collections.Counter()
+    for where, _, names in os.walk(directory):
+        for name in names:
+            path = os.path.join(where, name)
+            if not os.path.isfile(path) or os.path.islink(path):
+                continue
+            with open(path, "rb") as file:
+                content = file.read()
+            if content.startswith(b"Return-Path:"):
+                for marker in MARKER.findall(content):
+                    found[marker.decode()] += 1
+    return found
+
+
+def spooled(smtpd):
+    return os.listdir(smtpd.spool + "/queue")
+
+
+def make_good(user):
+    """After the attack: a mailbox again, whatever is left of it."""
+    uid = postern.accounts.people[user][0]
+    home = postern.home(user)
+    os.chmod(home, 0o700)
+    for where, folders, _ in os.walk(home):
+        for name in folders:
+            if not os.path.islink(os.path.join(where, name)):
+                os.chmod(os.path.join(where, name), 0o700)
+    top = postern.maildir(user)
+    for path in [top] + [top + "/" + f for f in ("tmp", "new", "cur")]:
+        if os.path.islink(path) or not os.path.isdir(path):
+            if os.path.lexists(path):
+                os.rename(path, "%s/odd-%d" % (home, time.monotonic_ns()))
+            os.mkdir(path, 0o700)
+            os.chown(path, uid, uid)
+    lock = top + "/postern.lock"
+    if os.path.lexists(lock) and (os.path.islink(lock)
+                                  or not os.path.isfile(lock)
+                                  or os.stat(lock).st_nlink != 1
+                                  or os.stat(lock).st_uid != uid):
+        os.rename(lock, "%s/odd-%d" % (home, time.monotonic_ns()))
+
+
+def attack(victim, canaries):
+    uid, gid, home, _ = postern.accounts.people[victim]
+    script = postern.BASE + "/attacker.py"
+    shutil.copyfile(ATTACKER, script)
+    os.chmod(script, 0o755)
+    return [subprocess.Popen(
+        [sys.executable, "-I", script, home, str(SECONDS), str(seed)]
+        + canaries, user=uid, group=gid, extra_groups=[], cwd="/",
+        stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        for seed in range(2)]
+
+
+def test_C6_a_mailbox_that_moves(daemons, users):
+    victim, *others = users(4)
+    canaries = make_canaries(postern.accounts.people[others[0]][0])
+    before = canary_state(canaries)
+    smtpd = daemons("smtpd", "retry-schedule 1s\n")
+    pop3d = daemons("pop3d")
+    with Smtp(smtpd) as smtp:		# so that there is something to attack
+        assert smtp.mail(b"Marker: first\r\n\r\n", victim).code == 250
+    postern.wait_messages(victim, 1)
+    with Pop(pop3d, victim) as pop:
+        pop.quit()
+    attackers = attack(victim, canaries)
+    until = time.monotonic() + SECONDS
+    threads = [Sender(smtpd, n, victim, others, until)
+               for n in range(SENDERS)]
+    collectors = [Collector(pop3d, victim, until) for _ in range(2)]
+    for thread in threads + collectors:
+        thread.start()
+    for thread in threads + collectors:
+        thread.join(SECONDS + 30)
+        assert not thread.is_alive(), "it hangs"
+        assert thread.error is None, repr(thread.error)
+    moves = [int(process.communicate(timeout=20)[0]) for process in attackers]
+    make_good(victim)
+
+    good = {"first": victim}
+    for thread in threads:
+        good.update(thread.good)
+    theirs = [m for m, user in good.items() if user != victim]
+    print("%d letters, %d of them the victim's; %s moves; slowest %.1f s; "
+          "%d sessions, %d retrieved, slowest %.1f s" % (
+              len(good), len(good) - len(theirs), moves,
+              max(t.slowest for t in threads),
+              sum(c.sessions for c in collectors),
+              sum(c.retrieved for c in collectors),
+              max(c.slowest for c in collectors)))
+    # Nothing outside.
+    assert canary_state(canaries) == before
+    # What was put off comes in now; nothing is lost, hers or others'.
+    eventually(lambda: spooled(smtpd) == [], "an empty spool", 30, every=0.2)
+    there = markers_below(postern.home(victim))
+    assert [m for m, user in good.items()
+            if user == victim and not there[m]] == []
+    for other in others:
+        there = markers_below(postern.maildir(other) + "/new")
+        wanted = {m for m, user in good.items() if user == other}
+        assert set(there) == wanted and set(there.values()) <= {1}
+        for path in postern.message_files(other):
+            assert os.lstat(path).st_uid == \
+                postern.accounts.people[other][0]
+    assert canary_state(canaries) == before
+    assert len(good) > 500 and min(moves) > 200
+    assert sum(c.sessions for c in collectors) > 20
+    # No one else but she noticed.
+    with Pop(pop3d, others[0]) as pop:
+        assert pop.stat()[0] == len(postern.message_files(others[0]))
+    with Pop(pop3d, victim) as pop:
+        pop.ok("STAT")
+    for daemon in (smtpd, pop3d):
+        daemon.wait_no_session()
+        assert not daemon.log("event=(worker-crash|role-ended|renew|died|bug)")
