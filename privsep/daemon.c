@@ -4,6 +4,7 @@
  * Runs as root, before the master confines itself; reads the configuration
  * file and makes the run directory.
  */
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -16,6 +17,7 @@
 #include "daemon.h"
 #include "log.h"
 #include "master.h"
+#include "syslog.h"
 
 #define OVERRIDES_MAX	64
 
@@ -118,12 +120,21 @@ write_pid_file(void)
 		close(fd);
 }
 
+/* While there is a terminal, it is told of what goes wrong as well. */
+static void
+start_line(int level, const char *line)
+{
+	syslog_line(level, line);
+	if (level <= LOG_ERR)
+		fprintf(stderr, "%s: %s\n", self.daemon->name, line);
+}
+
 /* All is started: from now on the log is the only voice. */
 static void
 ready(void)
 {
 	if (!self.is_debug) {
-		log_init_master(self.daemon->name, 0);
+		log_init_master(syslog_line);
 		write_pid_file();
 		null_stdio();
 		(void)!write(self.started, "", 1);
@@ -194,6 +205,25 @@ options(int argc, char **argv, int *is_check)
 		usage();
 }
 
+/* As many descriptors as the system lets us have; a session takes three. */
+static void
+raise_descriptors(const struct config *config)
+{
+	rlim_t wanted = (rlim_t)config->max_sessions * 3 + 256;
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) == -1)
+		fatal("RLIMIT_NOFILE");
+	rl.rlim_cur = rl.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &rl) == -1)
+		fatal("RLIMIT_NOFILE");
+	if (rl.rlim_max < wanted)
+		log_event(LOG_WARNING, 0, "event=few-descriptors limit=%llu "
+		    "wanted=%llu text=\"for max-sessions\"",
+		    (unsigned long long)rl.rlim_max,
+		    (unsigned long long)wanted);
+}
+
 int
 daemon_main(const struct daemon *daemon, int argc, char **argv)
 {
@@ -202,7 +232,6 @@ daemon_main(const struct daemon *daemon, int argc, char **argv)
 
 	self.daemon = daemon;
 	options(argc, argv, &is_check);
-	log_init_master(daemon->name, 1);
 	if (!self.is_default_file)
 		make_absolute();
 	config = malloc(sizeof(*config));
@@ -224,8 +253,12 @@ daemon_main(const struct daemon *daemon, int argc, char **argv)
 	snprintf(self.pid_file, sizeof(self.pid_file), "%s/%s.pid",
 	    config->run_dir, daemon->name);
 	closefrom(STDERR_FILENO + 1);
-	if (!self.is_debug)
+	raise_descriptors(config);
+	if (!self.is_debug) {
+		syslog_begin(self.daemon->name);
+		log_init_master(start_line);
 		go_to_background();
+	}
 	master_run(daemon, config, reload, ready);
 	if (!self.is_debug)
 		(void)unlink(self.pid_file);

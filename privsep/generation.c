@@ -25,7 +25,8 @@ static struct {
 	unsigned	 number;
 	uint64_t	 serial;	/* next worker's, and so session's id */
 	time_t		 last;		/* start of the newest */
-	const char	*wanted;	/* why a new one is to come */
+	const char	*wanted;	/* why the newest must serve nobody */
+	int		 is_due;	/* a new one is to be tried, without haste */
 	time_t		 queue_last;
 } state;
 
@@ -236,6 +237,22 @@ start_roles(struct generation *g)
 	return r;
 }
 
+/* The one that serves goes on serving, if there is one. */
+static void
+start_failed(struct generation *g)
+{
+	log_event(LOG_CRIT, 0, "event=no-generation text=\"%s\"",
+	    strerror(errno));
+	g->is_retired = 1;
+	TAILQ_INSERT_TAIL(&master.generations, g, link);
+	let_go(g);
+	forget_if_ended(g);
+	if (generation_newest() == NULL)
+		generation_wanted("start-failed");
+	else
+		state.is_due = 1;
+}
+
 int
 generation_start(void)
 {
@@ -249,21 +266,18 @@ generation_start(void)
 		state.serial = (uint64_t)time(NULL) << 24;
 	g->number = ++state.number;
 	TAILQ_INIT(&g->waiting);
-	state.last = master.now;
-	state.wanted = NULL;
 	g->spawner.channel.fd = g->login.channel.fd = g->agents.channel.fd = -1;
 	g->spawner.log.fd = g->login.log.fd = g->agents.log.fd = -1;
+	state.last = master.now;
+	if (start_roles(g) == -1) {
+		start_failed(g);
+		return -1;
+	}
 	TAILQ_FOREACH(old, &master.generations, link)
 		retire(old);
 	TAILQ_INSERT_HEAD(&master.generations, g, link);
-	if (start_roles(g) == -1) {
-		log_event(LOG_CRIT, 0, "event=no-generation text=\"%s\"",
-		    strerror(errno));
-		retire(g);
-		generation_wanted("start-failed");
-		forget_if_ended(g);
-		return -1;
-	}
+	state.wanted = NULL;
+	state.is_due = 0;
 	log_event(LOG_INFO, 0, "event=generation number=%u", g->number);
 	ask_workers(g);
 	return 0;
@@ -297,7 +311,8 @@ generation_tick(void)
 
 	if (master.is_stopping)
 		return;
-	if (state.wanted != NULL && master.now - state.last >= EVERY)
+	if ((state.wanted != NULL || state.is_due) &&
+	    master.now - state.last >= EVERY)
 		(void)generation_start();
 	else if (g != NULL && state.wanted == NULL)
 		ask_workers(g);

@@ -1,8 +1,8 @@
 /*
- * log: lines to the master over a socket, and from the master to syslog.
+ * log: lines to the master over a socket, and from the master to its sink.
  *
  * Runs in every process, as whoever that is; touches one socket, in the
- * master syslog or stderr.
+ * master stderr.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -18,16 +18,14 @@
 #include "message.h"
 
 static int log_sock = -1;
-static int log_debug = 1;	/* until told otherwise: stderr */
+static void (*log_sink)(int, const char *);	/* NULL: stderr */
 static int log_is_stamped;	/* the master adds the session */
 
 void
-log_init_master(const char *ident, int debug)
+log_init_master(void (*sink)(int, const char *))
 {
 	log_sock = -1;
-	log_debug = debug;
-	if (!debug)
-		openlog(ident, LOG_PID | LOG_NDELAY, LOG_MAIL);
+	log_sink = sink;
 }
 
 void
@@ -92,8 +90,8 @@ log_write(int level, const char *line)
 	struct tm tm;
 
 	log_clean(line, clean, sizeof(clean));
-	if (!log_debug) {
-		syslog(level, "%s", clean);
+	if (log_sink != NULL) {
+		log_sink(level, clean);
 		return;
 	}
 	clock_gettime(CLOCK_REALTIME, &ts);

@@ -17,8 +17,8 @@
 #define LOG_LINE_MAX	1024	/* octets of one line, NUL included */
 #define LOG_VALUE_MAX	256
 
-/* The master: to stderr if debug, else to syslog under this name. */
-void	log_init_master(const char *ident, int debug);
+/* The master: where its lines go, cleaned; until told otherwise to stderr. */
+void	log_init_master(void (*sink)(int level, const char *line));
 /* Any other process: over this socket (the master's end is drained). */
 void	log_init_socket(int sock);
 /* A worker: the same, but the master says which session it is. */

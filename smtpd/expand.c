@@ -174,4 +174,8 @@ expand(const struct aliases_file *file, const struct recipient *recipient,
 	add_step(&w, recipient->local, 0, 0);
 	for (at = 0; at < w.count; at++)
 		follow(&w, at);
+	/* Whoever gets nothing must not be taken for one who has it. */
+	if (result->count == 0 && result->trouble == 0)
+		trouble(&w, OUTCOME_DEFERRED, "4.3.5",
+		    "%.64s leads to nobody", recipient->local);
 }

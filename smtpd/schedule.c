@@ -166,3 +166,29 @@ retry_delay(const struct config *config, uint32_t attempt, uint32_t noise)
 	}
 	return delay + noise % (delay / 10 + 1);
 }
+
+uint64_t
+retry_delay_max(const struct config *config)
+{
+	uint64_t longest = config->retry_count > 0 ? 0 : RETRY_DEFAULT;
+	size_t i;
+
+	for (i = 0; i < config->retry_count; i++)
+		if (config->retry_schedule[i] > longest)
+			longest = config->retry_schedule[i];
+	return longest + longest / 10;
+}
+
+uint32_t
+retry_attempts(const struct config *config)
+{
+	uint64_t age = 0;
+	uint32_t n;
+
+	for (n = 0; n < config->retry_count; n++) {
+		age += config->retry_schedule[n];
+		if (age > config->give_up_after)
+			return n + 1;
+	}
+	return n;
+}

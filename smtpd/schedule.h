@@ -43,5 +43,12 @@ void	schedule_end(struct schedule *);
  * (any number), so that what failed together does not come together.
  */
 uint64_t retry_delay(const struct config *, uint32_t attempt, uint32_t noise);
+/* No due time lies further ahead, in seconds, if the clock is right. */
+uint64_t retry_delay_max(const struct config *);
+/*
+ * How many attempts a letter gets whatever the clock says: as many as the
+ * schedule names, as far as they come before it is given up.
+ */
+uint32_t retry_attempts(const struct config *);
 
 #endif

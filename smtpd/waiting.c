@@ -11,6 +11,7 @@
 #include "smtpd/job.h"
 
 #define SCHEDULE_LIMIT	100000	/* names in memory, at most twice that */
+#define CLOCK_SLACK	60	/* seconds */
 
 void
 queue_init(struct queue *q, const struct config *config,
@@ -44,13 +45,18 @@ queue_look_again(struct queue *q, const struct spool_name *name, uint64_t when)
 	schedule_push(&q->schedule, &entry);
 }
 
+/*
+ * Further ahead than any deferral is a time that another clock gave, or a
+ * longer schedule: the letter would wait for nothing.
+ */
 static void
 collect(void *arg, const struct spool_name *name)
 {
 	struct queue *q = arg;
-	const struct schedule_entry entry = { .when = name->due,
-	    .name = *name };
+	struct schedule_entry entry = { .when = name->due, .name = *name };
 
+	if (entry.when > q->now + retry_delay_max(q->config) + CLOCK_SLACK)
+		entry.when = q->now;
 	schedule_collect(&q->schedule, &entry);
 }
 

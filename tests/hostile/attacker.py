@@ -20,6 +20,25 @@ top = os.path.join(home, "Maildir")
 count = 0
 
 
+@contextlib.contextmanager
+def inside(name):
+    """A folder of the Maildir, by a way that our own links don't lead astray."""
+    flags = os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY
+    maildir = os.open(top, flags)
+    try:
+        folder = os.open(name, flags, dir_fd=maildir)
+        try:
+            yield "/proc/self/fd/%d" % folder
+        finally:
+            os.close(folder)
+    finally:
+        os.close(maildir)
+
+
+def any_folder():
+    return dice.choice(("tmp", "new", "cur"))
+
+
 def unique(stem):
     global count
     count += 1
@@ -67,11 +86,13 @@ def swap(path):
 
 
 def swap_folder():
-    swap(os.path.join(top, dice.choice(("tmp", "new", "cur"))))
+    with inside(".") as place:
+        swap(os.path.join(place, any_folder()))
 
 
 def swap_lock():
-    swap(os.path.join(top, "postern.lock"))
+    with inside(".") as place:
+        swap(os.path.join(place, "postern.lock"))
 
 
 def modes():
@@ -84,18 +105,17 @@ def modes():
 
 def litter():
     """Odd things among the letters."""
-    place = os.path.join(top, dice.choice(("tmp", "new", "cur")))
-    path = unique(os.path.join(place, "%d" % dice.randrange(10**9)))
-    put_odd(path)
-    time.sleep(dice.random() * 0.005)
-    os.rename(path, unique(os.path.join(home, "odd")))
+    with inside(any_folder()) as place:
+        path = unique(os.path.join(place, "%d" % dice.randrange(10**9)))
+        put_odd(path)
+        time.sleep(dice.random() * 0.005)
+        os.rename(path, unique(os.path.join(home, "odd")))
 
 
 def replace_temporary():
     """A letter that is being written becomes a link to something else."""
-    names = os.listdir(top + "/tmp")
-    if names:
-        path = os.path.join(top, "tmp", dice.choice(names))
+    with inside("tmp") as place:
+        path = os.path.join(place, dice.choice(os.listdir(place) or [""]))
         os.rename(path, unique(os.path.join(home, "letter")))
         put_odd(path)
         time.sleep(dice.random() * 0.003)

@@ -17,9 +17,9 @@ import postern
 import private
 from postern import eventually, message_files, messages, put_message
 from puppet import (
-    ABORT, COMMIT, DATA, DELIVER, EXPUNGE, FETCH, GOOD, IDENTIFY, LOGIN, MAIL,
+    ABORT, COMMIT, DATA, DELIVER, EXPUNGE, FETCH, GOOD, LOGIN, MAIL,
     MESSAGE_MAX, OPEN, OTHERS, RCPT, REPLY, REQUESTS, SETTLE, VERIFY, Puppet,
-    deliver, expunge, fetch, login, mail, mailbox, text, tree, u32, u64)
+    expunge, fetch, login, mail, mailbox, text, tree, u32, u64)
 
 LETTERS = 12			# in each mailbox: a bitmap of two octets
 LIMIT = 65536			# message-size-limit
