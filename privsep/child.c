@@ -204,6 +204,7 @@ child_start(struct child *c, const char *executable,
 		return -1;
 	}
 	c->name = executable;
+	c->is_let_go = 0;
 	c->pid = fork();
 	if (c->pid == 0)
 		become_role(path, executable, channel[1], log[1], d);
@@ -229,6 +230,7 @@ child_start(struct child *c, const char *executable,
 void
 child_let_go(struct child *c)
 {
+	c->is_let_go = 1;
 	/* The log socket stays until the role has said its last words. */
 	if (c->channel.fd != -1)
 		watch_close(&c->channel);

@@ -374,8 +374,7 @@ generation_child_ended(pid_t pid, int status)
 
 	if (pid == master.queue.pid) {
 		master.queue.pid = 0;
-		/* A reload lets go of it first. */
-		if (!master.is_stopping && master.queue.channel.fd != -1)
+		if (!master.is_stopping && !master.queue.is_let_go)
 			log_event(LOG_CRIT, 0, "event=role-ended role=%s "
 			    "pid=%d status=%#x", master.queue.name, (int)pid,
 			    (unsigned)status);

@@ -31,6 +31,7 @@ struct watch {
 /* One exec'd role and the sockets to it. */
 struct child {
 	pid_t		 pid;		/* 0: none */
+	int		 is_let_go;	/* its end is planned */
 	const char	*name;		/* executable */
 	struct watch	 channel;
 	struct watch	 log;

@@ -46,12 +46,21 @@ handout_add(struct handout *h, struct errand *e)
 	return 0;
 }
 
-size_t
-handout_backlog(const struct handout *h, const char *account)
+int
+handout_is_stuck(const struct errand *e)
 {
-	const struct line *l = line_find(h, account);
+	const struct line *l = e->line;
 
-	return l != NULL ? l->waiting : 0;
+	return l != NULL && l->current != e &&
+	    (l->is_slow || l->waiting > BACKLOG_MAX);
+}
+
+void
+handout_withdraw(struct errand *e)
+{
+	TAILQ_REMOVE(&e->line->errands, e, link);
+	e->line->waiting--;
+	e->line = NULL;
 }
 
 int
@@ -84,13 +93,25 @@ handout_forget_parked(struct handout *h)
 		line_unpark(h, l, SIZE_MAX, 0);
 }
 
+/* May there be one more channel? */
+static int
+has_room(const struct handout *h)
+{
+	const struct line *l;
+	size_t quick = h->channels;
+
+	TAILQ_FOREACH(l, &h->active, link)
+		quick -= l->is_slow != 0;
+	return h->channels < HANDOUT_CHANNELS && quick < HANDOUT_QUICK;
+}
+
 void
 handout_ask(struct handout *h, uint64_t now)
 {
 	struct line *l, *next;
 
 	TAILQ_FOREACH_SAFE(l, &h->wanting, link, next) {
-		if (h->channels == HANDOUT_CHANNELS || now < h->ask_after)
+		if (!has_room(h) || now < h->ask_after)
 			return;
 		if (l->deadline > now)
 			continue;
@@ -102,7 +123,7 @@ handout_ask(struct handout *h, uint64_t now)
 		TAILQ_REMOVE(&h->wanting, l, link);
 		TAILQ_INSERT_TAIL(&h->active, l, link);
 		h->channels++;
-		line_set_state(l, LINE_ASKED, now + ASK_MS);
+		line_set_state(l, LINE_ASKED, now, ASK_MS);
 	}
 }
 
@@ -171,12 +192,24 @@ handout_ready(struct handout *h, const struct pollfd *pfd, uint64_t now)
 			line_heard(h, h->watching[i], now);
 }
 
+static void
+tell_slow(struct handout *h, struct line *l)
+{
+	struct errand *e;
+
+	l->is_slow = 1;
+	TAILQ_FOREACH(e, &l->errands, link)
+		h->ops->slow(h->arg, e);
+}
+
 void
 handout_expire(struct handout *h, uint64_t now)
 {
 	struct line *l, *next;
 
 	TAILQ_FOREACH_SAFE(l, &h->active, link, next) {
+		if (line_slow_at(l) <= now)
+			tell_slow(h, l);
 		if (l->deadline > now)
 			continue;
 		if (l->state == LINE_ASKED)
@@ -193,10 +226,13 @@ handout_next(const struct handout *h)
 	const struct line *l;
 	uint64_t next = UINT64_MAX, ask = UINT64_MAX;
 
-	TAILQ_FOREACH(l, &h->active, link)
+	TAILQ_FOREACH(l, &h->active, link) {
 		if (l->deadline < next)
 			next = l->deadline;
-	if (h->channels == HANDOUT_CHANNELS)
+		if (line_slow_at(l) < next)
+			next = line_slow_at(l);
+	}
+	if (!has_room(h))
 		return next;
 	TAILQ_FOREACH(l, &h->wanting, link)
 		if (l->deadline < ask)

@@ -7,6 +7,10 @@
  *
  * Nothing here waits: every send is small and goes to a peer that is waiting
  * for it, every reply comes through poll(), every state has a deadline.
+ *
+ * A line whose agent has not answered for some seconds is slow.  It must not
+ * be in others' way: its channel has no part in those that quick ones share,
+ * and letters that wait for it only are put aside by their owner.
  */
 #ifndef SMTPD_HANDOUT_H
 #define SMTPD_HANDOUT_H
@@ -19,7 +23,9 @@
 
 #include "smtpd/spool.h"
 
-#define HANDOUT_CHANNELS	50	/* open or asked for at once */
+#define HANDOUT_CHANNELS	150	/* open or asked for at once, at all */
+#define HANDOUT_QUICK	50	/* of them, not counting slow mailboxes */
+#define BACKLOG_MAX	20	/* open letters of one account; more wait */
 
 /* One letter for one account.  The owner's memory until it is done. */
 struct errand {
@@ -50,6 +56,8 @@ struct handout_ops {
 		    const struct errand_result *);
 	/* A parked letter may come again. */
 	void	(*unpark)(void *arg, const struct spool_name *);
+	/* The errand waits in a line that has become slow. */
+	void	(*slow)(void *arg, struct errand *);
 };
 
 struct line;
@@ -74,8 +82,10 @@ void	handout_init(struct handout *, const struct handout_ops *, void *arg,
 	    const char *hostname);
 /* Put an errand in its account's line: 0, or -1 with errno ENOMEM. */
 int	handout_add(struct handout *, struct errand *);
-/* How many errands that account has in its line. */
-size_t	handout_backlog(const struct handout *, const char *account);
+/* Does it wait in a line that is slow, or longer than BACKLOG_MAX? */
+int	handout_is_stuck(const struct errand *);
+/* Take an errand that waits out of its line. */
+void	handout_withdraw(struct errand *);
 /* Remember a letter until that account's line is short again; -1: ENOMEM. */
 int	handout_park(struct handout *, const char *account,
 	    const struct spool_name *);

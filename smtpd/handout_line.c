@@ -22,6 +22,7 @@
 #define IDENTIFY_MS	120000	/* login: NSS may be slow */
 #define DELIVER_MS	300000	/* absolute, whatever the agent says */
 #define SETTLE_MS	60000
+#define SLOW_MS		10000	/* in any of these states */
 #define REUSE_MAX	100	/* letters on a channel, then others' turn */
 #define SHORT_LINE	5	/* errands: then parked letters come */
 #define UNPARK_MAX	15	/* so many at a time */
@@ -97,6 +98,7 @@ line_close(struct handout *h, struct line *l, uint64_t not_before)
 		h->channels--;
 	}
 	l->state = LINE_WANTING;
+	l->is_slow = 0;
 	l->served = 0;
 	l->deadline = not_before;
 }
@@ -123,10 +125,22 @@ line_close_or_free(struct handout *h, struct line *l, uint64_t not_before)
 }
 
 void
-line_set_state(struct line *l, enum line_state state, uint64_t deadline)
+line_set_state(struct line *l, enum line_state state, uint64_t now,
+    uint64_t patience)
 {
 	l->state = state;
-	l->deadline = deadline;
+	l->since = now;
+	l->deadline = patience < UINT64_MAX - now ? now + patience :
+	    UINT64_MAX;
+	l->is_slow = 0;
+}
+
+uint64_t
+line_slow_at(const struct line *l)
+{
+	if (l->is_slow || l->fd == -1 || l->state == LINE_UNSETTLED)
+		return UINT64_MAX;
+	return l->since + SLOW_MS;
 }
 
 /* An agent's text: printable, and cut. */
@@ -203,7 +217,7 @@ line_identify(struct handout *h, struct line *l, uint64_t now)
 
 	message_begin(&m, REQ_IDENTIFY);
 	put_str(&m, l->account);
-	line_set_state(l, LINE_IDENTIFY, now + IDENTIFY_MS);
+	line_set_state(l, LINE_IDENTIFY, now, IDENTIFY_MS);
 	if (message_send(l->fd, &m) == -1)
 		line_broken(h, l, "no delivery agent", 0, now);
 }
@@ -244,7 +258,7 @@ send_deliver(struct handout *h, struct line *l, struct errand *e, uint64_t now)
 	e->is_tried = 1;
 	l->current = e;
 	l->served++;
-	line_set_state(l, LINE_DELIVER, now + DELIVER_MS);
+	line_set_state(l, LINE_DELIVER, now, DELIVER_MS);
 	if (message_send(l->fd, &m) == -1)
 		line_broken(h, l, "no delivery agent", 0, now);
 }
@@ -311,7 +325,7 @@ heard_deliver(struct handout *h, struct line *l, struct message *m,
 	if (verdict == DELIVERED) {
 		/* The owner may settle at once or at the end of the turn. */
 		e->is_unsettled = 1;
-		line_set_state(l, LINE_UNSETTLED, UINT64_MAX);
+		line_set_state(l, LINE_UNSETTLED, now, UINT64_MAX);
 		h->ops->done(h->arg, e, &r);
 		return;
 	}
@@ -351,7 +365,7 @@ line_settle(struct handout *h, struct line *l, const char *id, uint64_t now)
 	l->current = NULL;
 	message_begin(&m, REQ_SETTLE);
 	put_str(&m, id);
-	line_set_state(l, LINE_SETTLE, now + SETTLE_MS);
+	line_set_state(l, LINE_SETTLE, now, SETTLE_MS);
 	if (message_send(l->fd, &m) == -1)
 		line_broken(h, l, "delivery agent failed", 0, now);
 }

@@ -28,8 +28,10 @@ struct line {
 	enum line_state		 state;
 	int			 fd;		/* the channel, or -1 */
 	uint64_t		 tag;
-	uint64_t		 deadline;	/* of the state, monotonic ms;
-						 * WANTING: not before */
+	uint64_t		 since;		/* of the state, monotonic ms */
+	uint64_t		 deadline;	/* of the state; WANTING: not
+						 * before */
+	int			 is_slow;	/* in this state */
 	uint64_t		 wait_ms;	/* last wait for a channel */
 	size_t			 served;	/* letters on this channel */
 	size_t			 waiting;	/* errands in line */
@@ -50,7 +52,11 @@ void	line_close(struct handout *, struct line *, uint64_t not_before);
 /* The same, or the line's end if nobody is in it any more. */
 void	line_close_or_free(struct handout *, struct line *,
 	    uint64_t not_before);
-void	line_set_state(struct line *, enum line_state, uint64_t deadline);
+/* For so many ms at most. */
+void	line_set_state(struct line *, enum line_state, uint64_t now,
+	    uint64_t patience);
+/* When it will be slow; UINT64_MAX: it is, or nobody is waited for. */
+uint64_t line_slow_at(const struct line *);
 /* Begin to talk on a new channel.  It and all below may free the line. */
 void	line_identify(struct handout *, struct line *, uint64_t now);
 void	line_settle(struct handout *, struct line *, const char *id,

@@ -14,6 +14,7 @@
 
 #define LOCKED_WAIT	2	/* seconds, for a letter that is locked */
 #define FAULT_WAIT	60	/* seconds, when the spool itself fails */
+#define STARTS_MAX	500	/* letters looked at in one turn */
 
 void
 job_free(struct queue *q, struct job *job)
@@ -31,9 +32,9 @@ job_free(struct queue *q, struct job *job)
 	free(job);
 }
 
-/* A delivery's outcome on record, if it is a final one. */
-static const struct outcome *
-find_final(const struct letter *letter, uint64_t key, uint32_t recipient)
+/* Is a delivery's outcome on record, and a final one? */
+static int
+has_final(const struct letter *letter, uint64_t key, uint32_t recipient)
 {
 	const struct outcome *o;
 	size_t i;
@@ -42,9 +43,9 @@ find_final(const struct letter *letter, uint64_t key, uint32_t recipient)
 		o = &letter->outcomes[i];
 		if (o->kind != OUTCOME_DEFERRED && o->key == key &&
 		    (key != 0 || o->recipient == recipient))
-			return o;
+			return 1;
 	}
-	return NULL;
+	return 0;
 }
 
 static int
@@ -61,18 +62,12 @@ has_errand(const struct job *job, uint64_t key)
 static void
 add_errand(struct job *job, const char *account, uint32_t recipient)
 {
-	const struct outcome *final;
 	struct errand *e;
 	uint64_t key = outcome_key(account);
 	size_t size;
 
-	final = find_final(&job->letter, key, recipient);
-	if (final != NULL) {
-		job->has_failed |= final->kind == OUTCOME_FAILED;
-		return;
-	}
 	/* Two recipients, one mailbox: one copy. */
-	if (has_errand(job, key))
+	if (has_final(&job->letter, key, recipient) || has_errand(job, key))
 		return;
 	if (job->errand_count == ERRANDS_MAX) {
 		job->has_more = 1;
@@ -106,10 +101,9 @@ add_trouble(struct queue *q, struct job *job, const struct expansion *x,
 {
 	struct outcome *o;
 
-	if (find_final(&job->letter, 0, recipient) != NULL) {
-		job->has_failed = 1;
+	job->has_trouble = 1;
+	if (has_final(&job->letter, 0, recipient))
 		return;
-	}
 	o = job_add_news(q, job, NULL);
 	o->kind = x->trouble;
 	o->recipient = recipient;
@@ -147,6 +141,18 @@ is_open(const struct queue *q, const char *id)
 	return 0;
 }
 
+/* Whoever failed, and whatever the aliases say by now: it is not forgotten. */
+static int
+has_failure(const struct letter *letter)
+{
+	size_t i;
+
+	for (i = 0; i < letter->outcome_count; i++)
+		if (letter->outcomes[i].kind == OUTCOME_FAILED)
+			return 1;
+	return 0;
+}
+
 /* A file that is no letter: out of the way, and kept. */
 static void
 quarantine(struct queue *q, const struct spool_name *name)
@@ -169,6 +175,7 @@ job_open(struct queue *q, const struct schedule_entry *entry)
 		job->attempt = letter_attempts(&job->letter) + 1;
 		job->is_fresh = entry->is_fresh && job->attempt == 1 &&
 		    job->letter.arrived > q->started;
+		job->has_failed = has_failure(&job->letter);
 		TAILQ_INSERT_TAIL(&q->jobs, job, link);
 		q->job_count++;
 		return job;
@@ -188,20 +195,49 @@ job_open(struct queue *q, const struct schedule_entry *entry)
 	return NULL;
 }
 
-/* One account must not have every place in memory: its letters wait aside. */
 static int
-is_parked(struct queue *q, struct job *job)
+is_outstanding(const struct errand *e)
 {
-	const char *account;
+	return e->line != NULL && !e->is_unsettled;
+}
 
-	if (job->errand_count != 1 || job->news_count > 0)
+int
+job_is_stuck(const struct job *job)
+{
+	size_t i;
+
+	if (job->outstanding == 0)
 		return 0;
-	account = job->errands[0].account;
-	if (handout_backlog(&q->handout, account) < BACKLOG_MAX ||
-	    handout_park(&q->handout, account, &job->letter.name) == -1)
-		return 0;
-	job_free(q, job);
+	for (i = 0; i < job->errand_count; i++)
+		if (is_outstanding(&job->errands[i]) &&
+		    !handout_is_stuck(&job->errands[i]))
+			return 0;
 	return 1;
+}
+
+void
+job_withdraw(struct job *job)
+{
+	size_t i;
+
+	for (i = 0; i < job->errand_count; i++)
+		if (is_outstanding(&job->errands[i]))
+			handout_withdraw(&job->errands[i]);
+	job->outstanding = 0;
+	job->has_more = 1;
+}
+
+void
+job_park(struct queue *q, struct job *job)
+{
+	const struct errand *e = job->errands;
+
+	while (!is_outstanding(e))
+		e++;
+	if (handout_park(&q->handout, e->account, &job->letter.name) == -1)
+		return;		/* no memory: it stays open */
+	job_withdraw(job);
+	job_free(q, job);
 }
 
 static void
@@ -216,22 +252,24 @@ job_start(struct queue *q, const struct schedule_entry *entry)
 	if (job == NULL)
 		return;
 	job_expand(q, job);
-	if (is_parked(q, job))
-		return;
 	/* Even with nothing to do there is an end to come to. */
 	job->is_touched = 1;
 	job->outstanding = job->errand_count;
 	for (i = 0; i < job->errand_count; i++)
 		if (handout_add(&q->handout, &job->errands[i]) == -1)
 			fatal("out of memory");
+	/* One account must not have every place: its letters wait aside. */
+	if (job->news_count == 0 && job_is_stuck(job))
+		job_park(q, job);
 }
 
 void
 queue_start_due(struct queue *q)
 {
 	struct schedule_entry entry;
+	int left = STARTS_MAX;
 
-	while (q->job_count < JOBS_MAX &&
+	while (left-- > 0 && q->job_count < JOBS_MAX &&
 	    schedule_pop(&q->schedule, q->now, &entry))
 		job_start(q, &entry);
 }

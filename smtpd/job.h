@@ -15,7 +15,6 @@
 
 #define JOBS_MAX	200	/* letters open at once */
 #define ERRANDS_MAX	2000	/* of one letter in one attempt */
-#define BACKLOG_MAX	20	/* open letters of one account; more wait */
 
 struct job {
 	TAILQ_ENTRY(job)	 link;
@@ -31,6 +30,7 @@ struct job {
 	size_t			 news_size;
 	int			 is_touched;	/* news since the last turn */
 	int			 has_failed;	/* somebody, ever */
+	int			 has_trouble;	/* one that leads nowhere */
 	int			 has_more;	/* errands for a later attempt */
 	int			 is_fresh;
 };
@@ -65,11 +65,20 @@ void	queue_look_again(struct queue *, const struct spool_name *,
 /* job.c.  Open what is due, as far as there is room, and hand it out. */
 void	queue_start_due(struct queue *);
 void	job_free(struct queue *, struct job *);
+/* Does everybody who is outstanding wait behind a slow or long line? */
+int	job_is_stuck(const struct job *);
+/*
+ * So that these are in nobody's way: leave them to a later attempt, or close
+ * the letter, which has no news, until the first one's line is short.
+ */
+void	job_withdraw(struct job *);
+void	job_park(struct queue *, struct job *);
 
-/* settle.c: two of struct handout_ops' functions; arg is the queue. */
+/* settle.c: three of struct handout_ops' functions; arg is the queue. */
 void	queue_errand_done(void *, struct errand *,
 	    const struct errand_result *);
 void	queue_letter_unparked(void *, const struct spool_name *);
+void	queue_errand_waits(void *, struct errand *);
 /* One more piece of news, filled in but for what and whose it is. */
 struct outcome *job_add_news(struct queue *, struct job *,
 	    const char *account);

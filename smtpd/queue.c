@@ -48,6 +48,7 @@ static const struct handout_ops handout_ops = {
 	.need = need_channel,
 	.done = queue_errand_done,
 	.unpark = queue_letter_unparked,
+	.slow = queue_errand_waits,
 };
 
 /*

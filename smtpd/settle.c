@@ -123,16 +123,33 @@ queue_letter_unparked(void *arg, const struct spool_name *name)
 	queue_look_again(q, name, q->now);
 }
 
-static int
-record_news(struct queue *q, struct job *job)
+void
+queue_errand_waits(void *arg, struct errand *e)
 {
-	if (letter_record(&q->spool, &job->letter, job->news,
-	    job->news_count) == -1) {
+	struct job *job = e->owner;
+
+	(void)arg;
+	job->is_touched = 1;
+}
+
+/* Put the first of the news on record; then they are none any more. */
+static int
+record_news(struct queue *q, struct job *job, size_t count)
+{
+	size_t i;
+
+	if (letter_record(&q->spool, &job->letter, job->news, count) == -1) {
 		log_event(LOG_ERR, 0, "event=spool-fault id=%s error=\"%s\"",
 		    job->letter.name.id, strerror(errno));
 		return -1;
 	}
-	job->news_count = 0;
+	for (i = 0; i < count; i++)
+		job->has_failed |= job->news[i].kind == OUTCOME_FAILED;
+	job->news_count -= count;
+	for (i = 0; i < job->news_count; i++) {
+		job->news[i] = job->news[count + i];
+		job->news_accounts[i] = job->news_accounts[count + i];
+	}
 	return 0;
 }
 
@@ -165,6 +182,27 @@ has_news_of(const struct job *job, enum outcome_kind kind)
 	return 0;
 }
 
+/* Final outcomes to the front of the news; how many. */
+static size_t
+finals_first(struct job *job)
+{
+	struct outcome o;
+	const char *account;
+	size_t i, n = 0;
+
+	for (i = 0; i < job->news_count; i++) {
+		if (job->news[i].kind == OUTCOME_DEFERRED)
+			continue;
+		o = job->news[n];
+		job->news[n] = job->news[i];
+		job->news[i] = o;
+		account = job->news_accounts[n];
+		job->news_accounts[n++] = job->news_accounts[i];
+		job->news_accounts[i] = account;
+	}
+	return n;
+}
+
 /* To be tried again: on record if that can be, and under a new name. */
 static void
 job_defer(struct queue *q, struct job *job, int *is_recorded)
@@ -173,7 +211,7 @@ job_defer(struct queue *q, struct job *job, int *is_recorded)
 	uint32_t noise = (uint32_t)(outcome_key(name->id) ^ q->now_ms);
 	uint64_t due = q->now + retry_delay(q->config, job->attempt, noise);
 
-	*is_recorded = record_news(q, job) == 0;
+	*is_recorded = record_news(q, job, job->news_count) == 0;
 	if (spool_defer(&q->spool, name, due) == -1)
 		log_event(LOG_ERR, 0, "event=spool-fault id=%s error=\"%s\"",
 		    name->id, strerror(errno));
@@ -183,11 +221,55 @@ job_defer(struct queue *q, struct job *job, int *is_recorded)
 static int
 job_fail(struct queue *q, struct job *job)
 {
-	(void)record_news(q, job);
+	(void)record_news(q, job, job->news_count);
 	log_event(LOG_ERR, 0, "event=undeliverable id=%s text=\"not "
 	    "everybody got it; the letter is kept in failed/\"",
 	    job->letter.name.id);
 	return spool_fail(&q->spool, &job->letter.name);
+}
+
+static int
+has_delivery(const struct outcome *outcomes, size_t count, uint64_t key)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (outcomes[i].kind == OUTCOME_DELIVERED &&
+		    outcomes[i].key == key)
+			return 1;
+	return 0;
+}
+
+/*
+ * Asked before the only copy goes, and of the records, not of what led here:
+ * is everybody known to have it?
+ */
+static int
+is_with_everybody(const struct job *job)
+{
+	uint64_t key;
+	size_t i;
+
+	for (i = 0; i < job->errand_count; i++) {
+		key = job->errands[i].key;
+		if (!has_delivery(job->news, job->news_count, key) &&
+		    !has_delivery(job->letter.outcomes,
+		    job->letter.outcome_count, key))
+			return 0;
+	}
+	return !job->has_trouble;
+}
+
+/* Nobody is to be tried again, and nobody has failed: was it delivered? */
+static int
+is_over(const struct job *job)
+{
+	if (is_with_everybody(job))
+		return 1;
+	log_event(LOG_CRIT, 0, "event=spool-fault id=%s text=\"somebody's "
+	    "outcome is not known: it is tried again\"",
+	    job->letter.name.id);
+	return 0;
 }
 
 /* What a turn has to sync. */
@@ -204,16 +286,20 @@ static void
 job_finish(struct queue *q, struct job *job, struct ending *ending,
     int *is_recorded)
 {
-	int done;
+	int done, has_failed;
 
 	*is_recorded = 1;
-	if (age_of(q, &job->letter) > q->config->give_up_after)
+	/* Age alone may be only a clock that was put right. */
+	if (age_of(q, &job->letter) > q->config->give_up_after &&
+	    job->attempt >= retry_attempts(q->config))
 		give_up(q, job);
-	if (has_news_of(job, OUTCOME_DEFERRED) || job->has_more) {
+	has_failed = job->has_failed || has_news_of(job, OUTCOME_FAILED);
+	if (has_news_of(job, OUTCOME_DEFERRED) || job->has_more ||
+	    (!has_failed && !is_over(job))) {
 		job_defer(q, job, is_recorded);
 		return;
 	}
-	if (job->has_failed || has_news_of(job, OUTCOME_FAILED)) {
+	if (has_failed) {
 		done = job_fail(q, job);
 		ending->failed = 1;
 	} else
@@ -248,16 +334,19 @@ job_settle(struct queue *q, struct job *job, int is_recorded)
 
 /*
  * A letter that goes on: final outcomes on record now, so that its agents
- * need not wait for the slowest.
+ * need not wait for the slowest.  A deferral stays news until the end, which
+ * it decides about.
  */
 static void
 job_go_on(struct queue *q, struct job *job)
 {
-	int is_recorded = 1;
+	int is_recorded = 1, is_stuck = job_is_stuck(job);
 
-	if (has_news_of(job, OUTCOME_DELIVERED))
-		is_recorded = record_news(q, job) == 0;
+	if (is_stuck || has_news_of(job, OUTCOME_DELIVERED))
+		is_recorded = record_news(q, job, finals_first(job)) == 0;
 	job_settle(q, job, is_recorded);
+	if (is_stuck && job->news_count == 0)
+		job_park(q, job);
 }
 
 void
@@ -273,6 +362,8 @@ queue_settle(struct queue *q)
 		if (!job->is_touched)
 			continue;
 		job->is_touched = 0;
+		if (has_news_of(job, OUTCOME_DEFERRED) && job_is_stuck(job))
+			job_withdraw(job);
 		if (job->outstanding > 0) {
 			job_go_on(q, job);
 			continue;

@@ -32,7 +32,9 @@
  *     before" set, and the mailbox finds what it has.
  *  9. Outcome records have one size and a check each, and go to a place that
  *     is a multiple of it; one that is torn or damaged is passed over, and a
- *     torn last one is written over by the next.
+ *     torn last one is written over by the next.  A final one is never
+ *     written over; a deferral is, by the next of the same delivery, since
+ *     all that a torn one takes along is the number of the attempt.
  * 10. A deferral is a rename, and needs no sync: either name is the letter,
  *     and the earlier one is only tried too soon.
  * 11. A letter with nobody left to try, and somebody who failed, moves to

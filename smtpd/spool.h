@@ -121,6 +121,8 @@ struct outcome {
 	uint64_t		key;		/* outcome_key(account), or 0:
 						 * the recipient as a whole */
 	uint64_t		when;		/* seconds since 1970 */
+	uint64_t		at;		/* offset in the file, once it
+						 * is on record: the spool's */
 	char			status[OUTCOME_STATUS_MAX];
 	char			text[OUTCOME_TEXT_MAX];
 };
@@ -151,7 +153,11 @@ int	letter_open(const struct spool *, const struct spool_name *,
 /* As letter_open() on an open file, which it takes over; for tests. */
 int	letter_read(int fd, struct letter *);
 void	letter_close(struct letter *);
-/* Append records, all or (but for a crash) none, on disk when it returns. */
+/*
+ * Put outcomes on record, on disk when it returns: a final one is appended, a
+ * deferral has the place of the one before it of the same delivery.  -1: they
+ * may be there or not, and are to be recorded again.
+ */
 int	letter_record(const struct spool *, struct letter *,
 	    const struct outcome *, size_t count);
 /* The last attempt's number on record; 0: none. */

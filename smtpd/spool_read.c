@@ -16,7 +16,9 @@
 #include "smtpd/spool.h"
 #include "smtpd/spool_format.h"
 
-#define OUTCOMES_MAX	100000	/* records looked at in one file */
+#define OUTCOMES_MAX	100000	/* records kept of one file */
+#define OUTCOMES_LOOKED	(100 * OUTCOMES_MAX)	/* no letter's can be more */
+#define OUTCOMES_READ	256	/* at a time */
 
 /* All of it, or -1: a file that ends too soon is EBADMSG. */
 static int
@@ -128,29 +130,54 @@ decode_outcome(struct outcome *o, const uint8_t *p, size_t recipient_count)
 	    p + FORMAT_TEXT_AT, sizeof(o->text)) == -1 ? -1 : 0;
 }
 
+/* A record that was read, the file's index-th of count. */
+static int
+keep_outcome(struct letter *letter, const uint8_t *p, uint64_t index,
+    uint64_t count)
+{
+	struct outcome o, *grown;
+	size_t n = letter->outcome_count;
+
+	if (decode_outcome(&o, p, letter->envelope.recipient_count) == -1)
+		return 0;
+	/* Of very many the older deferrals say nothing any more. */
+	if (o.kind == OUTCOME_DEFERRED && count - index > OUTCOMES_MAX / 2)
+		return 0;
+	if (n == OUTCOMES_MAX)
+		return damaged();
+	/* A power of two: all room is in use. */
+	if ((n & (n - 1)) == 0) {
+		grown = reallocarray(letter->outcomes, n > 0 ? n * 2 : 1,
+		    sizeof(*grown));
+		if (grown == NULL)
+			return -1;
+		letter->outcomes = grown;
+	}
+	o.at = letter->offset + letter->length + index * FORMAT_OUTCOME;
+	letter->outcomes[letter->outcome_count++] = o;
+	return 0;
+}
+
 static int
 read_outcomes(struct letter *letter, uint64_t size)
 {
+	static uint8_t records[OUTCOMES_READ * FORMAT_OUTCOME];
 	uint64_t start = letter->offset + letter->length;
 	uint64_t count = (size - start) / FORMAT_OUTCOME;
-	uint8_t record[FORMAT_OUTCOME];
-	uint64_t i;
+	uint64_t i, n, j;
 
 	letter->outcome_end = start + count * FORMAT_OUTCOME;
-	if (count == 0)
-		return 0;
-	if (count > OUTCOMES_MAX)
+	if (count > OUTCOMES_LOOKED)
 		return damaged();
-	letter->outcomes = calloc(count, sizeof(*letter->outcomes));
-	if (letter->outcomes == NULL)
-		return -1;
-	for (i = 0; i < count; i++) {
-		if (read_all(letter->fd, record, sizeof(record),
+	for (i = 0; i < count; i += n) {
+		n = count - i < OUTCOMES_READ ? count - i : OUTCOMES_READ;
+		if (read_all(letter->fd, records, n * FORMAT_OUTCOME,
 		    start + i * FORMAT_OUTCOME) == -1)
 			return -1;
-		if (decode_outcome(&letter->outcomes[letter->outcome_count],
-		    record, letter->envelope.recipient_count) == 0)
-			letter->outcome_count++;
+		for (j = 0; j < n; j++)
+			if (keep_outcome(letter, records + j * FORMAT_OUTCOME,
+			    i + j, count) == -1)
+				return -1;
 	}
 	return 0;
 }
@@ -277,17 +304,69 @@ encode_outcome(uint8_t *p, const struct outcome *o)
 	    FORMAT_CHECK_START, p, FORMAT_OUTCOME_CHECKED), 8);
 }
 
-/* A second descriptor, for as long as it takes: the lock is on the first. */
 static int
-write_records(int fd, const uint8_t *data, size_t len, uint64_t offset)
+write_records(int fd, const uint8_t *data, size_t count, uint64_t offset)
 {
-	ssize_t n;
+	size_t len = count * FORMAT_OUTCOME;
+	ssize_t n = len > 0 ? pwrite(fd, data, len, (off_t)offset) : 0;
 
-	n = pwrite(fd, data, len, (off_t)offset);
 	if (n != -1 && (size_t)n != len)
 		errno = ENOSPC;
-	if (n == -1 || (size_t)n != len || fdatasync(fd) == -1)
+	return n != -1 && (size_t)n == len ? 0 : -1;
+}
+
+/* The deferral on record that this one is the next of, or NULL. */
+static struct outcome *
+find_deferral(const struct letter *letter, const struct outcome *o)
+{
+	struct outcome *was;
+	size_t i;
+
+	if (o->kind != OUTCOME_DEFERRED)
+		return NULL;
+	for (i = letter->outcome_count; i-- > 0;) {
+		was = &letter->outcomes[i];
+		if (was->kind == OUTCOME_DEFERRED && was->key == o->key &&
+		    was->recipient == o->recipient)
+			return was;
+	}
+	return NULL;
+}
+
+/*
+ * Those that have a place are written there one by one; data gets the others,
+ * for the end.  If one is torn by a crash, no more is lost than that there
+ * was an attempt.
+ */
+static int
+write_outcomes(int fd, struct letter *letter, const struct outcome *outcomes,
+    size_t count, uint8_t *data)
+{
+	struct outcome *was;
+	size_t i, fresh = letter->outcome_count, n = 0;
+	uint64_t at;
+
+	for (i = 0; i < count; i++) {
+		was = find_deferral(letter, &outcomes[i]);
+		at = letter->outcome_end + n * FORMAT_OUTCOME;
+		encode_outcome(data + n * FORMAT_OUTCOME, &outcomes[i]);
+		if (was != NULL) {
+			at = was->at;
+			if (write_records(fd, data + n * FORMAT_OUTCOME, 1,
+			    at) == -1)
+				return -1;
+		} else {
+			was = &letter->outcomes[fresh + n];
+			n++;
+		}
+		*was = outcomes[i];
+		was->at = at;
+	}
+	if (write_records(fd, data, n, letter->outcome_end) == -1 ||
+	    fdatasync(fd) == -1)
 		return -1;
+	letter->outcome_count += n;
+	letter->outcome_end += n * FORMAT_OUTCOME;
 	return 0;
 }
 
@@ -297,8 +376,7 @@ letter_record(const struct spool *spool, struct letter *letter,
 {
 	struct outcome *grown;
 	char text[SPOOL_NAME_MAX];
-	uint8_t *data = NULL;
-	size_t i;
+	uint8_t *data;
 	int fd = -1, result = -1;
 
 	if (count == 0)
@@ -309,23 +387,15 @@ letter_record(const struct spool *spool, struct letter *letter,
 		return -1;
 	letter->outcomes = grown;
 	data = reallocarray(NULL, count, FORMAT_OUTCOME);
-	if (data == NULL || spool_name_print(&letter->name, text) == -1)
-		goto done;
-	for (i = 0; i < count; i++)
-		encode_outcome(data + i * FORMAT_OUTCOME, &outcomes[i]);
-	fd = openat(spool->queue, text, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd == -1 || write_records(fd, data, count * FORMAT_OUTCOME,
-	    letter->outcome_end) == -1)
-		goto done;
-	memcpy(grown + letter->outcome_count, outcomes,
-	    count * sizeof(*outcomes));
-	letter->outcome_count += count;
-	letter->outcome_end += count * FORMAT_OUTCOME;
-	result = 0;
-done:
-	free(data);
-	if (fd != -1)
+	/* A descriptor of its own: that of the letter can't write. */
+	if (data != NULL && spool_name_print(&letter->name, text) == 0)
+		fd = openat(spool->queue, text,
+		    O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd != -1) {
+		result = write_outcomes(fd, letter, outcomes, count, data);
 		close(fd);
+	}
+	free(data);
 	return result;
 }
 

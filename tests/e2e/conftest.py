@@ -35,6 +35,7 @@ def daemons(host):
     yield start
     failures = []
     for daemon in started:
+        failures += daemon.log("Sanitizer|runtime error")
         if daemon.is_alive():
             status = daemon.stop()
             if status != 0:

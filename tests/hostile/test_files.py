@@ -20,7 +20,7 @@ from puppet import tree
 
 ATTACKER = os.path.join(os.path.dirname(os.path.abspath(__file__)),
                         "attacker.py")
-SECONDS = 10
+SECONDS = 8
 SENDERS = 5
 MARKER = re.compile(rb"^Marker: (\S+)", re.M)
 FILLER = b"0123456789abcdef" * 4 + b"\r\n"
