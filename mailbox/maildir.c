@@ -287,6 +287,7 @@ maildir_close(struct mailbox *mb)
 	if (mb == NULL)
 		return;
 	maildir_index_free(&mb->index);
+	free(mb->delivered.hashes);
 	for (i = 0; i < MAILDIR_FOLDERS; i++)
 		close_keep_errno(mb->folder[i]);
 	close_keep_errno(mb->lock);	/* and so the lock is given up */

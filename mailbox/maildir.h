@@ -63,6 +63,14 @@ struct maildir_index {
 	struct maildir_names	*names;
 };
 
+/* Whose deliveries were in new/ and cur/: ids hashed, sorted. */
+struct maildir_ids {
+	uint64_t	*hashes;
+	size_t		 count;
+	size_t		 room;
+	int		 is_known;	/* they were read */
+};
+
 struct mailbox {
 	uid_t			 uid;		/* whose it must be */
 	char			 hostname[HOSTNAME_MAX];
@@ -70,6 +78,7 @@ struct mailbox {
 	int			 folder[MAILDIR_FOLDERS]; /* or -1 */
 	int			 lock;		/* postern.lock, or -1 */
 	struct maildir_index	 index;
+	struct maildir_ids	 delivered;	/* maildir_append.c's */
 };
 
 /* maildir_name.c */

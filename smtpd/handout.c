@@ -51,7 +51,8 @@ handout_is_stuck(const struct errand *e)
 {
 	const struct line *l = e->line;
 
-	return l != NULL && l->current != e &&
+	/* The next one stays, or a channel that is open at last is in vain. */
+	return l != NULL && l->current != e && TAILQ_FIRST(&l->errands) != e &&
 	    (l->is_slow || l->waiting > BACKLOG_MAX);
 }
 

@@ -82,7 +82,7 @@ void	handout_init(struct handout *, const struct handout_ops *, void *arg,
 	    const char *hostname);
 /* Put an errand in its account's line: 0, or -1 with errno ENOMEM. */
 int	handout_add(struct handout *, struct errand *);
-/* Does it wait in a line that is slow, or longer than BACKLOG_MAX? */
+/* Is it not the next of a line that is slow, or longer than BACKLOG_MAX? */
 int	handout_is_stuck(const struct errand *);
 /* Take an errand that waits out of its line. */
 void	handout_withdraw(struct errand *);

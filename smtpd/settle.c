@@ -229,42 +229,35 @@ job_fail(struct queue *q, struct job *job)
 }
 
 static int
-has_delivery(const struct outcome *outcomes, size_t count, uint64_t key)
+has_final(const struct outcome *outcomes, size_t count, uint64_t key)
 {
 	size_t i;
 
 	for (i = 0; i < count; i++)
-		if (outcomes[i].kind == OUTCOME_DELIVERED &&
+		if (outcomes[i].kind != OUTCOME_DEFERRED &&
 		    outcomes[i].key == key)
 			return 1;
 	return 0;
 }
 
 /*
- * Asked before the only copy goes, and of the records, not of what led here:
- * is everybody known to have it?
+ * Asked before the letter leaves the queue, and of the records, not of what
+ * led here: is it known of everybody what became of it?
  */
 static int
-is_with_everybody(const struct job *job)
+is_over(const struct job *job, int has_failed)
 {
 	uint64_t key;
 	size_t i;
 
 	for (i = 0; i < job->errand_count; i++) {
 		key = job->errands[i].key;
-		if (!has_delivery(job->news, job->news_count, key) &&
-		    !has_delivery(job->letter.outcomes,
+		if (!has_final(job->news, job->news_count, key) &&
+		    !has_final(job->letter.outcomes,
 		    job->letter.outcome_count, key))
-			return 0;
+			break;
 	}
-	return !job->has_trouble;
-}
-
-/* Nobody is to be tried again, and nobody has failed: was it delivered? */
-static int
-is_over(const struct job *job)
-{
-	if (is_with_everybody(job))
+	if (i == job->errand_count && (has_failed || !job->has_trouble))
 		return 1;
 	log_event(LOG_CRIT, 0, "event=spool-fault id=%s text=\"somebody's "
 	    "outcome is not known: it is tried again\"",
@@ -295,7 +288,7 @@ job_finish(struct queue *q, struct job *job, struct ending *ending,
 		give_up(q, job);
 	has_failed = job->has_failed || has_news_of(job, OUTCOME_FAILED);
 	if (has_news_of(job, OUTCOME_DEFERRED) || job->has_more ||
-	    (!has_failed && !is_over(job))) {
+	    !is_over(job, has_failed)) {
 		job_defer(q, job, is_recorded);
 		return;
 	}

@@ -75,7 +75,7 @@ LIMITS = {"core": "Max core file size", "file size": "Max file size",
 
 
 class Census:
-    """One daemon with a session in each state, its processes by what they are."""
+    """One daemon, a session in each state; processes by what they are."""
 
     def __init__(self, daemon, user):
         self.daemon, self.user = daemon, user
@@ -548,4 +548,4 @@ def test_root_roles_cannot(daemons):
                     continue
                 assert result in ("EPERM", "EACCES", "EAFNOSUPPORT"), (
                     role, call, result)
-    daemon.wait_log("event=role-ended", 2)
+    daemon.wait_log("event=role-ended")

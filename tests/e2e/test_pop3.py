@@ -630,7 +630,7 @@ def test_plaintext_login(daemons, user, setting, loopback, other):
 
 @pytest.fixture
 def broken_nss(host):
-    """Account lookups fail with an error, as when a directory server is down."""
+    """Account look-ups fail, as when a directory server is down."""
     os.rename("/etc/passwd", "/etc/passwd.aside")
     os.symlink("passwd", "/etc/passwd")		# ELOOP
     yield

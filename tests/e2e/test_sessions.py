@@ -290,7 +290,7 @@ def test_sighup_smtpd_keeps_a_transaction(daemons, users):
 
 @pytest.mark.parametrize("program", ("pop3d", "smtpd"))
 def test_nothing_is_left(daemons, users, program):
-    """After the last session: the processes of the start, no more descriptors."""
+    """After the last session: the processes and descriptors of the start."""
     daemon = daemons(program)
     names = users(10)
     for name in names:

@@ -45,5 +45,5 @@ def pytest_runtest_makereport(item, call):
     if report.when == "call" and report.failed:
         for name, daemon in item.funcargs.items():
             if isinstance(daemon, puppet.postern.Daemon):
-                report.sections.append((
-                    "log of " + name, "\n".join(daemon.lines[-30:] + daemon.log("renew|crash|died"))))
+                report.sections.append(("log of " + name, "\n".join(
+                    daemon.log("renew|crash|died") + daemon.lines[-30:])))

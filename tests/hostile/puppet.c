@@ -5,7 +5,7 @@
  * says what to send on the gate and sees what comes back, so a test in Python
  * can ask the privileged side anything that a taken-over worker could.
  *
- *	S TYPE HEX NFDS		send a request with that payload (- none), and wait
+ *	S TYPE HEX NFDS		send a request, HEX its fields ("-" none), and wait
  *	Q TYPE HEX NFDS		the same, without waiting
  *	L TYPE HEX NFDS		the same to the master, as a log line would be
  *	Z TYPE LENGTH NFDS	send a request of so many octets, zeros, and wait
@@ -82,6 +82,9 @@ collect(int ms)
 	int n;
 
 	n = message_wait(puppet->gate, &m, MESSAGE_FDS_MAX, ms);
+	/* Said once when requests were left unread; then come the answers. */
+	if (n == -1 && errno == ECONNRESET)
+		n = message_wait(puppet->gate, &m, MESSAGE_FDS_MAX, ms);
 	if (n == 0 || (n == -1 && errno == ECONNRESET)) {
 		say("EOF");
 		return;

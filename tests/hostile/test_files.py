@@ -246,3 +246,4 @@ def test_C6_a_mailbox_that_moves(daemons, users):
     for daemon in (smtpd, pop3d):
         daemon.wait_no_session()
         assert not daemon.log("event=(worker-crash|role-ended|renew|died|bug)")
+    postern.clear(victim, *others)

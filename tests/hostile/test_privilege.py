@@ -33,7 +33,7 @@ ROOM = [("landlock_create_ruleset", "-", "fail"),
 
 # Of these the role itself dies at its start ...
 ROLES = [
-    ("pop3d", "pop3d-worker", SEAL + USER + BOUND + ROOM + [
+    ("pop3d", "pop3d-worker", SEAL + USER + ROOM + [
         ("chroot", "-", "fail"), ("chroot", "-", "lie"),
         ("prlimit64", NEW_LIMIT, "lie")]),
     ("pop3d", "login", SEAL + LIMITED + BOUND),
@@ -57,20 +57,30 @@ def cases(table):
 
 def lame_daemon(program, role, fault):
     """A daemon one of whose executables is lame; not started."""
-    daemon = Daemon(program, "retry-schedule 1s\n")
+    daemon = own_libexec(program)
+    make_lame(daemon, role, fault)
+    return daemon
+
+
+def own_libexec(program):
+    daemon = Daemon(program)
     libexec = daemon.dir + "/libexec"
     os.mkdir(libexec, 0o755)
     for name in os.listdir(postern.LIBEXEC):
         os.symlink(os.path.join(postern.LIBEXEC, name),
                    os.path.join(libexec, name))
-    os.unlink(os.path.join(libexec, role))
-    postern.write(os.path.join(libexec, role), (
+    daemon.configure("libexec-dir %s\n%s" % (
+        libexec, "retry-schedule 1s\n" if program == "smtpd" else ""))
+    return daemon
+
+
+def make_lame(daemon, role, fault):
+    """The next process of that role has this fault."""
+    postern.write(os.path.join(daemon.dir, "libexec", role), (
         "#!%s -I\nimport runpy, sys\nsys.argv = %r\n"
         "runpy.run_path(%r, run_name='__main__')\n") % (
             sys.executable, [LAME, *fault, os.path.join(postern.LIBEXEC, role)],
             LAME), 0o755)
-    daemon.configure("libexec-dir %s\nretry-schedule 1s\n" % libexec)
-    return daemon
 
 
 def is_served(daemon):
@@ -105,11 +115,17 @@ def is_served(daemon):
 def end(daemon, what):
     """It says why, and SIGTERM still ends the daemon, cleanly."""
     try:
-        assert daemon.is_alive(), what
         assert daemon.log("event=(fatal|bug) .*%s" % (
             "Operation not permitted" if what.endswith("fail") else "")), (
                 what, daemon.lines[-20:])
-        assert daemon.stop() == 0, what
+        if daemon.is_alive():
+            status = daemon.stop()
+            # One that is just finding out that it can't start says so.
+            assert status == (1 if daemon.log("event=start-failed") else 0), \
+                (what, status)
+        else:
+            assert daemon.process.returncode == 1, what
+            assert daemon.log("event=start-failed"), what
         daemon.wait_nothing_left()
     finally:
         daemon.kill_tree()
@@ -118,7 +134,8 @@ def end(daemon, what):
 def try_role(daemon, role, what):
     daemon.start(wait=False)
     try:
-        line = daemon.wait_log("event=role-ended role=%s " % role)[0]
+        line = daemon.wait_log("event=role-ended role=%s |event=start-failed"
+                               % role)[0]
         assert "status=0 " not in line + " ", (what, line)
         for _ in range(2):
             assert not is_served(daemon), what
@@ -167,7 +184,8 @@ def run_all(table, attempt):
                 future.result()
             except AssertionError as error:
                 errors.append(str(error))
-    assert not errors, "\n\n".join(errors)
+    assert not errors, "%d of %d:\n%s" % (
+        len(errors), len(jobs), "\n\n".join(errors[:4]))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -187,6 +205,36 @@ def filters_work(host):
 @pytest.mark.may_crash
 def test_C18_a_role_that_cannot_step_down_ends(host):
     run_all(ROLES, try_role)
+
+
+@pytest.mark.may_crash
+@pytest.mark.parametrize("role,fault", (
+    ("pop3d-worker", ("setresuid", "-", "lie")),
+    ("login", ("seccomp", FILTER, "lie")),
+    ("pop3d-agents", ("capset", "-", "lie"))))
+def test_C18_one_that_cannot_step_down_later(daemons, role, fault):
+    """A new generation that fails so serves nobody; a session of the old one
+    goes on, and when the fault is gone all is well."""
+    postern.clear("alice")
+    daemon = own_libexec("pop3d").start()
+    try:
+        with postern.Pop(daemon, "alice") as pop:
+            make_lame(daemon, role, fault)
+            daemon.reload()
+            daemon.wait_log("event=role-ended role=%s " % role)
+            for _ in range(3):
+                assert not is_served(daemon)
+            pop.ok("NOOP")
+            path = os.path.join(daemon.dir, "libexec", role)
+            os.symlink(os.path.join(postern.LIBEXEC, role), path + ".new")
+            os.rename(path + ".new", path)
+            eventually(lambda: is_served(daemon), "service")
+            pop.ok("STAT")
+            pop.quit()
+        assert daemon.stop() == 0
+        daemon.wait_nothing_left()
+    finally:
+        daemon.kill_tree()
 
 
 @pytest.mark.may_crash

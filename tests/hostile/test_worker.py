@@ -119,8 +119,8 @@ def test_C12_crashes_count_against_the_address(puppets, program):
     with postern.Dialogue(daemon, "127.0.0.66") as client:
         assert client.line().startswith(refusal)
         assert client.is_closed()
-    assert daemon.log(r"event=refused client=127\.0\.0\.66 "
-                      "service=.* why=source-limit")
+    daemon.wait_log(r"event=refused client=127\.0\.0\.66 "
+                    "service=.* why=source-limit")
     Puppet(daemon, "127.0.0.67").close()
     Puppet(daemon).close()
     # A session of the same address that did no harm goes on.

@@ -1,5 +1,5 @@
 /* LINK: mailbox/mailbox mailbox/maildir mailbox/maildir_name mailbox/maildir_index mailbox/maildir_append wire/octets */
-/* LIBS: -lmd -lbsd */
+/* LIBS: -lmd -lbsd -Wl,--wrap=maildir_scan */
 /*
  * test_maildir_append: delivery to a Maildir, and to what every kind of death
  * may leave of a delivery.
@@ -324,6 +324,68 @@ test_append_after_removal(void **state)
 	close(letter.content);
 }
 
+static int scans;
+
+int	__real_maildir_scan(struct mailbox *, enum maildir_folder,
+	    maildir_found, void *);
+int	__wrap_maildir_scan(struct mailbox *, enum maildir_folder,
+	    maildir_found, void *);
+
+int
+__wrap_maildir_scan(struct mailbox *mb, enum maildir_folder folder,
+    maildir_found found, void *arg)
+{
+	scans += folder != MAILDIR_TMP;
+	return __real_maildir_scan(mb, folder, found, arg);
+}
+
+/* After a crash every letter may have been tried: one reading for them all. */
+static void
+test_append_many_tried(void **state)
+{
+	char id[16], path[64];
+	int i;
+
+	(void)state;
+	make_maildir();
+	for (i = 0; i < 600; i++) {
+		snprintf(path, sizeof(path), i % 2 == 0 ?
+		    "Maildir/new/17.Qold%d.host,S=1" :
+		    "Maildir/cur/17.Qold%d.host,S=1,W=2:2,S", i);
+		put(path, "x");
+	}
+	put("Maildir/new/17.Qnodot", "x");
+	put("Maildir/new/17.other.host", "x");
+	scans = 0;
+	for (i = 0; i < 50; i++) {
+		snprintf(id, sizeof(id), "id%d", i);
+		make_letter(id, "text\n");
+		letter.tried_before = 1;
+		assert_int_equal(append(), 0);
+		close(letter.content);
+		/* Delivered a moment ago, and asked again. */
+		if (i == 20)
+			assert_int_equal(append(), 0);
+		assert_int_equal(ops->settle(box, id), 0);
+	}
+	assert_int_equal(scans, 2);
+	assert_int_equal(count_files("Maildir/new"), 352);
+	/* Those that are there are found, and none that begins like them. */
+	for (i = 0; i < 600; i += 60) {
+		snprintf(id, sizeof(id), "old%d", i);
+		make_letter(id, "text\n");
+		letter.tried_before = 1;
+		assert_int_equal(append(), 0);
+		close(letter.content);
+	}
+	assert_int_equal(count_files("Maildir/new"), 352);
+	make_letter("old", "text\n");
+	letter.tried_before = 1;
+	assert_int_equal(append(), 0);
+	close(letter.content);
+	assert_int_equal(count_files("Maildir/new"), 353);
+}
+
 /* Killed between any two system calls: delivered once all the same. */
 static void
 test_append_killed(void **state)
@@ -464,6 +526,7 @@ main(void)
 		TEST(test_append_names),
 		TEST(test_crashes),
 		TEST(test_append_after_removal),
+		TEST(test_append_many_tried),
 		TEST(test_append_killed),
 		TEST(test_append_no_room),
 		TEST(test_append_hostile),

@@ -33,6 +33,8 @@ static char place[] = "/tmp/test_queue.XXXXXX";
 static int dir = -1, agent = -1;
 static struct spool_writer writer;
 static struct envelope_writer envelope;
+static int silent[HANDOUT_CHANNELS];	/* agents that say nothing */
+static size_t silent_count;
 static uint64_t asked[64];
 static size_t asked_count;
 static int is_master_busy;
@@ -52,6 +54,7 @@ static const struct handout_ops ops = {
 	.need = need,
 	.done = queue_errand_done,
 	.unpark = queue_letter_unparked,
+	.slow = queue_errand_waits,
 };
 
 static void
@@ -108,6 +111,8 @@ teardown(void **state)
 	(void)state;
 	if (agent != -1)
 		close(agent);
+	while (silent_count > 0)
+		close(silent[--silent_count]);
 	/* Lines let their errands go, so that the jobs can. */
 	handout_forget_parked(&q.handout);
 	q.now_ms += 100 * MINUTE_MS;
@@ -203,6 +208,15 @@ give_channel(void)
 	handout_channel(&q.handout, asked[--asked_count], pair[0], q.now_ms);
 }
 
+/* The same for an agent that will not say a word. */
+static void
+give_silent(void)
+{
+	give_channel();
+	silent[silent_count++] = agent;
+	agent = -1;
+}
+
 static void
 heard(struct message *m, uint32_t type)
 {
@@ -237,6 +251,26 @@ identify(const char *account)
 	assert_int_equal(get_end(&m), 0);
 	assert_string_equal(name, account);
 	say(REQ_IDENTIFY, DELIVERED, NULL, "");
+}
+
+/* A DELIVER came; whatever it holds, and so the letter's lock, is let go. */
+static void
+take_deliver(void)
+{
+	struct message m;
+
+	heard(&m, REQ_DELIVER);
+	message_discard(&m);
+}
+
+static void
+take_deliver_after_settle(void)
+{
+	struct message m;
+
+	heard(&m, REQ_SETTLE);
+	say(REQ_SETTLE, 0, NULL, NULL);
+	take_deliver();
 }
 
 /* A DELIVER came, and it is this letter, readable and not writable. */
@@ -448,17 +482,68 @@ deferred(void **state)
 }
 
 static void
-gives_up(void **state)
+defer_alice(void)
 {
-	(void)state;
-	letter_for("alice", NULL);
-	q.now += config.give_up_after + 100;
 	begin();
 	give_channel();
 	identify("alice");
+	take_deliver();
 	say(REQ_DELIVER, DELIVERY_DEFERRED, "4.2.2", "full");
+}
+
+/* Only after the attempts of the schedule: a clock may have jumped. */
+static void
+gives_up(void **state)
+{
+	size_t i;
+
+	(void)state;
+	letter_for("alice", NULL);
+	q.now += config.give_up_after + 100;
+	for (i = 1; i < config.retry_count; i++) {
+		defer_alice();
+		assert_int_equal(count_in(q.spool.queue, 0), 1);
+		q.now = schedule_next(&q.schedule);
+	}
+	defer_alice();
 	assert_int_equal(count_in(q.spool.queue, 0), 0);
 	assert_int_equal(count_in(q.spool.failed, 0), 1);
+}
+
+/* And sooner if it is to be given up before the schedule is at its end. */
+static void
+gives_up_soon(void **state)
+{
+	(void)state;
+	config.give_up_after = 100;
+	assert_int_equal(retry_attempts(&config), 2);
+	letter_for("alice", NULL);
+	defer_alice();
+	q.now += 101;
+	defer_alice();
+	assert_int_equal(count_in(q.spool.failed, 0), 1);
+}
+
+/* The clock was wrong when it was deferred: a due time that none gives. */
+static void
+clock_put_back(void **state)
+{
+	struct spool_name far = letter_for("alice", NULL);
+	struct spool_name near = letter_for("bob", NULL);
+
+	(void)state;
+	assert_int_equal(spool_defer(&q.spool, &far, q.now + 365 * 86400), 0);
+	assert_int_equal(spool_defer(&q.spool, &near, q.now + 4 * 3600), 0);
+	queue_scan(&q);
+	assert_int_equal(schedule_next(&q.schedule), q.now);
+	begin();
+	assert_int_equal(asked_count, 1);
+	assert_int_equal(schedule_next(&q.schedule), near.due);
+	give_channel();
+	identify("alice");
+	is_asked_to_deliver(&far, "alice@localhost", 1);
+	say(REQ_DELIVER, DELIVERED, "2.0.0", "ok");
+	assert_int_equal(count_in(q.spool.queue, 0), 1);
 }
 
 static void
@@ -529,6 +614,97 @@ partly(void **state)
 	say(REQ_DELIVER, DELIVERED, "2.0.0", "ok");
 	assert_int_equal(count_in(q.spool.queue, 0), 0);
 	assert_int_equal(count_in(q.spool.failed, 0), 1);
+}
+
+/* A channel for the next account, which answers so. */
+static void
+answer(const char *account, uint32_t verdict)
+{
+	begin();
+	give_channel();
+	identify(account);
+	take_deliver();
+	say(REQ_DELIVER, verdict, verdict == DELIVERED ? "2.0.0" :
+	    verdict == DELIVERY_FAILED ? "5.2.0" : "4.2.1", "so");
+}
+
+/*
+ * What was answered in one turn still counts when others are put on record in
+ * the next, and the last answer comes in a third.
+ */
+static void
+not_forgotten(void **state)
+{
+	(void)state;
+	letter_for("carol", "bob", "alice", NULL);
+	answer("alice", DELIVERY_DEFERRED);
+	answer("bob", DELIVERED);
+	answer("carol", DELIVERED);
+	assert_int_equal(q.job_count, 0);
+	assert_int_equal(count_in(q.spool.queue, 0), 1);
+	q.now = schedule_next(&q.schedule);
+	answer("alice", DELIVERED);
+	assert_int_equal(count_in(q.spool.queue, 0), 0);
+	assert_int_equal(count_in(q.spool.failed, 0), 0);
+}
+
+static void
+failure_not_forgotten(void **state)
+{
+	(void)state;
+	letter_for("dave", "carol", "bob", "alice", NULL);
+	answer("alice", DELIVERY_FAILED);
+	answer("bob", DELIVERED);
+	answer("carol", DELIVERY_DEFERRED);
+	answer("dave", DELIVERED);
+	assert_int_equal(count_in(q.spool.queue, 0), 1);
+	q.now = schedule_next(&q.schedule);
+	/* And not when it was an alias that leads elsewhere by now. */
+	set_aliases("alice: bob\n");
+	answer("carol", DELIVERED);
+	assert_int_equal(asked_count, 0);
+	assert_int_equal(count_in(q.spool.queue, 0), 0);
+	assert_int_equal(count_in(q.spool.failed, 0), 1);
+}
+
+/* Given up with the others' outcomes long on record. */
+static void
+all_news_given_up(void **state)
+{
+	(void)state;
+	config.retry_count = 1;
+	letter_for("bob", "alice", NULL);
+	q.now += config.give_up_after + 100;
+	answer("alice", DELIVERY_DEFERRED);
+	answer("bob", DELIVERED);
+	assert_int_equal(count_in(q.spool.queue, 0), 0);
+	assert_int_equal(count_in(q.spool.failed, 0), 1);
+}
+
+/* An outcome that is lost by whatever mistake does not cost the letter. */
+static void
+unknown_outcome(void **state)
+{
+	struct pollfd pfd[HANDOUT_CHANNELS];
+	struct message m;
+
+	(void)state;
+	letter_for("alice", NULL);
+	begin();
+	give_channel();
+	identify("alice");
+	message_begin(&m, REPLY_OF(REQ_DELIVER));
+	put_u32(&m, DELIVERY_DEFERRED);
+	put_str(&m, "4.2.2");
+	put_str(&m, "full");
+	assert_int_equal(message_send(agent, &m), 0);
+	assert_int_equal(poll(pfd, handout_poll(&q.handout, pfd), 0), 1);
+	handout_ready(&q.handout, pfd, q.now_ms);
+	TAILQ_FIRST(&q.jobs)->news_count = 0;
+	queue_settle(&q);
+	assert_int_equal(q.job_count, 0);
+	assert_int_equal(count_in(q.spool.queue, 0), 1);
+	assert_true(schedule_next(&q.schedule) > q.now);
 }
 
 static void
@@ -739,6 +915,143 @@ backlog(void **state)
 	assert_int_equal(q.job_count, BACKLOG_MAX + 1);
 }
 
+/* Two mailboxes that hang, and many letters for both of them. */
+static void
+stuck_pair(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 230; i++)
+		letter_for("alice", "bob", NULL);
+	letter_for("carol", NULL);
+	begin();
+	assert_true(q.job_count < 2 * BACKLOG_MAX + 2);
+	assert_int_equal(asked_count, 3);
+	answer("carol", DELIVERED);
+	give_silent();
+	give_silent();
+	/* Slow by now: only what they are busy with is open. */
+	q.now_ms += 10000;
+	end();
+	assert_true(q.job_count <= 2);
+	letter_for("alice", "bob", NULL);
+	letter_for("alice", "carol", NULL);
+	answer("carol", DELIVERED);
+	assert_true(q.job_count <= 2);
+	assert_int_equal(count_in(q.spool.queue, 0), 232);
+	/* They give up, and all come again. */
+	q.now_ms += 6 * MINUTE_MS;
+	end();
+	begin();
+	assert_int_equal(asked_count, 2);
+	assert_int_equal(count_in(q.spool.queue, 0), 232);
+	assert_int_equal(count_in(q.spool.failed, 0), 0);
+}
+
+/* A deferral beside a slow mailbox: both are tried again later. */
+static void
+stuck_and_deferred(void **state)
+{
+	struct spool_name name;
+
+	(void)state;
+	config.retry_schedule[0] = 5;	/* too short for noise */
+	letter_for("alice", NULL);
+	begin();
+	give_silent();
+	name = letter_for("carol", "bob", "alice", NULL);
+	begin();
+	q.now_ms += 10000;
+	end();
+	assert_int_equal(q.job_count, 2);
+	give_channel();
+	identify("bob");
+	is_asked_to_deliver(&name, "bob@localhost", 0);
+	say(REQ_DELIVER, DELIVERY_DEFERRED, "4.2.2", "full");
+	assert_int_equal(q.job_count, 2);
+	answer("carol", DELIVERED);
+	/* Nobody but alice is left, who is slow: closed, and on record. */
+	assert_int_equal(q.job_count, 1);
+	assert_int_equal(schedule_next(&q.schedule), q.now + 5);
+	q.now_ms += 6 * MINUTE_MS;
+	end();
+	assert_int_equal(q.job_count, 0);
+	q.now += 5;
+	answer("bob", DELIVERED);
+	answer("alice", DELIVERED);
+	take_deliver_after_settle();
+	say(REQ_DELIVER, DELIVERED, "2.0.0", "so");
+	assert_int_equal(asked_count, 0);
+	assert_int_equal(count_in(q.spool.queue, 0), 0);
+	assert_int_equal(count_in(q.spool.failed, 0), 0);
+}
+
+/* More mailboxes hang than there are channels for quick ones. */
+static void
+hung_accounts(void **state)
+{
+	char account[8];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < HANDOUT_QUICK; i++) {
+		snprintf(account, sizeof(account), "u%zu", i);
+		letter_for(account, NULL);
+	}
+	letter_for("alice", NULL);
+	begin();
+	assert_int_equal(asked_count, HANDOUT_QUICK);
+	for (i = 0; i < HANDOUT_QUICK; i++)
+		give_silent();
+	q.now_ms += 9999;
+	end();
+	begin();
+	assert_int_equal(asked_count, 0);
+	assert_true(handout_next(&q.handout) == q.now_ms + 1);
+	q.now_ms += 1;
+	end();
+	answer("alice", DELIVERED);
+	assert_int_equal(count_in(q.spool.queue, 0), HANDOUT_QUICK);
+}
+
+/* Their backlogs don't have all the places in memory. */
+static void
+hung_backlogs(void **state)
+{
+	char account[8];
+	size_t i, n;
+
+	(void)state;
+	for (i = 0; i < 12; i++) {
+		snprintf(account, sizeof(account), "u%zu", i);
+		for (n = 0; n < BACKLOG_MAX; n++)
+			letter_for(account, NULL);
+	}
+	letter_for("alice", NULL);
+	begin();
+	assert_int_equal(q.job_count, JOBS_MAX);
+	while (asked_count > 0)
+		give_silent();
+	q.now_ms += 10000;
+	end();
+	answer("alice", DELIVERED);
+	while (asked_count > 0)
+		give_silent();
+	q.now_ms += 10000;
+	end();
+	assert_int_equal(q.job_count, 12);
+	assert_int_equal(count_in(q.spool.queue, 0), 12 * BACKLOG_MAX);
+	/* One of them answers at last: its letters come, in their order. */
+	agent = silent[0];
+	silent[0] = silent[--silent_count];
+	say(REQ_IDENTIFY, DELIVERED, NULL, "");
+	say(REQ_DELIVER, DELIVERED, "2.0.0", "ok");
+	say(REQ_SETTLE, 0, NULL, NULL);
+	begin();
+	assert_int_equal(q.job_count, 11 + BACKLOG_MAX - 1);
+}
+
 #define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -751,6 +1064,11 @@ main(void)
 		TEST(agent_dies_late), TEST(agent_is_silent),
 		TEST(no_channel), TEST(root_waits), TEST(locked),
 		TEST(damaged), TEST(hints), TEST(backlog),
+		TEST(gives_up_soon), TEST(clock_put_back),
+		TEST(not_forgotten), TEST(failure_not_forgotten),
+		TEST(all_news_given_up), TEST(unknown_outcome),
+		TEST(stuck_pair), TEST(stuck_and_deferred),
+		TEST(hung_accounts), TEST(hung_backlogs),
 	};
 
 	/* Log lines of what goes wrong on purpose go to nobody. */

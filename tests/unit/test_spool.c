@@ -342,6 +342,80 @@ torn_record(void **state)
 	letter_close(&l);
 }
 
+/* The same delivery deferred again and again: one record, the last. */
+static void
+deferred_again(void **state)
+{
+	struct spool_name name = write_letter();
+	struct outcome news[3] = { some[0], some[1], some[0] };
+	struct letter l;
+	char text[SPOOL_NAME_MAX];
+	struct stat first, last;
+	uint32_t i;
+
+	(void)state;
+	spool_name_print(&name, text);
+	news[2].recipient = 1;
+	assert_int_equal(letter_open(&spool, &name, &l), 0);
+	assert_int_equal(letter_record(&spool, &l, news, 2), 0);
+	assert_int_equal(letter_record(&spool, &l, news + 2, 1), 0);
+	assert_int_equal(fstatat(spool.queue, text, &first, 0), 0);
+	for (i = 2; i < 50; i++) {
+		if (i % 2 == 0) {
+			letter_close(&l);
+			assert_int_equal(letter_open(&spool, &name, &l), 0);
+		}
+		assert_int_equal(l.outcome_count, 3);
+		assert_int_equal(letter_attempts(&l), i == 2 ? 2 : i - 1);
+		news[0].attempt = news[2].attempt = i;
+		news[1] = news[2];
+		snprintf(news[0].text, sizeof(news[0].text), "no. %u", i);
+		assert_int_equal(letter_record(&spool, &l, news, 2), 0);
+	}
+	assert_int_equal(fstatat(spool.queue, text, &last, 0), 0);
+	assert_int_equal(first.st_size, last.st_size);
+	letter_close(&l);
+	assert_int_equal(letter_open(&spool, &name, &l), 0);
+	assert_int_equal(l.outcome_count, 3);
+	assert_string_equal(l.outcomes[0].text, "no. 49");
+	assert_int_equal(l.outcomes[1].kind, OUTCOME_DELIVERED);
+	assert_int_equal(l.outcomes[2].recipient, 1);
+	assert_int_equal(l.outcomes[2].attempt, 49);
+	/* A final one has a place of its own. */
+	news[0].kind = OUTCOME_FAILED;
+	assert_int_equal(letter_record(&spool, &l, news, 1), 0);
+	assert_int_equal(l.outcome_count, 4);
+	letter_close(&l);
+}
+
+/* More deferrals than are kept: the file is good, and no final one is lost. */
+static void
+very_many_records(void **state)
+{
+	static uint8_t data[4096];
+	struct spool_name name = write_letter();
+	struct outcome news[2] = { some[1], some[0] };
+	struct letter l;
+	size_t len, i;
+	int fd;
+
+	(void)state;
+	news[1].attempt = 120;
+	assert_int_equal(letter_open(&spool, &name, &l), 0);
+	assert_int_equal(letter_record(&spool, &l, news, 2), 0);
+	letter_close(&l);
+	len = slurp(&name, data, sizeof(data));
+	fd = scratch(data, len);
+	for (i = 0; i < 120000; i++)
+		assert_int_equal(write(fd, data + len - 256, 256), 256);
+	assert_int_equal(letter_read(fd, &l), 0);
+	assert_true(l.outcome_count > 1 && l.outcome_count < 100000);
+	assert_int_equal(l.outcomes[0].kind, OUTCOME_DELIVERED);
+	assert_int_equal(l.outcome_end, len + 120000 * 256);
+	assert_int_equal(letter_attempts(&l), 120);
+	letter_close(&l);
+}
+
 static void
 locks(void **state)
 {
@@ -524,7 +598,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(round_trip), TEST(large), TEST(abort_leaves_nothing),
 		TEST(failed_write), TEST(damage), TEST(outcomes),
-		TEST(torn_record), TEST(locks), TEST(clean_incoming),
+		TEST(torn_record), TEST(deferred_again),
+		TEST(very_many_records), TEST(locks), TEST(clean_incoming),
 		TEST(defer_fail_remove), TEST(odd_files), TEST(names),
 		TEST(ids_sort), TEST(enter_checks), TEST(scan),
 	};
