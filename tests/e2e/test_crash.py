@@ -34,7 +34,11 @@ class Sender(threading.Thread):
         try:
             while not self.tally.is_done():
                 try:
-                    with Smtp(self.daemon_) as smtp:
+                    with Smtp(self.daemon_, hello=None) as smtp:
+                        # A worker whose master died says 421 and ends.
+                        if (smtp.greeting.code != 220
+                                or smtp.cmd("EHLO x.test").code != 250):
+                            continue
                         while not self.tally.is_done():
                             self.send_one(smtp)
                             self.think()
