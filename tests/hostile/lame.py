@@ -3,9 +3,9 @@
 
 lame.py CALL ARGUMENT MODE PROGRAM [ARGUMENTS]: from here on CALL fails with
 EPERM (MODE "fail"), or says that it succeeded and does nothing ("lie").
-ARGUMENT narrows it: "-", "0=4" (its argument 0 is 4), "2!0" (its argument 2
-is not 0) or two of these with a comma.  A seccomp filter does it, so it holds for forks as well, and only
-there.
+ARGUMENT narrows it: "-", "0=4" (its argument 0 is 4), "2!0" (its argument
+2 is not 0) or two of these with a comma.  A seccomp filter does it, so it
+holds for forks as well, and only there.
 """
 import ctypes
 import os

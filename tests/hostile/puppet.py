@@ -135,9 +135,16 @@ class Puppet(Dialogue):
         assert words[0] == "M", line
         return Answer(int(words[1]), bytes.fromhex(words[2]), int(words[3]))
 
+    def _request(self, order):
+        """ETOOMANYREFS: too many descriptors of all workers are under way."""
+        line = "ERR 109"
+        while line == "ERR 109":
+            line = self.order(order)
+        return self._answer(line)
+
     def ask(self, number, payload=b"", descriptors=0):
-        return self._answer(self.order("S %d %s %d" % (
-            number, payload.hex() or "-", descriptors)))
+        return self._request("S %d %s %d" % (
+            number, payload.hex() or "-", descriptors))
 
     def send_only(self, number, payload=b"", descriptors=0):
         assert self.order("Q %d %s %d" % (
@@ -148,10 +155,7 @@ class Puppet(Dialogue):
 
     def ask_zeros(self, number, length, descriptors=0):
         """A request of so many octets, even beyond what a message holds."""
-        line = "ERR 109"
-        while line == "ERR 109":	# too many are under way: ETOOMANYREFS
-            line = self.order("Z %d %d %d" % (number, length, descriptors))
-        return self._answer(line)
+        return self._request("Z %d %d %d" % (number, length, descriptors))
 
     def is_shut(self):
         """Has the other side of the gate ended?"""

@@ -43,6 +43,11 @@ def fill(name, count=LETTERS):
     return name
 
 
+def others():
+    """The homes of those whose sessions go on meanwhile."""
+    return [postern.home(name) for name in ("alice", "dave")]
+
+
 @contextlib.contextmanager
 def unharmed(daemon, faults=None):
     """Whatever is done: nobody else notices, and every fault is logged."""
@@ -191,12 +196,12 @@ def test_C9_pop3_every_request_in_every_state(pop):
     with Puppet(pop) as puppet:
         puppet.opened("bob")		# makes the lock's file
     pop.wait_no_session()
-    before = tree(private.HOMES, leave_out=(postern.home("alice"), postern.home("dave")))
+    before = tree(private.HOMES, leave_out=others())
     cases = matrix(pop, POP3_STATES)
     assert len(cases) > 200
     with unharmed(pop, len(cases)):
         all_of(bob_must_end, cases)
-    assert tree(private.HOMES, leave_out=(postern.home("alice"), postern.home("dave"))) == before
+    assert tree(private.HOMES, leave_out=others()) == before
     # Nobody came in but those whose password was given.
     assert [line for line in pop.log("event=login ")
             if not ("user=bob " in line or "user=alice " in line)] == []
@@ -383,10 +388,10 @@ def test_C9_smtp_every_request_in_every_state(smtp):
     postern.clear("bob")
     cases = matrix(smtp, SMTP_STATES)
     assert len(cases) > 250
-    before = tree(private.HOMES, leave_out=(postern.home("alice"), postern.home("dave")))
+    before = tree(private.HOMES, leave_out=others())
     with unharmed(smtp, len(cases)):
         all_of(must_end, cases)
-    assert tree(private.HOMES, leave_out=(postern.home("alice"), postern.home("dave"))) == before
+    assert tree(private.HOMES, leave_out=others()) == before
     nothing_arrives(smtp, "bob")
     assert not smtp.log("event=login")
 
@@ -728,16 +733,15 @@ def test_C9_at_random(pop, smtp, users):
     names = users(6)
     for name in names:
         fill(name)
-    before = tree(private.HOMES, leave_out=[postern.home(name) for name in
-                                            names + ["alice", "dave"]])
+    theirs = others() + [postern.home(name) for name in names]
+    before = tree(private.HOMES, leave_out=theirs)
     seed = int(os.environ.get("POSTERN_SEED", "20261123"))
     fuzzers = [Fuzzer(daemon, (seed << 8) + n, name) for n, (daemon, name)
                in enumerate(zip((pop, smtp) * 3, names))]
     print("POSTERN_SEED=%d" % seed)
     with unharmed(pop), unharmed(smtp):
         all_of(lambda fuzzer: fuzzer.run(700), [(f,) for f in fuzzers], 6)
-    assert tree(private.HOMES, leave_out=[postern.home(name) for name in
-                                          names + ["alice", "dave"]]) == before
+    assert tree(private.HOMES, leave_out=theirs) == before
     assert sum(fuzzer.sent for fuzzer in fuzzers) > 2000
 
 

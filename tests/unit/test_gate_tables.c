@@ -182,7 +182,7 @@ test_whole(void **state)
 	assert_int_equal(count, ROWS);
 }
 
-/* gates_serve(), on a table of three. */
+/* gates_serve(), on a table of four. */
 
 static int handled;	/* calls of handlers */
 
@@ -218,8 +218,10 @@ static const struct gate toys[] = {
 	    .once = 1, .handler = answer_step },
 	{ .request = 3, .name = "CARELESS", .states = IN_STATE(0),
 	    .descriptors = 2, .max_size = 100, .handler = answer_careless },
+	{ .request = 4, .name = "LARGE", .states = IN_STATE(0),
+	    .max_size = MESSAGE_MAX, .handler = answer_careless },
 };
-static const struct gate_table toy_table = { "toys", toys, 3, 0 };
+static const struct gate_table toy_table = { "toys", toys, 4, 0 };
 
 static int
 open_descriptors(void)
@@ -249,7 +251,7 @@ struct talk {
 static void
 serve(const struct talk *t)
 {
-	static const uint8_t raw[MESSAGE_MAX + 5];
+	static const uint8_t raw[MESSAGE_MAX + 5] = { 4 };	/* LARGE */
 	int next = t->next, pair[2], before = open_descriptors(), i, n;
 	struct message m;
 
@@ -304,6 +306,7 @@ test_serve(void **state)
 		    .handled = 1 },
 		{ { 0 }, .raw = 1, .result = -1, .error = EPROTO },
 		{ { 0 }, .raw = 3, .result = -1, .error = EPROTO },
+		{ { 0 }, .raw = MESSAGE_MAX + 4, .is_left = 1, .handled = 1 },
 		{ { 0 }, .raw = MESSAGE_MAX + 5, .result = -1,
 		    .error = EPROTO },
 	};
