@@ -22,6 +22,7 @@ is_crash(int status)
 	case SIGSYS:
 	case SIGFPE:
 	case SIGTRAP:
+	case SIGXFSZ:		/* a worker wrote to a file: RLIMIT_FSIZE is 0 */
 		return 1;
 	default:
 		return 0;

@@ -4,7 +4,7 @@
 #ifndef PRIVSEP_CRASH_H
 #define PRIVSEP_CRASH_H
 
-/* Does this wait status tell of SEGV, BUS, ILL, ABRT, SYS, FPE or TRAP? */
+/* Does this wait status tell of SEGV, BUS, ILL, ABRT, SYS, FPE, TRAP, XFSZ? */
 int	is_crash(int status);
 
 #endif

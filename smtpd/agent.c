@@ -72,7 +72,8 @@ smtp_serve(struct agent *agent)
 	    (int)(agent->config->idle_timeout + AGENT_PATIENCE) * 1000) == -1) {
 		agent->has_faulted = errno == EPROTO;
 		log_event(LOG_ERR, agent->facts.session,
-		    "event=gate-fault service=smtp error=\"%s\"",
+		    "event=%s service=smtp error=\"%s\"",
+		    agent->has_faulted ? "gate-fault" : "gate-ended",
 		    strerror(errno));
 	}
 	/* A transaction that was not committed leaves nothing. */

@@ -265,8 +265,11 @@ def test_C9_pop3_what_a_worker_gets_is_to_read(pop):
         puppet.opened("bob")
         # A file that it has to write would be the end of it (RLIMIT_FSIZE),
         # and this one is sealed.
-        with pytest.raises((postern.Ended, ConnectionError)):
-            puppet.write(b"x")
+        if postern.SANITIZED:		# such builds have no such limit
+            assert puppet.write(b"x") == "ERR 1"		# EPERM
+        else:
+            with pytest.raises((postern.Ended, ConnectionError)):
+                puppet.write(b"x")
     with Puppet(pop) as puppet:
         puppet.opened("bob")
         puppet.send_only(EXPUNGE, expunge(0, 1, b"\1\0"))
