@@ -19,7 +19,6 @@
 
 #define AT(member)	offsetof(struct config, member)
 #define LIST(member, n)	.offset = AT(member), .count_offset = AT(n)
-#define NEEDS_TLS	"needs TLS, which this version does not have"
 #define NOT_YET		"not supported in this version"
 
 #define SPAWNER		TO(ROLE_SPAWNER)
@@ -72,14 +71,14 @@ const struct config_field config_fields[] = {
 	{ .keyword = "pam-service", KIND_SERVICE, LOGIN, AT(pam_service) },
 	{ .keyword = "pam-confdir", KIND_PATH, LOGIN, AT(pam_confdir) },
 
-	{ .keyword = "tls-certificate", KIND_MISSING, .reason = NEEDS_TLS },
-	{ .keyword = "tls-key", KIND_MISSING, .reason = NEEDS_TLS },
-	{ .keyword = "key-user", KIND_MISSING, .reason = NEEDS_TLS },
+	{ .keyword = "tls-certificate", KIND_LATER, .repeats = 1 },
+	{ .keyword = "tls-key", KIND_LATER, .repeats = 1 },
+	{ .keyword = "key-user", KIND_LATER, .repeats = 1 },
 	{ .keyword = "relay-host", KIND_MISSING, .reason = NOT_YET },
 	{ .keyword = "relay-auth", KIND_MISSING, .reason = NOT_YET },
-	{ .keyword = "relay-user", KIND_MISSING, .reason = NOT_YET },
-	{ .keyword = "resolver-user", KIND_MISSING, .reason = NOT_YET },
-	{ .keyword = "dns-server", KIND_MISSING, .reason = NOT_YET },
+	{ .keyword = "relay-user", KIND_LATER },
+	{ .keyword = "resolver-user", KIND_LATER },
+	{ .keyword = "dns-server", KIND_LATER },
 };
 const size_t config_field_count =
     sizeof(config_fields) / sizeof(config_fields[0]);

@@ -454,6 +454,16 @@ set_missing(struct config_entry *l)
 	return config_wrong(l, "%s", l->field->reason);
 }
 
+/* A setting of something that is not there yet does no harm: said, taken. */
+static int
+set_later(struct config_entry *l)
+{
+	if (l->count == 0)
+		return config_wrong(l, "needs a value");
+	(void)config_wrong(l, "has no effect in this version");
+	return 0;
+}
+
 int (*const config_setters[KIND_COUNT])(struct config_entry *) = {
 	[KIND_HOSTNAME] = set_hostname,
 	[KIND_DOMAINS] = set_domains,
@@ -469,4 +479,5 @@ int (*const config_setters[KIND_COUNT])(struct config_entry *) = {
 	[KIND_USER] = set_user,
 	[KIND_SERVICE] = set_service,
 	[KIND_MISSING] = set_missing,
+	[KIND_LATER] = set_later,
 };

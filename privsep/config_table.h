@@ -33,6 +33,7 @@ enum config_kind {
 	KIND_USER,		/* struct account_ids */
 	KIND_SERVICE,		/* char[64], the name of a PAM service */
 	KIND_MISSING,		/* a keyword of a later version: refused */
+	KIND_LATER,		/* one that has nothing to set yet: told of */
 	KIND_COUNT
 };
 

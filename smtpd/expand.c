@@ -62,8 +62,11 @@ add_account(struct work *w, const char *name)
 		return;
 	}
 	if (strcmp(name, "root") == 0) {
-		trouble(w, OUTCOME_DEFERRED, "4.2.1", "mail for %s waits: set "
-		    "\"root: ACCOUNT\" in the aliases file", name);
+		trouble(w, OUTCOME_DEFERRED, "4.2.1",
+		    w->file->state == ALIASES_REFUSED ?
+		    "the aliases file can't be used: %.64s waits" :
+		    "mail for %.64s waits: set \"root: ACCOUNT\" in the "
+		    "aliases file", name);
 		return;
 	}
 	for (i = 0; i < r->count; i++)

@@ -30,6 +30,10 @@ class Wrong(Exception):
     """The server said something else than what was to be measured."""
 
 
+class Busy(Exception):
+    """The account's session before this one has not quite ended."""
+
+
 class Client:
     def __init__(self, sock, steps, ok):
         self.sock, self.steps, self.ok = sock, steps, ok
@@ -46,6 +50,9 @@ class Client:
         self.buffer += data
         if not self._is_whole():
             return True
+        if b"[IN-USE]" in self.buffer:
+            self.sock.close()
+            raise Busy
         if not self.buffer.startswith(self.ok):
             raise Wrong("%r answered %r" % (
                 self.steps[self.at - 1][:60] if self.at else b"",
@@ -69,21 +76,27 @@ POP3_OK = (b"+OK",)
 SMTP_OK = (b"2", b"3")
 
 
-def run(port, dialogues, at_a_time, ok):
-    """Every dialogue over a connection of its own; seconds it took."""
-    begin = time.monotonic()
-    left = iter(enumerate(dialogues))
-    poll = select.epoll()
-    clients = {}
+def run(port, dialogue, count, at_a_time, ok):
+    """So many dialogues, each over its own connection; seconds they took.
 
-    def start():
-        for number, steps in left:
-            client = Client(connect(port, number), steps, ok)
+    dialogue(place, turn) is the turn-th one of one of the at_a_time clients.
+    One that comes too early for a maildrop is made up for, but few may.
+    """
+    begin = time.monotonic()
+    poll = select.epoll()
+    clients, turns, busy = {}, [0] * at_a_time, 0
+
+    def start(place):
+        number = sum(turns)
+        if number < count + busy:
+            client = Client(connect(port, number),
+                            dialogue(place, turns[place]), ok)
+            client.place = place
+            turns[place] += 1
             clients[client.sock.fileno()] = client
             poll.register(client.sock, select.EPOLLIN)
-            return
-    for _ in range(at_a_time):
-        start()
+    for place in range(at_a_time):
+        start(place)
     while clients:
         ready = poll.poll(PATIENCE)
         if not ready:
@@ -91,9 +104,15 @@ def run(port, dialogues, at_a_time, ok):
                 PATIENCE, [c.steps[c.at - 1][:40] for c in clients.values()]))
         for fd, _ in ready:
             client = clients[fd]
-            if not client.heard():
-                del clients[fd]
-                start()
+            try:
+                if client.heard():
+                    continue
+            except Busy:
+                busy += 1
+                if busy > 2 + count // 50:
+                    raise Wrong("too many maildrops in use") from None
+            del clients[fd]
+            start(client.place)
     poll.close()
     return time.monotonic() - begin
 

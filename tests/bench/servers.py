@@ -112,6 +112,10 @@ def _lay_out_lib():
             "usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu",
             "usr/lib/aarch64-linux-gnu", "lib/aarch64-linux-gnu")))
     # What is only there for the peers comes last, and the cache is /etc's.
+    if os.path.isdir("/var/cache/ldconfig"):
+        os.mkdir(LAID_OUT + "/ldconfig")
+        private.mount(LAID_OUT + "/ldconfig", "/var/cache/ldconfig", None,
+                      private.MS_BIND)
     subprocess.run(["/sbin/ldconfig", "-X", "-i"], check=True,
                    stderr=subprocess.DEVNULL)
 
@@ -265,7 +269,7 @@ userdb {
   driver = passwd
 }
 service pop3-login {
-  inet_listener pop3 {
+%(more)s  inet_listener pop3 {
     port = %(port)d
   }
 }
@@ -274,15 +278,21 @@ service pop3-login {
 
 class Dovecot(Server):
     """As it comes: a login process a connection, no cache of passwords."""
-    name, port = "dovecot", 11110
+    name, port, more = "dovecot", 11110, ""
 
     def prepare(self):
-        top = private.ROOT + "/dovecot"
+        top = private.ROOT + "/" + self.name
         for directory in ("/base", "/state"):
             os.makedirs(top + directory, 0o755, exist_ok=True)
-        postern.write(top + "/conf", DOVECOT % {"top": top,
-                                                "port": self.port})
+        postern.write(top + "/conf", DOVECOT % {
+            "top": top, "port": self.port, "more": self.more})
         self.argv = [PEERS + "/usr/sbin/dovecot", "-F", "-c", top + "/conf"]
+
+
+class DovecotShared(Dovecot):
+    """Its "high-performance mode": login processes serve many clients."""
+    name, port = "dovecot-hp", 11111
+    more = "  service_count = 0\n  process_min_avail = 2\n"
 
 
 POSTFIX_QUEUE = ("active", "bounce", "corrupt", "defer", "deferred", "flush",
@@ -333,10 +343,8 @@ class Postfix(Server):
         os.chmod(top + "/spool/maildrop", 0o730)
         postern.write(top + "/etc/main.cf",
                       POSTFIX % {"top": top, "peers": PEERS})
-        with open(PEERS + "/etc/postfix/master.cf.proto", encoding="utf-8",
-                  ) if os.path.exists(PEERS + "/etc/postfix/master.cf.proto") \
-                else open(PEERS + "/usr/share/postfix/master.cf.dist",
-                          encoding="utf-8") as file:
+        with open(PEERS + "/usr/share/postfix/master.cf.dist",
+                  encoding="utf-8") as file:
             lines = file.read().replace("smtp      inet", "%d     inet"
                                         % self.port, 1)
         postern.write(top + "/etc/master.cf", _without_chroot(lines))
