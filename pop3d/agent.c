@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -16,6 +17,8 @@
 #include "../privsep/log.h"
 #include "agent.h"
 
+#define LOCK_TRIES	50
+#define LOCK_PAUSE_MS	20	/* so a second in all */
 #define RECORDS_BLOCK	50	/* records written at a time */
 
 static void
@@ -87,6 +90,26 @@ fail:
 	return -1;
 }
 
+/*
+ * A session that has said goodbye to its client, or lost it, still holds the
+ * lock until its agent has ended: whoever comes back at once waits a moment.
+ */
+static int
+open_patiently(struct pop3_agent *a)
+{
+	int tries;
+
+	for (tries = 0; tries < LOCK_TRIES; tries++) {
+		if (a->ops->open(a->box) == 0)
+			return 0;
+		if (errno != EBUSY)
+			return -1;
+		(void)poll(NULL, 0, LOCK_PAUSE_MS);
+	}
+	errno = EBUSY;
+	return -1;
+}
+
 /* Lock and index; the descriptor of the index or -1. */
 static int
 open_box(struct pop3_agent *a, enum pop3_open *verdict, size_t *count,
@@ -97,7 +120,7 @@ open_box(struct pop3_agent *a, enum pop3_open *verdict, size_t *count,
 	*verdict = OPEN_TEMPFAIL;
 	if (a->box == NULL)
 		return -1;		/* logged when it was not entered */
-	if (a->ops->open(a->box) == -1) {
+	if (open_patiently(a) == -1) {
 		if (errno == EBUSY)
 			*verdict = OPEN_IN_USE;
 		else

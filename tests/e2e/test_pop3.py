@@ -898,3 +898,11 @@ def test_sigterm_says_good_bye(daemons):
         each.close()
     assert len(postern.message_files("alice")) == 1
     daemon.wait_nothing_left()
+
+
+def test_back_at_once_after_quit(pop3d, user):
+    """The lock of a session that has said goodbye is in nobody's way."""
+    for _ in range(100):
+        with Pop(pop3d, user) as pop:
+            pop.say("QUIT")
+            assert pop.line().startswith(b"+OK")
