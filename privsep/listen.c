@@ -33,8 +33,11 @@ is_open(void)
 {
 	struct generation *g;
 
-	if (files_changed(master.config))
+	if (files_changed(master.config)) {
+		log_event(LOG_INFO, 0, "event=files-changed text=\"PAM, NSS "
+		    "or resolver\"");
 		(void)generation_start();
+	}
 	g = generation_newest();
 	return generation_is_wanted() || (g != NULL && g->waiting_count > 0);
 }

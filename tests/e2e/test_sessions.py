@@ -384,3 +384,28 @@ def test_two_smtpd_on_one_spool(daemons):
         if other.is_alive():
             other.stop()
     other.wait_nothing_left()
+
+
+def test_changed_pam_or_nss_files(daemons, users):
+    """A change of PAM's or NSS's files: a new generation, nobody dropped."""
+    daemon = daemons("pop3d")
+    name, = users(1)
+    put_message(name, b"Subject: x\n\nx\n")
+    with open("/etc/nsswitch.conf", encoding="ascii") as file:
+        nsswitch = file.read()
+    with Pop(daemon, name) as old:
+        for number, change in enumerate((
+                lambda: postern.pam_service(postern.PAM + "# changed\n"),
+                lambda: postern.write("/etc/nsswitch.conf",
+                                      nsswitch + "# changed\n")), 2):
+            time.sleep(1.1)			# looked at once a second
+            change()
+            with Pop(daemon) as new:
+                assert new.greeting.startswith("+OK")
+                daemon.wait_log("event=generation number=%d$" % number)
+                assert len(daemon.log("event=files-changed")) == number - 1
+                assert old.ok("NOOP")
+        assert old.retr(1) == b"Subject: x\r\n\r\nx\r\n"
+        old.quit()
+    postern.pam_service(postern.PAM)
+    postern.write("/etc/nsswitch.conf", nsswitch)
