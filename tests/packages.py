@@ -21,15 +21,22 @@ def unpack(build, *names):
     return found
 
 
+def _apt(work, *arguments):
+    return subprocess.run(
+        ["apt-get", "-q", "-o", "APT::Sandbox::User=root", *arguments],
+        cwd=work, timeout=300, stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+
+
 def _fetch(top, name, directory):
     work = directory + ".part"
     shutil.rmtree(work, ignore_errors=True)
     os.makedirs(work)
     try:
-        subprocess.run(["apt-get", "-q", "-o", "APT::Sandbox::User=root",
-                        "download", name], cwd=work, check=True, timeout=300,
-                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                       stderr=subprocess.DEVNULL)
+        if not _apt(work, "download", name):
+            # A machine with everything installed may still have no lists.
+            _apt(work, "update")
+            _apt(work, "download", name)
         package, = glob.glob(work + "/*.deb")
         subprocess.run(["dpkg-deb", "-x", package, work + "/root"], check=True)
         os.rename(work + "/root", directory)
