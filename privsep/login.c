@@ -179,6 +179,8 @@ answer_login(void *session, int sock, struct message *m)
 	get_str(m, mechanism, sizeof(mechanism));
 	if (get_end(m) == -1)
 		return STATE_FAULT;
+	/* Not in the request, either, while a failure waits for its answer. */
+	message_discard(m);
 	memset(&who, 0, sizeof(who));
 	if ((s->facts.flags & FACT_PLAINTEXT) == 0)
 		verdict = LOGIN_REFUSED;	/* not offered, and not taken */
