@@ -13,7 +13,10 @@ PAMDIR ?=	/etc/pam.d
 DOCUMENTS =	README.md LICENSE CHANGES.md SECURITY.md
 EXAMPLES =	postern.conf pam.d/postern sysusers.d/postern.conf \
 		tmpfiles.d/postern.conf systemd/pop3d.service \
-		systemd/smtpd.service
+		systemd/smtpd.service $(patsubst %,systemd/%.socket,pop3d \
+		pop3d-tls smtpd smtpd-submission smtpd-submissions) \
+		certbot-deploy-hook inetd.conf.sample xinetd.d/postern-pop3d \
+		xinetd.d/postern-smtpd openrc/pop3d openrc/smtpd
 PAGES =		pop3d/pop3d.8 smtpd/smtpd.8 etc/postern.conf.5
 
 # Directories are compiled in: "make install PREFIX=..." after a "make" with
@@ -58,7 +61,8 @@ folders =	set -e; umask 022; for d in $(1); do \
 
 install: all
 	@$(call folders,'$(SBINDIR)' '$(LIBEXECDIR)' '$(MANDIR)/man5' \
-	    '$(MANDIR)/man8' '$(DOCDIR)' '$(SYSCONFDIR)/postern' '$(PAMDIR)' \
+	    '$(MANDIR)/man8' '$(DOCDIR)' '$(SYSCONFDIR)/postern' '$(SYSCONFDIR)/postern/tls' \
+	    '$(PAMDIR)' \
 	    $(patsubst %,'$(EXAMPLEDIR)/%',$(sort $(dir $(EXAMPLES)))))
 	@echo '  $(SBINDIR) $(LIBEXECDIR)'
 	@$(INSTALL) -m 755 $(addprefix $(B)/,$(filter sbin/%,$(PROGRAMS))) \

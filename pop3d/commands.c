@@ -15,6 +15,7 @@
 #define AUT	POP3_AUTHORIZATION
 #define SHORT	POP3_COMMAND_MAX
 #define LONG	POP3_LINE_MAX
+#define BASE64	SASL_LINE_MAX
 
 static const struct pop3_command commands[] = {
 	/* name	   states      arguments     min max  line   handler */
@@ -28,7 +29,8 @@ static const struct pop3_command commands[] = {
 	{ "RSET", TXN,	      ARGS_NUMBERS, 0, 0, SHORT, command_rset },
 	{ "USER", AUT,	      ARGS_TEXT,    1, 1, LONG,	 command_user },
 	{ "PASS", AUT,	      ARGS_TEXT,    0, 1, LONG,	 command_pass },
-	{ "AUTH", AUT,	      ARGS_WORD,    0, 1, LONG,	 command_auth },
+	{ "AUTH", AUT,	      ARGS_WORD,    0, 1, BASE64, command_auth },
+	{ "STLS", AUT,	      ARGS_NUMBERS, 0, 0, SHORT, command_stls },
 	{ "CAPA", POP3_ANY,   ARGS_NUMBERS, 0, 0, SHORT, command_capa },
 	{ "UTF8", POP3_ANY,   ARGS_NUMBERS, 0, 0, SHORT, command_utf8 },
 	{ "QUIT", POP3_ANY,   ARGS_NUMBERS, 0, 0, SHORT, command_quit }
@@ -135,11 +137,23 @@ int
 is_foreign_verb(const char *line)
 {
 	static const char *const verbs[] = {
+		/* HTTP */
 		"GET", "POST", "HEAD", "PUT", "DELETE", "CONNECT", "OPTIONS",
-		"TRACE", "PATCH", "PRI", "PROPFIND", "EHLO", "HELO", "LHLO"
+		"TRACE", "PATCH", "PRI", "PROPFIND",
+		/* SMTP */
+		"EHLO", "HELO", "LHLO",
+		/* FTP, but for what POP3 has too */
+		"ABOR", "ACCT", "ALLO", "APPE", "CCC", "CDUP", "CWD", "EPRT",
+		"EPSV", "FEAT", "LPRT", "LPSV", "MDTM", "MKD", "MLSD", "MLST",
+		"NLST", "OPTS", "PASV", "PBSZ", "PORT", "PROT", "PWD", "REIN",
+		"REST", "RMD", "RNFR", "RNTO", "SITE", "SMNT", "STOR", "STOU",
+		"STRU", "SYST", "TYPE", "XPWD"
 	};
-	size_t i, len = strcspn(line, " ");
+	size_t i, len = strcspn(line, " :");
 
+	/* "Host: mail.example", behind a first line too long to be read */
+	if (len > 0 && line[len] == ':')
+		return 1;
 	for (i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
 		if (strlen(verbs[i]) == len &&
 		    strncasecmp(verbs[i], line, len) == 0)

@@ -12,7 +12,8 @@ struct session;
 
 /*
  * Octets of a command line, CR LF included.  RFC 2449 asks for 255; only names
- * and secrets, which some sites have long, may have more.
+ * and secrets, which some sites have long, may have more, and still more in
+ * base64 (SASL_LINE_MAX).
  */
 #define POP3_COMMAND_MAX	255
 #define POP3_LINE_MAX		1024
@@ -65,7 +66,10 @@ enum pop3_parse {
 enum pop3_parse pop3_parse(char *line, size_t len, enum pop3_state,
 	    const struct pop3_command **command, struct arguments *);
 
-/* Is this the first line of another protocol's client, HTTP above all? */
+/*
+ * Is this a line of another protocol's client: of a browser above all, made to
+ * speak to us by a page (C20)?
+ */
 int	is_foreign_verb(const char *line);
 
 #endif

@@ -19,7 +19,7 @@ main(int argc, char **argv)
 		.name = "pop3d",
 		.spawner = "pop3d-worker",
 		.agents = "pop3d-agents",
-		.services = 1U << SERVICE_POP3,
+		.services = 1U << SERVICE_POP3 | 1U << SERVICE_POP3S,
 		.needs_login = needs_login,
 		.refusal = "-ERR [SYS/TEMP] too busy, try again later\r\n",
 	};

@@ -1,15 +1,16 @@
 /*
- * session: the loop of a POP3 session, and the commands around logging in and
- * out (RFC 1939, 4 and 6; RFC 2449).
+ * session: the loop of a POP3 session, its beginning and end, and the commands
+ * that are about the session itself (RFC 1939, 4 and 6; RFC 2449; RFC 2595).
  *
  * Runs in the worker, as worker-user, confined; touches the client's
- * connection and the gate.
+ * connection, the gate and, by way of TLS, the signer.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
 #include "../privsep/log.h"
+#include "login.h"
 #include "session.h"
 
 static void
@@ -26,9 +27,8 @@ session_end(struct session *s, const char *how)
 		s->ended = how;
 }
 
-/* The other side of the gate failed us: nothing can be done for this client. */
-static void
-gate_failed(struct session *s, const char *what)
+void
+session_gate_failed(struct session *s, const char *what)
 {
 	log_event(LOG_ERR, s->worker->facts.session,
 	    "event=gate-failed request=%s error=\"%s\"", what,
@@ -37,107 +37,84 @@ gate_failed(struct session *s, const char *what)
 	session_end(s, "error");
 }
 
+/* The end of a connection, as logged. */
+static const char *
+ended_by(enum wire_status status)
+{
+	return status == WIRE_TIMEOUT ? "timeout" :
+	    status == WIRE_EOF ? "closed" :
+	    status == WIRE_SHUTDOWN ? "shutdown" : "error";
+}
+
+/* As new: what was said in the clear is forgotten when TLS begins (C2). */
+static void
+session_reset(struct session *s)
+{
+	s->state = POP3_AUTHORIZATION;
+	s->bad = 0;
+	login_forget(s);
+}
+
 static int
-is_secret_allowed(const struct session *s)
+can_start_tls(const struct session *s)
 {
-	return (s->worker->facts.flags & FACT_PLAINTEXT) != 0;
+	return !s->has_tls && s->worker->signer != -1;
 }
 
-static void
-reply_plaintext(struct session *s)
+/*
+ * The handshake, now; login-timeout is for all of it (C16).  0, or -1 and the
+ * session is over: after a handshake that failed there is nothing to say and
+ * no way to say it.
+ */
+static int
+begin_tls(struct session *s)
 {
-	wire_printf(&s->wire, "-ERR no login without encryption\r\n");
+	int timeout = (int)s->worker->config->login_timeout * 1000;
+	const char *why = "no certificate";
+	char reason[LOG_VALUE_MAX];
+	enum wire_status status;
+
+	if (s->worker->signer != -1) {
+		status = tls_accept(&s->wire, timeout, ask_sign, s->worker);
+		if (status == WIRE_OK) {
+			s->has_tls = 1;
+			return 0;
+		}
+		why = status == WIRE_ERROR ? tls_error() : ended_by(status);
+	}
+	log_event(LOG_INFO, s->worker->facts.session,
+	    "event=tls-failed client=%s reason=%s", s->worker->facts.client,
+	    log_value(why, reason));
+	session_end(s, "tls-failed");
+	return -1;
 }
 
+/*
+ * RFC 2595, 4.  Whoever puts octets of his own behind the client's STLS wants
+ * them to be taken for what comes over TLS (C2).  He gets nothing, and the
+ * client not a refusal, which might make it go on in the clear.
+ */
 void
-command_user(struct session *s, const struct arguments *args)
+command_stls(struct session *s, const struct arguments *args)
 {
-	s->has_user = 0;
-	if (!is_secret_allowed(s)) {
-		reply_plaintext(s);
+	(void)args;
+	if (!can_start_tls(s)) {
+		wire_printf(&s->wire, "-ERR %s\r\n",
+		    s->has_tls ? "already using TLS" : "no TLS here");
 		return;
 	}
-	if (args->len >= sizeof(s->user)) {
-		wire_printf(&s->wire, "-ERR name too long\r\n");
+	wire_printf(&s->wire, "+OK begin TLS\r\n");
+	if (wire_flush(&s->wire) != WIRE_OK)
+		return;
+	if (wire_buffered(&s->wire) != 0) {
+		log_event(LOG_NOTICE, s->worker->facts.session,
+		    "event=starttls-injection client=%s",
+		    s->worker->facts.client);
+		session_end(s, "injection");
 		return;
 	}
-	memcpy(s->user, args->text, args->len + 1);
-	s->has_user = 1;
-	wire_printf(&s->wire, "+OK send PASS\r\n");
-}
-
-/* The agent has become the user; its mailbox is the next question. */
-static void
-open_maildrop(struct session *s)
-{
-	enum pop3_open verdict;
-
-	if (maildrop_open(&s->drop, s->worker->gate, &verdict) == -1) {
-		gate_failed(s, "open");
-		return;
-	}
-	switch (verdict) {
-	case OPEN_OK:
-		s->state = POP3_TRANSACTION;
-		wire_printf(&s->wire, "+OK %" PRIu32 " messages (%" PRIu64
-		    " octets)\r\n", s->drop.count, s->drop.octets);
-		return;
-	case OPEN_IN_USE:
-		wire_printf(&s->wire, "-ERR [IN-USE] another session has this "
-		    "maildrop open\r\n");
-		break;
-	case OPEN_TEMPFAIL:
-		wire_printf(&s->wire, "-ERR [SYS/TEMP] the maildrop can not "
-		    "be opened now\r\n");
-		break;
-	}
-	/* The login is spent: another needs another session. */
-	session_end(s, "not-opened");
-}
-
-void
-command_pass(struct session *s, const struct arguments *args)
-{
-	enum login_verdict verdict;
-
-	if (!is_secret_allowed(s)) {
-		reply_plaintext(s);
-		return;
-	}
-	if (!s->has_user) {
-		wire_printf(&s->wire, "-ERR USER comes first\r\n");
-		return;
-	}
-	s->has_user = 0;
-	if (ask_login(s->worker->gate, s->user, args->text, "USER",
-	    &verdict) == -1) {
-		gate_failed(s, "login");
-		return;
-	}
-	switch (verdict) {
-	case LOGIN_OK:
-		open_maildrop(s);
-		return;
-	case LOGIN_TEMPFAIL:
-		wire_printf(&s->wire, "-ERR [SYS/TEMP] login does not work "
-		    "now, try again later\r\n");
-		return;
-	case LOGIN_LAST:
-		session_end(s, "refused");
-		break;
-	case LOGIN_REFUSED:
-		break;
-	}
-	wire_printf(&s->wire, "-ERR [AUTH] login refused\r\n");
-}
-
-void
-command_auth(struct session *s, const struct arguments *args)
-{
-	if (args->count == 0)
-		wire_printf(&s->wire, "+OK no mechanisms\r\n.\r\n");
-	else
-		wire_printf(&s->wire, "-ERR unrecognized mechanism\r\n");
+	if (begin_tls(s) == 0)
+		session_reset(s);
 }
 
 void
@@ -145,8 +122,11 @@ command_capa(struct session *s, const struct arguments *args)
 {
 	(void)args;
 	wire_printf(&s->wire, "+OK capabilities\r\nTOP\r\nUIDL\r\n");
-	if (is_secret_allowed(s))
-		wire_printf(&s->wire, "USER\r\n");
+	if (login_is_allowed(s))
+		wire_printf(&s->wire, "USER\r\nSASL %s\r\n",
+		    sasl_mechanisms);
+	if (can_start_tls(s))
+		wire_printf(&s->wire, "STLS\r\n");
 	wire_printf(&s->wire, "RESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n"
 	    "EXPIRE NEVER\r\nIMPLEMENTATION Postern\r\n.\r\n");
 }
@@ -166,7 +146,7 @@ update(struct session *s)
 	uint32_t failed, marked = s->drop.count - s->drop.left;
 
 	if (maildrop_expunge(&s->drop, &failed) == -1) {
-		gate_failed(s, "expunge");
+		session_gate_failed(s, "expunge");
 		return;
 	}
 	s->removed = failed < marked ? marked - failed : 0;
@@ -250,9 +230,7 @@ end_unheard(struct session *s, enum wire_status status)
 	if (status == WIRE_SHUTDOWN && s->wire.failed == WIRE_OK)
 		wire_printf(&s->wire,
 		    "-ERR [SYS/TEMP] the server ends this session\r\n");
-	session_end(s, status == WIRE_TIMEOUT ? "timeout" :
-	    status == WIRE_EOF ? "closed" :
-	    status == WIRE_SHUTDOWN ? "shutdown" : "error");
+	session_end(s, ended_by(status));
 }
 
 static void
@@ -263,13 +241,18 @@ session_loop(struct session *s)
 	char *line;
 
 	while (!s->is_over) {
-		status = wire_line(&s->wire, POP3_LINE_MAX, 1, &line, &len);
-		if (status == WIRE_TOO_LONG)
+		status = wire_line(&s->wire, SASL_LINE_MAX, 1, &line, &len);
+		if (status == WIRE_TOO_LONG && s->in_exchange)
+			login_abandon(s, "line too long");
+		else if (status == WIRE_TOO_LONG)
 			bad_command(s, "line too long");
 		else if (status != WIRE_OK)
 			end_unheard(s, status);
 		else {
-			handle_line(s, line, len);
+			if (s->in_exchange)
+				login_response(s, line, len);
+			else
+				handle_line(s, line, len);
 			/* It may have been a secret. */
 			explicit_bzero(line, len);
 		}
@@ -295,8 +278,8 @@ session_begin(struct session *s, struct worker *worker)
 	uint32_t seconds = worker->config->idle_timeout;
 
 	s->worker = worker;
-	s->state = POP3_AUTHORIZATION;
-	s->is_over = s->bad = s->has_user = 0;
+	session_reset(s);
+	s->has_tls = s->is_over = 0;
 	s->ended = NULL;
 	s->retrieved = s->removed = 0;
 	s->octets = 0;
@@ -310,10 +293,13 @@ session_begin(struct session *s, struct worker *worker)
 void
 session_run(struct session *s)
 {
+	if (service_is_tls(s->worker->facts.service) && begin_tls(s) == -1)
+		return;
 	wire_printf(&s->wire, "+OK %s POP3 ready\r\n",
 	    s->worker->config->hostname);
 	session_loop(s);
-	(void)wire_flush(&s->wire);
+	if (wire_flush(&s->wire) == WIRE_OK && s->has_tls)
+		tls_close(&s->wire);
 	if (s->state == POP3_TRANSACTION) {
 		log_logout(s);
 		maildrop_close(&s->drop);

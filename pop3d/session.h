@@ -8,6 +8,8 @@
 #include <stdint.h>
 
 #include "../privsep/worker.h"
+#include "../wire/sasl.h"
+#include "../wire/tls.h"
 #include "../wire/wire.h"
 #include "commands.h"
 #include "maildrop.h"
@@ -20,8 +22,11 @@ struct session {
 	int		 is_over;
 	const char	*ended;		/* how, as logged */
 	int		 bad;		/* bad commands in a row */
+	int		 has_tls;
+	int		 in_exchange;	/* AUTH: the next line is a response */
 	int		 has_user;
 	char		 user[ACCOUNT_NAME_MAX];
+	struct sasl	 sasl;		/* in an exchange */
 	struct maildrop	 drop;		/* in TRANSACTION */
 	uint32_t	 retrieved;	/* messages sent whole */
 	uint32_t	 removed;	/* messages, after QUIT */
@@ -29,13 +34,19 @@ struct session {
 	struct wire	 wire;
 };
 
-/* A new session, on the plain connection. */
+/* A new session; TLS, where its service begins with it, comes in its run. */
 void	session_begin(struct session *, struct worker *);
 /* From the greeting to the end; the descriptors stay the worker's. */
 void	session_run(struct session *);
 
 /* No further command is read; what is pending is still sent. */
 void	session_end(struct session *, const char *how);
+
+/*
+ * The other side of the gate failed us (errno): nothing can be done for this
+ * client.
+ */
+void	session_gate_failed(struct session *, const char *what);
 
 /* The handlers: each replies and leaves the session in its next state. */
 void	command_auth(struct session *, const struct arguments *);
@@ -48,6 +59,7 @@ void	command_quit(struct session *, const struct arguments *);
 void	command_retr(struct session *, const struct arguments *);
 void	command_rset(struct session *, const struct arguments *);
 void	command_stat(struct session *, const struct arguments *);
+void	command_stls(struct session *, const struct arguments *);
 void	command_top(struct session *, const struct arguments *);
 void	command_uidl(struct session *, const struct arguments *);
 void	command_user(struct session *, const struct arguments *);

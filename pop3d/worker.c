@@ -2,7 +2,7 @@
  * worker: what pop3d gives to the spawner: one client's session.
  *
  * Runs in the worker, as worker-user, confined; touches the client's
- * connection and the gate.
+ * connection, the gate and the signer.
  */
 #include "../privsep/worker.h"
 #include "session.h"
@@ -19,6 +19,7 @@ serve(struct worker *worker)
 
 const struct worker_program worker_program = {
 	.name = "pop3d",
+	.alpn = "pop3",
 	.warm = NULL,
 	.serve = serve
 };

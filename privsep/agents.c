@@ -118,6 +118,14 @@ agent_life(struct agent *agent)
 	_exit(agent->has_faulted ? CHILD_FAULTED : 0);
 }
 
+/* A session's agent that writes the spool, not the user's own mailbox. */
+static int
+is_spooling(const struct agent *agent)
+{
+	return agent->facts.service == SERVICE_SMTP ||
+	    service_is_submission(agent->facts.service);
+}
+
 /* Policy repeated where it costs a line: no mail process is ever root. */
 static int
 is_acceptable(const struct agent *agent)
@@ -127,8 +135,10 @@ is_acceptable(const struct agent *agent)
 	if (who->uid == 0 || who->gid == 0 || who->uid == NOBODY_UID ||
 	    who->name[0] == '\0')
 		return 0;
-	if (agent->facts.service == SERVICE_SMTP)
-		return who->uid == agents.config.queue_user.uid;
+	if (is_spooling(agent))
+		return who->uid == agents.config.queue_user.uid &&
+		    service_is_submission(agent->facts.service) ==
+		    (agent->login[0] != '\0');
 	return who->uid >= agents.config.login_min_uid &&
 	    who->home[0] == '/';
 }
@@ -153,8 +163,7 @@ start_agent(struct agent *agent)
 	if (pid == 0)
 		agent_life(agent);
 	children_add(&agents.children, pid, agent->facts.session, 0,
-	    agent->facts.service == SERVICE_SMTP ? NOTE_CRASHED :
-	    NOTE_USER_CRASHED);
+	    is_spooling(agent) ? NOTE_CRASHED : NOTE_USER_CRASHED);
 }
 
 static void
@@ -167,6 +176,18 @@ agent_prepare(struct agent *agent)
 
 /* An SMTP session: its agent is queue-user, logged in or not. */
 static void
+become_queue_user(struct agent *agent)
+{
+	struct identity *who = &agent->identity;
+
+	strlcpy(who->name, agents.config.queue_user.name, sizeof(who->name));
+	strlcpy(who->home, "/", sizeof(who->home));
+	who->uid = agents.config.queue_user.uid;
+	who->gid = agents.config.queue_user.gid;
+}
+
+/* A session where nobody logs in. */
+static void
 serve_master(struct message *m)
 {
 	struct agent agent;
@@ -178,11 +199,7 @@ serve_master(struct message *m)
 	agent.gate = get_fd(m);
 	if (get_end(m) == -1 || agent.facts.service != SERVICE_SMTP)
 		bug("agents were sent a malformed session");
-	strlcpy(agent.identity.name, agents.config.queue_user.name,
-	    sizeof(agent.identity.name));
-	strlcpy(agent.identity.home, "/", sizeof(agent.identity.home));
-	agent.identity.uid = agents.config.queue_user.uid;
-	agent.identity.gid = agents.config.queue_user.gid;
+	become_queue_user(&agent);
 	start_agent(&agent);
 	close(agent.gate);
 }
@@ -200,6 +217,10 @@ serve_login(struct message *m)
 	agent.gate = get_fd(m);
 	if (get_end(m) == -1)
 		bug("login sent a malformed identity");
+	if (agent.facts.service != SERVICE_DELIVERY)
+		strlcpy(agent.login, agent.identity.name, sizeof(agent.login));
+	if (service_is_submission(agent.facts.service))
+		become_queue_user(&agent);
 	start_agent(&agent);
 	close(agent.gate);
 }
@@ -233,10 +254,12 @@ main(void)
 	pid_t master = getppid();
 	int n;
 
-	agents.has_hint = role_start(agent_program.name, ROLE_AGENTS, 1, 1,
-	    &agents.config);
+	agents.has_hint = (role_start(agent_program.name, ROLE_AGENTS,
+	    ROLE_FD(FD_LINK) | ROLE_FD(FD_HINT), &agents.config) &
+	    ROLE_FD(FD_HINT)) != 0;
 	confine(master);
 	children_init(&agents.children);
+	role_ready();
 	for (;;) {
 		n = children_poll(&agents.children, pfd, 2);
 		if (n <= 0)

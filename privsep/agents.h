@@ -18,6 +18,7 @@ struct agent {
 	int			 hint;	/* smtpd: datagrams to the queue, or -1 */
 	struct facts		 facts;
 	struct identity		 identity;	/* what this process now is */
+	char			 login[ACCOUNT_NAME_MAX]; /* who logged in, or "" */
 	const struct config	*config;	/* an agent's fields only */
 	int			 has_faulted;	/* set by serve: the peer
 						 * broke the gates' rules */

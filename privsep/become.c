@@ -65,12 +65,13 @@ prove_user(uid_t uid, gid_t gid)
 		bug("privilege could be regained");
 	capabilities_get(caps);
 	if (caps[0].permitted != 0 || caps[1].permitted != 0 ||
-	    caps[0].effective != 0 || caps[1].effective != 0)
+	    caps[0].effective != 0 || caps[1].effective != 0 ||
+	    caps[0].inheritable != 0 || caps[1].inheritable != 0)
 		bug("capabilities are left");
 }
 
-void
-become_user(uid_t uid, gid_t gid)
+static void
+set_ids(uid_t uid, gid_t gid)
 {
 	if (uid == 0 || gid == 0)
 		bug("asked to become uid or gid 0");
@@ -80,6 +81,39 @@ become_user(uid_t uid, gid_t gid)
 		fatal("setresgid");
 	if (setresuid(uid, uid, uid) == -1)
 		fatal("setresuid");
+}
+
+void
+become_for_exec(uid_t uid, gid_t gid, int capability)
+{
+	struct __user_cap_header_struct hdr = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct data[2];
+
+	if (prctl(PR_SET_KEEPCAPS, capability != -1, 0, 0, 0) == -1)
+		fatal("PR_SET_KEEPCAPS");
+	set_ids(uid, gid);
+	if (capability == -1)
+		return;
+	memset(data, 0, sizeof(data));
+	data[capability / 32].permitted = data[capability / 32].effective =
+	    data[capability / 32].inheritable = 1U << capability % 32;
+	if (syscall(SYS_capset, &hdr, data) == -1 ||
+	    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) == -1)
+		fatal("keeping capability %d", capability);
+}
+
+void
+become_user(uid_t uid, gid_t gid)
+{
+	if (geteuid() != 0 && getuid() == uid && getgid() == gid) {
+		if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0,
+		    0) == -1)
+			fatal("ambient capabilities");
+		capabilities_set(0);
+	} else
+		set_ids(uid, gid);
 	prove_user(uid, gid);
 }
 

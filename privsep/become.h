@@ -13,8 +13,16 @@
 #define CAP_BIT(c)	(UINT64_C(1) << (c))
 
 /*
+ * Between fork and exec: become this user, with one capability (or -1: none)
+ * that survives the exec and that become_user() takes away.
+ */
+void	become_for_exec(uid_t uid, gid_t gid, int capability);
+
+/*
  * Drop every supplementary group, then gid, then uid, and prove that neither
- * the old ids nor a capability can come back.  uid 0 is refused.
+ * the old ids nor a capability can come back.  uid 0 is refused.  Who is that
+ * user already, by become_for_exec(), loses the capability, with the same
+ * proof.
  */
 void	become_user(uid_t uid, gid_t gid);
 

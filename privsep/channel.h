@@ -11,7 +11,9 @@ enum role_descriptor {
 	FD_LOG = 4,	/* SEQPACKET, log lines to the master */
 	FD_CONFIG = 5,	/* sealed memfd */
 	FD_LINK = 6,	/* login: to agents; agents: from login */
-	FD_HINT = 7	/* smtpd: agents write, the queue reads: datagrams */
+	FD_HINT = 7,	/* smtpd: agents write, the queue reads: datagrams */
+	FD_KEYRING = 8,	/* spawner: certificates; signer: and keys; a memfd */
+	FD_ROLES	/* the first that no role has */
 };
 
 enum channel_message {
@@ -22,16 +24,21 @@ enum channel_message {
 	CH_WAITING,		/* u64 serial, fd: a new waiting worker */
 	CH_ENDED,		/* u64 serial, u32 wait status */
 	/* master to worker, once */
-	CH_SESSION,		/* facts, fd client, fd gate */
+	CH_SESSION,		/* facts, fd client, fd gate, and where TLS can
+				 * be had fd signer */
 	/* worker to master */
 	CH_LOG,			/* u32 level, str line */
 	CH_ALIVE,		/* () the client was heard of */
-	/* master to login or agents */
+	/* master to login, agents or signer */
 	CH_SERVE,		/* facts, fd session */
 	/* login to agents, after success only */
 	CH_BECOME,		/* facts, identity, fd session */
-	/* login and agents to master */
+	/* login, agents and signer to master */
 	CH_NOTE,		/* u64 session, u32 note */
+	/* login, agents and signer to master, once */
+	CH_READY,		/* () confined, and able to do its work */
+	/* master to queue, first of all */
+	CH_RUN,			/* u32 once: end when nothing is due */
 	/* queue to master and back */
 	CH_NEED_DELIVERY,	/* u64 tag */
 	CH_DELIVERY		/* u64 tag, fd: to be asked IDENTIFY; without

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "become.h"
 #include "log.h"
 #include "master.h"
 
@@ -25,18 +26,22 @@
  * Postern runs unprivileged for a test.
  */
 static int
-is_trusted_program(const char *path)
+open_program(const char *path)
 {
 	struct stat st;
+	int fd;
 
-	if (stat(path, &st) == -1)
-		return 0;
-	if (!S_ISREG(st.st_mode) || (st.st_mode & 022) != 0 ||
+	fd = open(path, O_PATH | O_CLOEXEC);
+	if (fd == -1)
+		return -1;
+	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) ||
+	    (st.st_mode & 022) != 0 ||
 	    (st.st_uid != 0 && st.st_uid != geteuid())) {
+		close(fd);
 		errno = EPERM;
-		return 0;
+		return -1;
 	}
-	return 1;
+	return fd;
 }
 
 /* Put a descriptor in its fixed place, by way of a spare one. */
@@ -59,14 +64,14 @@ settle(int from, int to)
 }
 
 static void
-become_role(const char *path, const char *name, int channel, int log,
+become_role(int program, const char *name, int channel, int log,
     const struct child_descriptors *d)
 {
 	char *environment[] = { NULL };
 	char title[64];
 	char *argv[] = { title, NULL };
 	int config = d->config, link = d->link, hint = d->hint;
-	int null = open("/dev/null", O_RDWR);
+	int keyring = d->keyring, null = open("/dev/null", O_RDWR);
 	sigset_t none;
 
 	if (null == -1 || dup2(null, STDIN_FILENO) == -1 ||
@@ -81,16 +86,25 @@ become_role(const char *path, const char *name, int channel, int log,
 	place(&config, FD_CONFIG);
 	place(&link, FD_LINK);
 	place(&hint, FD_HINT);
+	place(&keyring, FD_KEYRING);
+	place(&program, FD_ROLES);
 	settle(channel, FD_MASTER);
 	settle(log, FD_LOG);
 	settle(config, FD_CONFIG);
 	settle(link, FD_LINK);
 	settle(hint, FD_HINT);
-	closefrom(FD_HINT + 1);
+	settle(keyring, FD_KEYRING);
+	settle(program, FD_ROLES);
+	closefrom(FD_ROLES + 1);
+	if (fcntl(FD_ROLES, F_SETFD, FD_CLOEXEC) == -1)
+		_exit(1);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	snprintf(title, sizeof(title), "postern-%s", name);
-	execve(path, argv, environment);
+	if (d->user != NULL)
+		become_for_exec(d->user->uid, d->user->gid, d->capability);
+	/* By descriptor: what leads there may be closed to that user. */
+	execveat(FD_ROLES, "", argv, environment, AT_EMPTY_PATH);
 	_exit(127);
 }
 
@@ -99,11 +113,11 @@ static void
 log_lost(struct watch *w)
 {
 	const struct child *c = w->owner;
-	const struct generation *g = c->owner;
+	struct generation *g = c->owner;
 
 	watch_close(w);
 	if (g != NULL && !g->is_retired)
-		generation_wanted("log-lost");
+		generation_failed(g, "log-lost");
 }
 
 static void
@@ -187,27 +201,32 @@ child_start(struct child *c, const char *executable,
     const struct child_descriptors *d)
 {
 	char path[CONFIG_PATH_MAX + 64];
-	int channel[2], log[2];
+	int channel[2], log[2], program;
 
 	snprintf(path, sizeof(path), "%s/%s", master.config->libexec_dir,
 	    executable);
-	if (!is_trusted_program(path)) {
+	program = open_program(path);
+	if (program == -1) {
 		log_event(LOG_CRIT, 0, "event=no-role file=%s text=\"%s\"",
 		    path, strerror(errno));
 		return -1;
 	}
-	if (channel_pair(channel) == -1)
+	if (channel_pair(channel) == -1) {
+		close(program);
 		return -1;
+	}
 	if (channel_pair(log) == -1) {
+		close(program);
 		close(channel[0]);
 		close(channel[1]);
 		return -1;
 	}
 	c->name = executable;
-	c->is_let_go = 0;
+	c->is_let_go = c->is_ready = 0;
 	c->pid = fork();
 	if (c->pid == 0)
-		become_role(path, executable, channel[1], log[1], d);
+		become_role(program, executable, channel[1], log[1], d);
+	close(program);
 	close(channel[1]);
 	close(log[1]);
 	if (c->pid == -1) {

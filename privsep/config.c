@@ -25,17 +25,25 @@
 #define LOGIN		TO(ROLE_LOGIN)
 #define AGENTS		TO(ROLE_AGENTS)
 #define QUEUE		TO(ROLE_QUEUE)
+#define SIGNER		TO(ROLE_SIGNER)
 
 /*
  * In the order of postern.conf(5).  A role gets what it needs to do its work
- * and nothing else: no worker knows the spool, no agent the PAM service.
+ * and nothing else: no worker knows the spool, no agent the PAM service, and
+ * nobody where a key is: certificates and keys come in a keyring of their own.
  */
 const struct config_field config_fields[] = {
-	{ .keyword = "hostname", KIND_HOSTNAME, TO_ALL, AT(hostname) },
+	{ .keyword = "hostname", KIND_HOSTNAME,
+	    SPAWNER | LOGIN | AGENTS | QUEUE, AT(hostname) },
 	{ .keyword = "domains", KIND_DOMAINS, LOGIN | AGENTS | QUEUE,
 	    LIST(domains, domain_count), .repeats = 1 },
 	{ .keyword = "listen", KIND_LISTEN, TO_NONE,
 	    LIST(listeners, listener_count), .repeats = 1 },
+	{ .keyword = "inetd-service", KIND_INETD, TO_NONE,
+	    AT(inetd_service) },
+	{ .keyword = "tls-certificate", KIND_CERTIFICATE, TO_NONE,
+	    LIST(certificates, certificate_count), .repeats = 1 },
+	{ .keyword = "tls-key", KIND_PATH, TO_NONE, AT(tls_key) },
 	{ .keyword = "plaintext-login", KIND_PLAINTEXT, TO_NONE,
 	    AT(plaintext_login) },
 	{ .keyword = "mailbox", KIND_MAILBOX, AGENTS, AT(mailbox_path) },
@@ -54,7 +62,8 @@ const struct config_field config_fields[] = {
 	    AT(max_sessions), .min = 1, .max = 20000 },
 	{ .keyword = "max-sessions-per-source", KIND_NUMBER, TO_NONE,
 	    AT(max_sessions_per_source), .min = 1, .max = 20000 },
-	{ .keyword = "login-timeout", KIND_DURATION, SPAWNER | LOGIN,
+	{ .keyword = "login-timeout", KIND_DURATION,
+	    SPAWNER | LOGIN | SIGNER,
 	    AT(login_timeout), .min = 1, .max = 3600 },
 	{ .keyword = "idle-timeout", KIND_DURATION, SPAWNER | LOGIN | AGENTS,
 	    AT(idle_timeout), .min = 1, .max = 86400 },
@@ -65,15 +74,13 @@ const struct config_field config_fields[] = {
 	{ .keyword = "worker-user", KIND_USER, SPAWNER, AT(worker_user) },
 	{ .keyword = "queue-user", KIND_USER, LOGIN | AGENTS | QUEUE,
 	    AT(queue_user) },
+	{ .keyword = "key-user", KIND_USER, SIGNER, AT(key_user) },
 	{ .keyword = "run-dir", KIND_PATH, SPAWNER, AT(run_dir) },
 	{ .keyword = "spool-dir", KIND_PATH, AGENTS | QUEUE, AT(spool_dir) },
 	{ .keyword = "libexec-dir", KIND_PATH, TO_NONE, AT(libexec_dir) },
 	{ .keyword = "pam-service", KIND_SERVICE, LOGIN, AT(pam_service) },
 	{ .keyword = "pam-confdir", KIND_PATH, LOGIN, AT(pam_confdir) },
 
-	{ .keyword = "tls-certificate", KIND_LATER, .repeats = 1 },
-	{ .keyword = "tls-key", KIND_LATER, .repeats = 1 },
-	{ .keyword = "key-user", KIND_LATER, .repeats = 1 },
 	{ .keyword = "relay-host", KIND_MISSING, .reason = NOT_YET },
 	{ .keyword = "relay-auth", KIND_MISSING, .reason = NOT_YET },
 	{ .keyword = "relay-user", KIND_LATER },
@@ -131,7 +138,10 @@ config_default_listeners(struct config *c)
 	memset(c->listeners, 0, sizeof(c->listeners));
 	c->listener_count = 0;
 	add_any(c, SERVICE_POP3, 110);
+	add_any(c, SERVICE_POP3S, 995);
 	add_any(c, SERVICE_SMTP, 25);
+	add_any(c, SERVICE_SUBMISSION, 587);
+	add_any(c, SERVICE_SUBMISSIONS, 465);
 }
 
 void
@@ -161,6 +171,10 @@ config_default_fixed(struct config *c)
 	set_string(c->hostname, "localhost", sizeof(c->hostname));
 	config_default_domains(c);
 	config_default_listeners(c);
+	set_string(c->tls_certificate, SYSCONFDIR "/postern/tls/cert.pem",
+	    sizeof(c->tls_certificate));
+	set_string(c->tls_key, SYSCONFDIR "/postern/tls/key.pem",
+	    sizeof(c->tls_key));
 	c->plaintext_login = PLAINTEXT_LOOPBACK;
 	c->mailbox_format = MAILBOX_MAILDIR;
 	set_string(c->mailbox_path, "~/Maildir", sizeof(c->mailbox_path));
@@ -260,6 +274,13 @@ config_is_service(const char *name)
 			return 0;
 	return i > 0 && name[0] != '.' && name[0] != '-' &&
 	    i < sizeof(((struct config *)0)->pam_service);
+}
+
+int
+config_is_certificate_name(const char *name)
+{
+	return config_is_hostname(strncmp(name, "*.", 2) == 0 ? name + 2 :
+	    name);
 }
 
 /* No control characters, and it doesn't go up anywhere. */

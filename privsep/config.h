@@ -23,6 +23,7 @@
 #define CONFIG_NETWORKS_MAX	256
 #define CONFIG_RETRY_MAX	32
 #define CONFIG_KEYWORDS_MAX	48
+#define CONFIG_CERTIFICATES_MAX	32	/* besides the default one */
 #define HOSTNAME_MAX		256	/* with its NUL */
 
 enum mailbox_format {
@@ -49,6 +50,12 @@ struct network {
 	uint8_t	prefix;			/* bits */
 };
 
+struct certificate {
+	char	name[HOSTNAME_MAX];		/* SNI, "*." may lead */
+	char	file[CONFIG_PATH_MAX];		/* PEM, leaf first */
+	char	key[CONFIG_PATH_MAX];		/* PEM */
+};
+
 struct account_ids {
 	char	name[64];
 	uid_t	uid;			/* by config_resolve() */
@@ -61,7 +68,12 @@ struct config {
 	size_t			domain_count;
 	struct listener		listeners[CONFIG_LISTEN_MAX];
 	size_t			listener_count;
+	char			tls_certificate[CONFIG_PATH_MAX]; /* default */
+	char			tls_key[CONFIG_PATH_MAX];
+	struct certificate	certificates[CONFIG_CERTIFICATES_MAX];
+	size_t			certificate_count;
 	enum plaintext_login	plaintext_login;
+	enum service		inetd_service;	/* of fd 0; 0: by its port */
 	enum mailbox_format	mailbox_format;
 	char			mailbox_path[CONFIG_PATH_MAX]; /* "~/Maildir" */
 	char			aliases[CONFIG_PATH_MAX];
@@ -91,13 +103,16 @@ struct config {
 	char			pam_confdir[CONFIG_PATH_MAX]; /* "" system's */
 	/* The parser's own: the line that set each keyword, 0 for none. */
 	uint32_t		set_by[CONFIG_KEYWORDS_MAX];
+	uint32_t		pair_set_by;	/* tls-certificate FILE */
+	uint32_t		names_set_by;	/* tls-certificate NAME ... */
 };
 
 enum role {
 	ROLE_SPAWNER,
 	ROLE_LOGIN,
 	ROLE_AGENTS,
-	ROLE_QUEUE
+	ROLE_QUEUE,
+	ROLE_SIGNER
 };
 
 /* Where a mistake is told of: "FILE:LINE: text" without a newline. */
@@ -114,6 +129,12 @@ void	config_default(struct config *);
  */
 int	config_read(struct config *, const char *path, int optional,
 	    config_report);
+/*
+ * Open a file for reading that nobody but root and we can change: by itself,
+ * by a directory above it, or by a link on the way.  -1 with errno: EPERM if
+ * somebody could.
+ */
+int	config_open(const char *path);
 /*
  * The parser proper, one line; where is "FILE:LINE", or "-o" for an option,
  * which overrides the file and so comes after it.

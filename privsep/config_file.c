@@ -128,9 +128,8 @@ walk_safely(int *dir, char *rest, size_t size)
 	return fcntl(*dir, F_DUPFD_CLOEXEC, 0);
 }
 
-/* Open a file for reading that nobody but root and we can change. */
-static int
-open_safely(const char *path)
+int
+config_open(const char *path)
 {
 	struct stat seen, st;
 	char rest[PATH_MAX];
@@ -216,7 +215,7 @@ config_read(struct config *c, const char *path, int optional,
 	size_t len;
 	int fd, result;
 
-	fd = open_safely(path);
+	fd = config_open(path);
 	if (fd == -1 && errno == ENOENT && optional)
 		return 0;
 	if (fd == -1)
@@ -269,9 +268,17 @@ config_resolve(struct config *c, config_report report)
 		result = -1;
 	if (resolve_user(&c->queue_user, "queue-user", report) == -1)
 		result = -1;
+	if (resolve_user(&c->key_user, "key-user", report) == -1)
+		result = -1;
 	if (result == 0 && c->worker_user.uid == c->queue_user.uid) {
 		report("worker-user and queue-user must be two accounts: "
 		    "a worker must not reach the spool");
+		result = -1;
+	}
+	if (result == 0 && (c->key_user.uid == c->worker_user.uid ||
+	    c->key_user.uid == c->queue_user.uid)) {
+		report("key-user must be an account of its own: nobody else "
+		    "must reach the keys");
 		result = -1;
 	}
 	return result;

@@ -116,7 +116,7 @@ config_line(struct config *c, const char *line, const char *where,
 	struct config_entry l = { .config = c, .where = where,
 	    .report = report };
 	const char *keyword, *p;
-	uint32_t *set_by, number;
+	uint32_t *set_by;
 
 	if (strlcpy(l.text, line, sizeof(l.text)) >= sizeof(l.text))
 		return config_wrong(&l, "longer than %d octets",
@@ -132,13 +132,13 @@ config_line(struct config *c, const char *line, const char *where,
 	l.field = find_field(keyword);
 	if (l.field == NULL)
 		return config_wrong(&l, "%s: unknown keyword", keyword);
-	number = line_number(where);
+	l.number = line_number(where);
 	set_by = &c->set_by[l.field - config_fields];
-	if (*set_by != 0 && number != CONFIG_BY_OPTION && !l.field->repeats)
+	if (*set_by != 0 && l.number != CONFIG_BY_OPTION && !l.field->repeats)
 		return config_wrong(&l, "was set before, by line %u", *set_by);
 	if (config_setters[l.field->kind](&l) == -1)
 		return -1;
-	*set_by = number;
+	*set_by = l.number;
 	return 0;
 }
 
@@ -177,10 +177,11 @@ config_parse(struct config *c, const char *text, size_t len, const char *path,
 	return result;
 }
 
-static int
-is_set(const struct config *c, const char *keyword)
+/* The line that set it, 0 for none. */
+static uint32_t
+line_of(const struct config *c, const char *keyword)
 {
-	return c->set_by[find_field(keyword) - config_fields] != 0;
+	return c->set_by[find_field(keyword) - config_fields];
 }
 
 /* Two listeners for one place: the second could never be opened. */
@@ -207,23 +208,59 @@ check_listeners(const struct config *c, config_report report)
 	return 0;
 }
 
+/* A certificate goes with its key: half of the default pair fits nothing. */
+static int
+check_pair(const struct config *c, config_report report)
+{
+	uint32_t key = line_of(c, "tls-key"), set = c->pair_set_by | key;
+	const char *names[] = { "tls-certificate", "tls-key" };
+	char text[128], where[32] = "by an option";
+
+	if ((c->pair_set_by != 0) == (key != 0))
+		return 0;
+	if (set != CONFIG_BY_OPTION)
+		snprintf(where, sizeof(where), "in line %u", set);
+	snprintf(text, sizeof(text), "%s is set %s, but %s is not: they are a "
+	    "pair", names[key != 0], where, names[key == 0]);
+	report(text);
+	return -1;
+}
+
+/* Processes of one uid could get at each other. */
+static int
+check_users(const struct config *c, config_report report)
+{
+	int result = 0;
+
+	if (strcmp(c->worker_user.name, c->queue_user.name) == 0) {
+		report("worker-user and queue-user must be two accounts");
+		result = -1;
+	}
+	if (strcmp(c->key_user.name, c->worker_user.name) == 0 ||
+	    strcmp(c->key_user.name, c->queue_user.name) == 0) {
+		report("key-user must be an account of its own");
+		result = -1;
+	}
+	return result;
+}
+
 int
 config_finish(struct config *c, config_report report)
 {
 	int result = 0;
 
-	if (!is_set(c, "domains"))
+	if (line_of(c, "domains") == 0)
 		config_default_domains(c);
 	if (check_listeners(c, report) == -1)
+		result = -1;
+	if (check_pair(c, report) == -1)
+		result = -1;
+	if (check_users(c, report) == -1)
 		result = -1;
 	/* More of these than sessions would only look as if it said a thing. */
 	if (c->max_sessions_per_source > c->max_sessions)
 		c->max_sessions_per_source = c->max_sessions;
 	if (c->prefork > c->max_sessions)
 		c->prefork = c->max_sessions;
-	if (strcmp(c->worker_user.name, c->queue_user.name) == 0) {
-		report("worker-user and queue-user must be two accounts");
-		result = -1;
-	}
 	return result;
 }

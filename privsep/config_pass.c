@@ -345,6 +345,7 @@ forget_names(struct config *c)
 
 	c->worker_user = c->queue_user = c->relay_user = none;
 	c->resolver_user = c->key_user = none;
+	c->tls_certificate[0] = c->tls_key[0] = '\0';
 	c->mailbox_path[0] = c->aliases[0] = c->run_dir[0] = '\0';
 	c->spool_dir[0] = c->libexec_dir[0] = '\0';
 	c->pam_service[0] = c->pam_confdir[0] = '\0';

@@ -56,8 +56,8 @@ number(const struct config_entry *l, const char *word, const struct unit *units,
 	return 0;
 }
 
-static int
-one_value(const struct config_entry *l)
+int
+config_one_value(const struct config_entry *l)
 {
 	if (l->count == 1)
 		return 0;
@@ -65,16 +65,17 @@ one_value(const struct config_entry *l)
 	    "takes one value only");
 }
 
-/* Is this the first line of a list, so that the default must go? */
-static int
-is_first(const struct config_entry *l)
+int
+config_replaces(const struct config_entry *l, uint32_t before)
 {
-	size_t i = (size_t)(l->field - config_fields);
-	uint32_t before = l->config->set_by[i];
-
-	/* Options replace what the file said, and then add up. */
 	return before == 0 ||
-	    (strcmp(l->where, "-o") == 0 && before != CONFIG_BY_OPTION);
+	    (l->number == CONFIG_BY_OPTION && before != CONFIG_BY_OPTION);
+}
+
+int
+config_is_first(const struct config_entry *l)
+{
+	return config_replaces(l, l->config->set_by[l->field - config_fields]);
 }
 
 static size_t *
@@ -83,12 +84,22 @@ list_count(const struct config_entry *l)
 	return (size_t *)(void *)((char *)l->config + l->field->count_offset);
 }
 
-static void
-lower(char *s)
+void
+config_lower(char *s)
 {
 	for (; *s != '\0'; s++)
 		if (*s >= 'A' && *s <= 'Z')
 			*s = (char)(*s - 'A' + 'a');
+}
+
+int
+config_is_file(const struct config_entry *l, const char *word)
+{
+	if (config_is_path(word))
+		return 1;
+	(void)config_wrong(l, "`%s' is not an absolute path, or goes up",
+	    word);
+	return 0;
 }
 
 static int
@@ -96,12 +107,12 @@ set_hostname(struct config_entry *l)
 {
 	char *host = FIELD_AT(char, l->config, l->field);
 
-	if (one_value(l) == -1)
+	if (config_one_value(l) == -1)
 		return -1;
 	if (!config_is_hostname(l->words[0]))
 		return config_wrong(l, "`%s' is not a host name", l->words[0]);
 	strlcpy(host, l->words[0], HOSTNAME_MAX);
-	lower(host);
+	config_lower(host);
 	return 0;
 }
 
@@ -113,7 +124,7 @@ set_domains(struct config_entry *l)
 
 	if (l->count == 0)
 		return config_wrong(l, "needs a value");
-	if (is_first(l))
+	if (config_is_first(l))
 		c->domain_count = 0;
 	for (i = 0; i < l->count; i++) {
 		if (!config_is_hostname(l->words[i]))
@@ -124,127 +135,9 @@ set_domains(struct config_entry *l)
 			    CONFIG_DOMAINS_MAX);
 		strlcpy(c->domains[c->domain_count], l->words[i],
 		    HOSTNAME_MAX);
-		lower(c->domains[c->domain_count++]);
+		config_lower(c->domains[c->domain_count++]);
 	}
 	return 0;
-}
-
-/* Services that can be listened for, and their ports; 0: not yet. */
-static const struct {
-	const char	*name;
-	enum service	 service;
-	in_port_t	 port;
-	int		 is_supported;
-} services[] = {
-	{ "pop3", SERVICE_POP3, 110, 1 },
-	{ "pop3s", SERVICE_POP3S, 995, 0 },
-	{ "smtp", SERVICE_SMTP, 25, 1 },
-	{ "submission", SERVICE_SUBMISSION, 587, 0 },
-	{ "submissions", SERVICE_SUBMISSIONS, 465, 0 },
-	{ "lmtp", SERVICE_LMTP, 0, 0 },
-};
-#define SERVICES (sizeof(services) / sizeof(services[0]))
-
-/* Index into services, or -1. */
-static int
-find_service(const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < SERVICES; i++)
-		if (strcmp(services[i].name, name) == 0)
-			return (int)i;
-	return -1;
-}
-
-/* A port's number or the name of a service; 0 when it is neither. */
-static in_port_t
-parse_port(const char *word)
-{
-	uint64_t n;
-	int i = find_service(word);
-
-	if (i != -1)
-		return services[i].port;
-	if (config_digits(word, strlen(word), &n) == -1 || n > 65535)
-		return 0;
-	return (in_port_t)n;
-}
-
-static int
-add_listener(struct config_entry *l, enum service service, int family,
-    const char *host, in_port_t port)
-{
-	struct config *c = l->config;
-	struct listener *new = &c->listeners[c->listener_count];
-	struct sockaddr_in in = { .sin_family = AF_INET,
-	    .sin_port = htons(port) };
-	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6,
-	    .sin6_port = htons(port) };
-
-	if (c->listener_count == CONFIG_LISTEN_MAX)
-		return config_wrong(l, "more than %d", CONFIG_LISTEN_MAX);
-	if (inet_pton(family, host, family == AF_INET ?
-	    (void *)&in.sin_addr : (void *)&in6.sin6_addr) != 1)
-		return config_wrong(l, "`%s' is not an address", host);
-	memset(new, 0, sizeof(*new));
-	new->service = service;
-	if (family == AF_INET) {
-		memcpy(&new->address, &in, sizeof(in));
-		new->address_len = sizeof(in);
-	} else {
-		memcpy(&new->address, &in6, sizeof(in6));
-		new->address_len = sizeof(in6);
-	}
-	if (strlcpy(new->text, l->words[1], sizeof(new->text)) >=
-	    sizeof(new->text))
-		return config_wrong(l, "`%s' is too long", l->words[1]);
-	c->listener_count++;
-	return 0;
-}
-
-/* listen SERVICE ADDR:PORT, with ADDR an IPv4, [IPv6] or `*' for both. */
-static int
-set_listen(struct config_entry *l)
-{
-	char host[INET6_ADDRSTRLEN + 2];
-	const char *colon;
-	size_t len;
-	in_port_t port;
-	int i;
-
-	if (l->count == 0 || (i = find_service(l->words[0])) == -1)
-		return config_wrong(l, "needs a service: pop3 or smtp");
-	if (!services[i].is_supported)
-		return config_wrong(l, "%s %s", l->words[0],
-		    services[i].service == SERVICE_LMTP ?
-		    "is not supported in this version" :
-		    "needs TLS, which this version does not have");
-	if (l->count != 2)
-		return config_wrong(l, "needs a service and one ADDRESS:PORT");
-	colon = strrchr(l->words[1], ':');
-	if (colon == NULL || (port = parse_port(colon + 1)) == 0)
-		return config_wrong(l, "`%s' has no port", l->words[1]);
-	len = (size_t)(colon - l->words[1]);
-	if (len >= sizeof(host))
-		return config_wrong(l, "`%s' is not an address", l->words[1]);
-	memcpy(host, l->words[1], len);
-	host[len] = '\0';
-	if (is_first(l))
-		l->config->listener_count = 0;
-	if (strcmp(host, "*") == 0) {
-		if (add_listener(l, services[i].service, AF_INET, "0.0.0.0",
-		    port) == -1)
-			return -1;
-		return add_listener(l, services[i].service, AF_INET6, "::",
-		    port);
-	}
-	if (len > 2 && host[0] == '[' && host[len - 1] == ']') {
-		host[len - 1] = '\0';
-		return add_listener(l, services[i].service, AF_INET6, host + 1,
-		    port);
-	}
-	return add_listener(l, services[i].service, AF_INET, host, port);
 }
 
 static int
@@ -253,7 +146,7 @@ set_plaintext(struct config_entry *l)
 	static const char *const names[] = { "never", "loopback", "always" };
 	size_t i;
 
-	if (one_value(l) == -1)
+	if (config_one_value(l) == -1)
 		return -1;
 	for (i = 0; i < 3; i++)
 		if (strcmp(l->words[0], names[i]) == 0) {
@@ -283,11 +176,8 @@ set_mailbox(struct config_entry *l)
 static int
 set_path(struct config_entry *l)
 {
-	if (one_value(l) == -1)
+	if (config_one_value(l) == -1 || !config_is_file(l, l->words[0]))
 		return -1;
-	if (!config_is_path(l->words[0]))
-		return config_wrong(l, "`%s' is not an absolute path, or goes "
-		    "up", l->words[0]);
 	strlcpy(FIELD_AT(char, l->config, l->field), l->words[0],
 	    CONFIG_PATH_MAX);
 	return 0;
@@ -296,7 +186,7 @@ set_path(struct config_entry *l)
 static int
 set_size(struct config_entry *l)
 {
-	if (one_value(l) == -1)
+	if (config_one_value(l) == -1)
 		return -1;
 	return number(l, l->words[0], size_units,
 	    FIELD_AT(uint64_t, l->config, l->field));
@@ -307,7 +197,8 @@ set_u32(struct config_entry *l, const struct unit *units)
 {
 	uint64_t n;
 
-	if (one_value(l) == -1 || number(l, l->words[0], units, &n) == -1)
+	if (config_one_value(l) == -1 ||
+	    number(l, l->words[0], units, &n) == -1)
 		return -1;
 	*FIELD_AT(uint32_t, l->config, l->field) = (uint32_t)n;
 	return 0;
@@ -395,7 +286,7 @@ set_networks(struct config_entry *l)
 
 	if (l->count == 0)
 		return config_wrong(l, "needs a value");
-	if (is_first(l))
+	if (config_is_first(l))
 		*count = 0;
 	if (l->count == 1 && strcmp(l->words[0], "none") == 0) {
 		*count = 0;
@@ -425,7 +316,7 @@ set_user(struct config_entry *l)
 	struct account_ids *user = FIELD_AT(struct account_ids, l->config,
 	    l->field);
 
-	if (one_value(l) == -1)
+	if (config_one_value(l) == -1)
 		return -1;
 	if (!config_is_account(l->words[0]))
 		return config_wrong(l, "`%s' is not an account name",
@@ -439,7 +330,7 @@ set_service(struct config_entry *l)
 {
 	char *service = FIELD_AT(char, l->config, l->field);
 
-	if (one_value(l) == -1)
+	if (config_one_value(l) == -1)
 		return -1;
 	if (!config_is_service(l->words[0]))
 		return config_wrong(l, "`%s' is not the name of a PAM service",
@@ -467,8 +358,10 @@ set_later(struct config_entry *l)
 int (*const config_setters[KIND_COUNT])(struct config_entry *) = {
 	[KIND_HOSTNAME] = set_hostname,
 	[KIND_DOMAINS] = set_domains,
-	[KIND_LISTEN] = set_listen,
+	[KIND_LISTEN] = config_set_listen,
+	[KIND_CERTIFICATE] = config_set_certificate,
 	[KIND_PLAINTEXT] = set_plaintext,
+	[KIND_INETD] = config_set_inetd,
 	[KIND_MAILBOX] = set_mailbox,
 	[KIND_PATH] = set_path,
 	[KIND_SIZE] = set_size,

@@ -2,7 +2,8 @@
  * config_table: the one table of the configuration's keywords, and what the
  * files that make config.h true share: config.c (defaults, in every process),
  * config_pass.c (master to roles, in every process), config_file.c,
- * config_parse.c and config_set.c (master only).  Nobody else includes this.
+ * config_parse.c, config_set.c and config_listen.c (master only).  Nobody else
+ * includes this.
  */
 #ifndef PRIVSEP_CONFIG_TABLE_H
 #define PRIVSEP_CONFIG_TABLE_H
@@ -22,7 +23,9 @@ enum config_kind {
 	KIND_HOSTNAME,		/* char[], lower case */
 	KIND_DOMAINS,		/* char[][HOSTNAME_MAX] */
 	KIND_LISTEN,		/* struct listener[] */
+	KIND_CERTIFICATE,	/* tls_certificate, or certificates[] */
 	KIND_PLAINTEXT,		/* enum plaintext_login */
+	KIND_INETD,		/* enum service */
 	KIND_MAILBOX,		/* mailbox_format and mailbox_path */
 	KIND_PATH,		/* char[CONFIG_PATH_MAX], absolute */
 	KIND_SIZE,		/* uint64_t, octets */
@@ -40,8 +43,6 @@ enum config_kind {
 /* Roles that get the field; the master has all of them. */
 #define TO(role)	(1U << (role))
 #define TO_NONE		0U
-#define TO_ALL		(TO(ROLE_SPAWNER) | TO(ROLE_LOGIN) | \
-			    TO(ROLE_AGENTS) | TO(ROLE_QUEUE))
 
 struct config_field {
 	const char		*keyword;
@@ -72,6 +73,8 @@ void	config_default_domains(struct config *);
 
 /* Letters, digits, '-', '_' in labels of 1 to 63, no final dot. */
 int	config_is_hostname(const char *);
+/* A host name, or "*." and one. */
+int	config_is_certificate_name(const char *);
 /* An account name that no tool will take for an option or a path. */
 int	config_is_account(const char *);
 /* Absolute and without a ".." in it. */
@@ -92,6 +95,7 @@ struct config_entry {
 	const char			*words[CONFIG_WORDS_MAX]; /* values */
 	size_t				 count;	/* of words */
 	const char			*where;	/* "FILE:LINE" or "-o" */
+	uint32_t			 number;	/* as in set_by */
 	config_report			 report;
 };
 
@@ -102,6 +106,22 @@ int	config_wrong(const struct config_entry *, const char *, ...)
 	    __attribute__((format(printf, 2, 3)));
 /* Digits only, at most 19 of them, so that 64 bits hold it; 0 or -1. */
 int	config_digits(const char *, size_t len, uint64_t *);
+/* Exactly one word; else -1, reported. */
+int	config_one_value(const struct config_entry *);
+/*
+ * Does this line take the place of what was set by another one?  Options
+ * replace what the file said, and then add up.
+ */
+int	config_replaces(const struct config_entry *, uint32_t before);
+/* Is this the first line of a list, so that the default must go? */
+int	config_is_first(const struct config_entry *);
+/* A path as config_is_path() wants it; else reported. */
+int	config_is_file(const struct config_entry *, const char *);
+void	config_lower(char *);
+/* The setters of config_listen.c. */
+int	config_set_listen(struct config_entry *);
+int	config_set_inetd(struct config_entry *);
+int	config_set_certificate(struct config_entry *);
 /* What stores the words of a line, by kind; 0, or -1 reported. */
 extern int (*const config_setters[KIND_COUNT])(struct config_entry *);
 

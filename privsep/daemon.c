@@ -3,20 +3,29 @@
  *
  * Runs as root, before the master confines itself; reads the configuration
  * file and makes the run directory.
+ *
+ * Whoever started us for a client has perhaps given us that client's
+ * connection as standard error, too: then what goes wrong is told to the log
+ * only, and the client is told that it is not for now.
  */
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "certificate.h"
 #include "daemon.h"
+#include "inherit.h"
 #include "log.h"
 #include "master.h"
+#include "notify.h"
 #include "syslog.h"
 
 #define OVERRIDES_MAX	64
@@ -28,7 +37,13 @@ static struct {
 	const char		*overrides[OVERRIDES_MAX];
 	size_t			 override_count;
 	int			 is_debug;
+	int			 is_check;	/* -n */
+	int			 is_inetd;	/* -i */
+	int			 is_queue;	/* -q */
+	int			 is_mute;	/* stderr is no place to write */
+	int			 is_serving;	/* nor is it any more */
 	int			 started;	/* pipe to the parent, or -1 */
+	struct inheritance	 inherited;
 	char			 pid_file[CONFIG_PATH_MAX + 64];
 } self = {
 	.file = SYSCONFDIR "/postern/postern.conf",
@@ -36,12 +51,50 @@ static struct {
 	.started = -1
 };
 
+void
+daemon_complain(const char *fmt, ...)
+{
+	char text[LOG_LINE_MAX / 2];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (self.is_mute)
+		log_event(LOG_ERR, 0, "event=start text=\"%s\"", text);
+	else
+		fprintf(stderr, "%s: %s\n", self.daemon->name, text);
+}
+
+void
+daemon_refuse(const struct daemon *daemon, int client, enum service service)
+{
+	/* A fatal alert, internal_error: RFC 8446, 5.1 and 6. */
+	static const char alert[] = "\x15\x03\x01\x00\x02\x02\x50";
+	const char *text = daemon->refusal;
+	size_t len = strlen(text);
+
+	if (service_is_tls(service)) {
+		text = alert;
+		len = sizeof(alert) - 1;
+	}
+	(void)send(client, text, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* From here on, what goes wrong is told to the log. */
+static void
+mute(void)
+{
+	self.is_mute = 1;
+	syslog_begin(self.daemon->name);
+	log_init_master(syslog_line);
+}
+
 static void
 usage(void)
 {
-	fprintf(stderr,
-	    "usage: %s [-dn] [-f file] [-o 'keyword value']...\n",
-	    self.daemon->name);
+	daemon_complain("usage: %s [-din%s] [-f file] [-o 'keyword value']...",
+	    self.daemon->name, self.daemon->queue != NULL ? "q" : "");
 	exit(2);
 }
 
@@ -49,10 +102,10 @@ usage(void)
 static void
 report(const char *text)
 {
-	if (self.started == -2)
+	if (self.is_serving)
 		log_event(LOG_ERR, 0, "event=configuration text=\"%s\"", text);
 	else
-		fprintf(stderr, "%s: %s\n", self.daemon->name, text);
+		daemon_complain("%s", text);
 }
 
 static int
@@ -68,6 +121,10 @@ load(struct config *config)
 			r = -1;
 	if (r == 0)
 		r = config_finish(config, report);
+	/* For one client, and no other, nobody waits. */
+	if (self.inherited.mode == START_NOWAIT ||
+	    self.inherited.mode == START_QUEUE)
+		config->prefork = 1;
 	return r;
 }
 
@@ -87,21 +144,22 @@ make_run_dir(const struct config *config)
 	snprintf(empty, sizeof(empty), "%s/empty", config->run_dir);
 	if ((mkdir(config->run_dir, 0755) == -1 && errno != EEXIST) ||
 	    (mkdir(empty, 0555) == -1 && errno != EEXIST)) {
-		fprintf(stderr, "%s: %s: %s\n", self.daemon->name, empty,
-		    strerror(errno));
+		daemon_complain("%s: %s", empty, strerror(errno));
 		exit(1);
 	}
 }
 
+/* Nothing is ever read from, or written to, these: up to last. */
 static void
-null_stdio(void)
+null_stdio(int last)
 {
-	int null = open("/dev/null", O_RDWR);
+	int fd, null = open("/dev/null", O_RDWR);
 
-	if (null == -1 || dup2(null, STDIN_FILENO) == -1 ||
-	    dup2(null, STDOUT_FILENO) == -1 ||
-	    dup2(null, STDERR_FILENO) == -1)
+	if (null == -1)
 		fatal("/dev/null");
+	for (fd = STDIN_FILENO; fd <= last; fd++)
+		if (null != fd && dup2(null, fd) == -1)
+			fatal("/dev/null");
 	if (null > STDERR_FILENO)
 		close(null);
 }
@@ -135,12 +193,14 @@ ready(void)
 {
 	if (!self.is_debug) {
 		log_init_master(syslog_line);
+		null_stdio(STDERR_FILENO);
+	}
+	if (self.started != -1) {
 		write_pid_file();
-		null_stdio();
 		(void)!write(self.started, "", 1);
 		close(self.started);
 	}
-	self.started = -2;
+	self.is_serving = 1;
 }
 
 /*
@@ -177,32 +237,53 @@ go_to_background(void)
 }
 
 static void
-options(int argc, char **argv, int *is_check)
+take_option(int c)
 {
+	switch (c) {
+	case 'd':
+		self.is_debug = 1;
+		break;
+	case 'f':
+		self.file = optarg;
+		self.is_default_file = 0;
+		break;
+	case 'i':
+		self.is_inetd = 1;
+		break;
+	case 'n':
+		self.is_check = 1;
+		break;
+	case 'o':
+		if (self.override_count == OVERRIDES_MAX)
+			usage();
+		self.overrides[self.override_count++] = optarg;
+		break;
+	case 'q':
+		self.is_queue = 1;
+		break;
+	default:
+		usage();
+	}
+}
+
+static void
+options(int argc, char **argv)
+{
+	const char *known = self.daemon->queue != NULL ? "df:ino:q" :
+	    "df:ino:";
 	int c;
 
-	while ((c = getopt(argc, argv, "df:no:")) != -1)
-		switch (c) {
-		case 'd':
-			self.is_debug = 1;
-			break;
-		case 'f':
-			self.file = optarg;
-			self.is_default_file = 0;
-			break;
-		case 'n':
-			*is_check = 1;
-			break;
-		case 'o':
-			if (self.override_count == OVERRIDES_MAX)
-				usage();
-			self.overrides[self.override_count++] = optarg;
-			break;
-		default:
-			usage();
-		}
-	if (optind != argc)
+	/* getopt's own words would go to stderr, whoever that is. */
+	opterr = 0;
+	if (inherit_is_client(STDERR_FILENO))
+		mute();
+	while ((c = getopt(argc, argv, known)) != -1)
+		take_option(c);
+	if (optind != argc || (self.is_inetd && self.is_queue))
 		usage();
+	/* What goes to the log anyway needs no second voice. */
+	if (self.is_mute)
+		self.is_debug = 0;
 }
 
 /* As many descriptors as the system lets us have; a session takes three. */
@@ -224,43 +305,108 @@ raise_descriptors(const struct config *config)
 		    (unsigned long long)wanted);
 }
 
+/* The sockets that we were given; nobody's but ours to write to. */
+static int
+inherit(void)
+{
+	const char *wrong;
+
+	if (inherit_find(&self.inherited, self.is_inetd, &wrong) == -1) {
+		daemon_complain("%s: %s", self.is_inetd ? "-i: descriptor 0" :
+		    "LISTEN_FDS", wrong);
+		return -1;
+	}
+	if (self.is_queue) {
+		self.inherited.mode = START_QUEUE;
+		self.inherited.count = 0;
+	}
+	if (self.is_inetd)
+		null_stdio(self.is_mute ? STDERR_FILENO : STDOUT_FILENO);
+	return 0;
+}
+
+/* However the start ends, who waits for an answer gets one. */
+static void
+refuse_waiting(void)
+{
+	inherit_refuse(&self.inherited, self.daemon);
+}
+
+static int
+name_services(const struct config *config)
+{
+	const char *wrong;
+
+	if (inherit_services(&self.inherited, self.daemon, config,
+	    &wrong) == 0)
+		return 0;
+	daemon_complain("LISTEN_FDNAMES: %s", wrong);
+	return -1;
+}
+
+static int
+prepare(struct config *config)
+{
+	if (geteuid() != 0) {
+		daemon_complain("must be started as root, which its workers "
+		    "then give up");
+		return -1;
+	}
+	if (config_resolve(config, report) == -1)
+		return -1;
+	umask(022);
+	make_run_dir(config);
+	if (self.daemon->prepare != NULL && self.daemon->prepare(config) == -1)
+		return -1;
+	if (certificate_prepare(config, report) == -1)
+		return -1;
+	snprintf(self.pid_file, sizeof(self.pid_file), "%s/%s.pid",
+	    config->run_dir, self.daemon->name);
+	return 0;
+}
+
+/* How it is logged, and whether whoever started us may go on. */
+static void
+settle_down(void)
+{
+	if (self.is_debug)
+		return;
+	syslog_begin(self.daemon->name);
+	log_init_master(self.is_mute ? syslog_line : start_line);
+	/* The others are waited for, or are nobody's business any more. */
+	if (self.inherited.mode == START_ALONE)
+		go_to_background();
+}
+
 int
 daemon_main(const struct daemon *daemon, int argc, char **argv)
 {
 	struct config *config;
-	int is_check = 0;
+	int loaded, status;
 
 	self.daemon = daemon;
-	options(argc, argv, &is_check);
+	options(argc, argv);
 	if (!self.is_default_file)
 		make_absolute();
+	if (!self.is_check && inherit() == -1)
+		return 1;
 	config = malloc(sizeof(*config));
-	if (config == NULL || load(config) == -1)
+	if (config == NULL || atexit(refuse_waiting) != 0)
 		return 1;
-	if (is_check)
+	loaded = load(config);
+	/* Whatever the file says: a refusal must fit the service. */
+	if (name_services(config) == -1 || loaded == -1)
+		return 1;
+	if (self.is_check)
 		return 0;
-	if (geteuid() != 0) {
-		fprintf(stderr, "%s: must be started as root, which its "
-		    "workers then give up\n", daemon->name);
+	if (prepare(config) == -1)
 		return 1;
-	}
-	if (config_resolve(config, report) == -1)
-		return 1;
-	umask(022);
-	make_run_dir(config);
-	if (daemon->prepare != NULL && daemon->prepare(config) == -1)
-		return 1;
-	snprintf(self.pid_file, sizeof(self.pid_file), "%s/%s.pid",
-	    config->run_dir, daemon->name);
-	closefrom(STDERR_FILENO + 1);
+	closefrom(INHERIT_FIRST + (int)self.inherited.count);
+	notify_open();
 	raise_descriptors(config);
-	if (!self.is_debug) {
-		syslog_begin(self.daemon->name);
-		log_init_master(start_line);
-		go_to_background();
-	}
-	master_run(daemon, config, reload, ready);
-	if (!self.is_debug)
+	settle_down();
+	status = master_run(daemon, config, &self.inherited, reload, ready);
+	if (self.started != -1)
 		(void)unlink(self.pid_file);
-	return 0;
+	return status;
 }

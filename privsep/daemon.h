@@ -24,6 +24,15 @@ struct daemon {
 	const char	*refusal;
 };
 
+/*
+ * Tell a client, if it takes it at once, that it is not for now: the refusal,
+ * or where TLS begins with the connection an alert.
+ */
+void	daemon_refuse(const struct daemon *, int client, enum service);
+/* For prepare(): say what went wrong, where the administrator will see it. */
+void	daemon_complain(const char *, ...)
+	    __attribute__((format(printf, 1, 2)));
+
 /* All of main(): options, configuration, master. */
 int	daemon_main(const struct daemon *, int argc, char **argv);
 

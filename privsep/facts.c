@@ -48,6 +48,18 @@ service_find(const char *name)
 	return 0;
 }
 
+int
+service_is_tls(enum service service)
+{
+	return service == SERVICE_POP3S || service == SERVICE_SUBMISSIONS;
+}
+
+int
+service_is_submission(enum service service)
+{
+	return service == SERVICE_SUBMISSION || service == SERVICE_SUBMISSIONS;
+}
+
 void
 put_facts(struct message *m, const struct facts *f)
 {

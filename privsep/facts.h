@@ -53,5 +53,9 @@ void	get_identity(struct message *, struct identity *);
 const char *service_name(enum service);
 /* The service of that name, or 0. */
 enum service service_find(const char *name);
+/* Does TLS begin with the connection (pop3s, submissions)? */
+int	service_is_tls(enum service);
+/* Must a client log in before it may send (RFC 6409)? */
+int	service_is_submission(enum service);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * generation: spawner, login and agents, exec'd together with a new address
- * layout and canary; new sessions go to the newest, older ones drain.
+ * generation: spawner, login, agents and signer, exec'd together with a new
+ * address layout and canary; new sessions go to the newest, older ones drain.
  *
  * Runs in the master, as root.
  */
@@ -16,39 +16,97 @@
 #include <unistd.h>
 
 #include "crash.h"
+#include "keyring.h"
 #include "log.h"
 #include "master.h"
 
 #define EVERY		1	/* seconds: at most one generation in these */
+#define START_PATIENCE	10	/* seconds for one to be seen to work */
+#define CROWD_GROWTH	16	/* times prefork are kept waiting at most */
+#define CROWD_SECONDS	10	/* without a rush, and there are fewer again */
 
 static struct {
 	unsigned	 number;
 	uint64_t	 serial;	/* next worker's, and so session's id */
 	time_t		 last;		/* start of the newest */
 	const char	*wanted;	/* why the newest must serve nobody */
-	int		 is_due;	/* a new one is to be tried, without haste */
-	time_t		 queue_last;
-} state;
+	struct setting	 setting;	/* in force; config: master.config */
+	struct setting	 next;		/* of the one that is starting */
+	struct generation *starting;	/* NULL: none */
+	int		 has_served;	/* one has: who fails is tried again */
+	uint32_t	 crowd;		/* workers to be kept waiting */
+	time_t		 rush;		/* when they were last too few */
+	time_t		 second;	/* in which so many were taken: */
+	uint32_t	 taken;
+} state = {
+	.setting = { .certificates = -1, .keys = -1 },
+	.next = { .certificates = -1, .keys = -1 }
+};
 
 struct generation *
 generation_newest(void)
 {
-	struct generation *g = TAILQ_FIRST(&master.generations);
+	struct generation *g;
 
-	return g != NULL && !g->is_retired ? g : NULL;
+	if (state.starting != NULL)
+		return state.starting;
+	TAILQ_FOREACH(g, &master.generations, link)
+		if (g->is_serving && !g->is_retired)
+			return g;
+	return NULL;
 }
+
+/*
+ * The last one that waited was taken.  If as many came in this second as are
+ * kept waiting, more are.
+ */
+static void
+crowd_grow(void)
+{
+	uint32_t most = master.config->prefork * CROWD_GROWTH;
+
+	if (state.taken <= state.crowd)
+		return;
+	state.rush = master.now;
+	state.crowd = state.crowd > most / 2 ? most : state.crowd * 2;
+}
+
+static void
+count_taken(void)
+{
+	if (state.second != master.now)
+		state.taken = 0;
+	state.second = master.now;
+	state.taken++;
+}
+
+static void
+crowd_shrink(void)
+{
+	if (state.crowd < master.config->prefork)
+		state.crowd = master.config->prefork;
+	else if (state.crowd > master.config->prefork &&
+	    master.now - state.rush >= CROWD_SECONDS) {
+		state.crowd -= (state.crowd - master.config->prefork + 3) / 4;
+		state.rush = master.now;
+	}
+}
+
+static void	begin_to_serve(struct generation *);
+static void	start_ended(const char *why);
 
 static void
 ask_workers(struct generation *g)
 {
 	size_t have = g->waiting_count + g->asked;
+	uint32_t want = g->is_serving ? state.crowd : 1;
 	struct message m;
 	uint32_t n;
 
-	if (g->is_retired || state.wanted != NULL ||
-	    have >= master.config->prefork)
+	if (g->is_retired || (g->is_serving &&
+	    (state.wanted != NULL || master.has_enough)) || have >= want)
 		return;
-	n = (uint32_t)(master.config->prefork - have);
+	n = (uint32_t)(want - have);
 	message_begin(&m, CH_SPAWN);
 	put_u64(&m, state.serial);
 	put_u32(&m, n);
@@ -84,6 +142,7 @@ worker_waits(struct generation *g, struct message *m)
 	w->channel = fd;
 	TAILQ_INSERT_TAIL(&g->waiting, w, link);
 	g->waiting_count++;
+	begin_to_serve(g);
 	listen_pause(0);
 }
 
@@ -114,10 +173,10 @@ worker_ended(struct generation *g, struct message *m)
 	if (get_end(m) == -1)
 		return;
 	if (is_crash(status))
-		generation_wanted("worker-crash");
+		generation_failed(g, "worker-crash");
 	if (waiting_ended(g, serial))
 		/* Those after it might do the same: once a second is enough. */
-		generation_wanted("worker-lost");
+		generation_failed(g, "worker-lost");
 	else if (session_worker_ended(serial, status) == -1 && g->asked > 0)
 		g->asked--;	/* its WAITING was lost on the way */
 	ask_workers(g);
@@ -137,10 +196,14 @@ spawner_heard(struct child *c, struct message *m)
 static void
 note_heard(struct child *c, struct message *m)
 {
+	struct generation *g = c->owner;
 	uint64_t id;
 	uint32_t note;
 
-	(void)c;
+	if (m->type == CH_READY && get_end(m) == 0) {
+		c->is_ready = 1;
+		begin_to_serve(g);
+	}
 	if (m->type != CH_NOTE)
 		return;
 	id = get_u64(m);
@@ -149,16 +212,22 @@ note_heard(struct child *c, struct message *m)
 		session_note(id, (enum note)note);
 }
 
-/* Let go of a retired generation that serves nobody any more. */
-static void
-let_go(struct generation *g)
+void
+generation_let_go(struct generation *g)
 {
-	if (!g->is_retired || g->is_closed || g->sessions > 0)
-		return;
 	g->is_closed = 1;
 	child_let_go(&g->spawner);
 	child_let_go(&g->login);
 	child_let_go(&g->agents);
+	child_let_go(&g->signer);
+}
+
+/* Let go of a retired generation that serves nobody any more. */
+static void
+let_go(struct generation *g)
+{
+	if (g->is_retired && !g->is_closed && g->sessions == 0)
+		generation_let_go(g);
 }
 
 void
@@ -183,104 +252,183 @@ retire(struct generation *g)
 }
 
 static void
+log_close(struct child *c)
+{
+	if (c->log.fd != -1)
+		watch_close(&c->log);
+}
+
+static void
 forget_if_ended(struct generation *g)
 {
 	if (g->spawner.pid != 0 || g->login.pid != 0 || g->agents.pid != 0 ||
-	    g->sessions > 0)
+	    g->signer.pid != 0 || g->sessions > 0)
 		return;
 	TAILQ_REMOVE(&master.generations, g, link);
 	generation_throw_waiting(g);
-	child_let_go(&g->spawner);
-	child_let_go(&g->login);
-	child_let_go(&g->agents);
-	if (g->spawner.log.fd != -1)
-		watch_close(&g->spawner.log);
-	if (g->login.log.fd != -1)
-		watch_close(&g->login.log);
-	if (g->agents.log.fd != -1)
-		watch_close(&g->agents.log);
+	generation_let_go(g);
+	log_close(&g->spawner);
+	log_close(&g->login);
+	log_close(&g->agents);
+	log_close(&g->signer);
 	free_later(g);
 }
 
-static int
-start_role(struct generation *g, struct child *c, const char *executable,
-    enum role role, int link, int hint)
-{
-	struct child_descriptors d = { .link = link, .hint = hint };
-	int r;
-
-	c->owner = g;
-	c->channel.fd = c->log.fd = -1;
-	c->heard = role == ROLE_SPAWNER ? spawner_heard : note_heard;
-	d.config = config_send(master.config, role);
-	if (d.config == -1)
-		return -1;
-	r = child_start(c, executable, &d);
-	close(d.config);
-	return r;
-}
-
-static int
-start_roles(struct generation *g)
-{
-	int r, link[2];
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, link) == -1)
-		return -1;
-	r = start_role(g, &g->spawner, master.daemon->spawner, ROLE_SPAWNER,
-	    -1, -1) == -1 ||
-	    start_role(g, &g->login, "login", ROLE_LOGIN, link[0], -1) == -1 ||
-	    start_role(g, &g->agents, master.daemon->agents, ROLE_AGENTS,
-	    link[1], master.hint[1]) == -1 ? -1 : 0;
-	close(link[0]);
-	close(link[1]);
-	return r;
-}
-
-/* The one that serves goes on serving, if there is one. */
 static void
-start_failed(struct generation *g)
+setting_drop(struct setting *s)
 {
-	log_event(LOG_CRIT, 0, "event=no-generation text=\"%s\"",
-	    strerror(errno));
-	g->is_retired = 1;
-	TAILQ_INSERT_TAIL(&master.generations, g, link);
-	let_go(g);
-	forget_if_ended(g);
+	free(s->config);
+	s->config = NULL;
+	if (s->certificates != -1)
+		close(s->certificates);
+	if (s->keys != -1)
+		close(s->keys);
+	s->certificates = s->keys = -1;
+}
+
+/* What is served with from now on; 0, or -1: then nothing has changed. */
+static int
+setting_into_force(void)
+{
+	if (state.next.config != NULL) {
+		if (listen_open(state.next.config) == -1)
+			return -1;
+		free_later(master.config);
+		master.config = state.next.config;
+		state.next.config = NULL;
+		log_event(LOG_INFO, 0, "event=reloaded");
+		/* It ends, and queue_tick() renews it. */
+		child_let_go(&master.queue);
+	}
+	if (state.next.keys != -1) {
+		setting_drop(&state.setting);
+		state.setting = state.next;
+		state.next.certificates = state.next.keys = -1;
+	}
+	return 0;
+}
+
+/* The one that is starting is given up; whoever served goes on. */
+static void
+start_ended(const char *why)
+{
+	struct generation *g = state.starting;
+
+	if (g == NULL)
+		return;
+	state.starting = NULL;
+	setting_drop(&state.next);
+	retire(g);
 	if (generation_newest() == NULL)
-		generation_wanted("start-failed");
+		generation_wanted(why);
 	else
-		state.is_due = 1;
+		log_event(LOG_ERR, 0, "event=renewal-failed number=%u why=%s "
+		    "text=\"the old generation serves on\"", g->number, why);
+	listen_pause(0);
+}
+
+/* It has a worker and its keys: from now on it serves, and alone. */
+static void
+begin_to_serve(struct generation *g)
+{
+	struct generation *old;
+
+	if (g != state.starting || g->waiting_count == 0 ||
+	    !g->login.is_ready || !g->agents.is_ready ||
+	    (g->signer.pid != 0 && !g->signer.is_ready))
+		return;
+	if (setting_into_force() == -1) {
+		start_ended("no-listener");
+		return;
+	}
+	state.starting = NULL;
+	state.wanted = NULL;
+	state.has_served = 1;
+	g->is_serving = 1;
+	TAILQ_FOREACH(old, &master.generations, link)
+		if (old != g)
+			retire(old);
+	log_event(LOG_INFO, 0, "event=generation number=%u", g->number);
+	crowd_shrink();
+	ask_workers(g);
+}
+
+static struct generation *
+generation_new(void)
+{
+	struct generation *g = calloc(1, sizeof(*g));
+
+	if (g == NULL)
+		fatal("generation");
+	if (state.serial == 0)
+		/* Ids that don't repeat from one start to the next. */
+		state.serial = (uint64_t)time(NULL) << 24;
+	g->number = ++state.number;
+	g->started = master.now;
+	TAILQ_INIT(&g->waiting);
+	g->spawner.channel.fd = g->login.channel.fd = g->agents.channel.fd =
+	    g->signer.channel.fd = -1;
+	g->spawner.log.fd = g->login.log.fd = g->agents.log.fd =
+	    g->signer.log.fd = -1;
+	g->spawner.owner = g->login.owner = g->agents.owner =
+	    g->signer.owner = g;
+	g->spawner.heard = spawner_heard;
+	g->login.heard = g->agents.heard = g->signer.heard = note_heard;
+	return g;
 }
 
 int
 generation_start(void)
 {
-	struct generation *g, *old;
+	const struct setting with = {
+		.config = state.next.config != NULL ? state.next.config :
+		    master.config,
+		.certificates = state.next.keys != -1 ?
+		    state.next.certificates : state.setting.certificates,
+		.keys = state.next.keys != -1 ? state.next.keys :
+		    state.setting.keys
+	};
+	struct generation *g = generation_new(), *old;
 
-	g = calloc(1, sizeof(*g));
-	if (g == NULL)
-		return -1;
-	if (state.serial == 0)
-		/* Ids that don't repeat from one start to the next. */
-		state.serial = (uint64_t)time(NULL) << 24;
-	g->number = ++state.number;
-	TAILQ_INIT(&g->waiting);
-	g->spawner.channel.fd = g->login.channel.fd = g->agents.channel.fd = -1;
-	g->spawner.log.fd = g->login.log.fd = g->agents.log.fd = -1;
 	state.last = master.now;
-	if (start_roles(g) == -1) {
-		start_failed(g);
+	TAILQ_FOREACH(old, &master.generations, link)
+		if (old == state.starting || state.wanted != NULL)
+			retire(old);
+	state.wanted = NULL;
+	state.starting = g;
+	TAILQ_INSERT_HEAD(&master.generations, g, link);
+	if (roles_start(g, &with) == -1) {
+		log_event(LOG_CRIT, 0, "event=no-generation text=\"%s\"",
+		    strerror(errno));
+		start_ended("start-failed");
+		forget_if_ended(g);
 		return -1;
 	}
-	TAILQ_FOREACH(old, &master.generations, link)
-		retire(old);
-	TAILQ_INSERT_HEAD(&master.generations, g, link);
-	state.wanted = NULL;
-	state.is_due = 0;
-	log_event(LOG_INFO, 0, "event=generation number=%u", g->number);
 	ask_workers(g);
 	return 0;
+}
+
+static void
+report(const char *text)
+{
+	log_event(LOG_ERR, 0, "event=certificate text=\"%s\"", text);
+}
+
+int
+generation_start_with(struct config *fresh)
+{
+	const struct config *c = fresh != NULL ? fresh : master.config;
+	struct setting next = { .config = fresh };
+
+	next.certificates = keyring_send(c, 0, report);
+	next.keys = keyring_send(c, 1, report);
+	if (next.certificates == -1 || next.keys == -1) {
+		setting_drop(&next);
+		return -1;
+	}
+	setting_drop(&state.next);
+	state.next = next;
+	return generation_start();
 }
 
 void
@@ -298,10 +446,25 @@ generation_wanted(const char *why)
 		generation_throw_waiting(g);
 }
 
+void
+generation_failed(struct generation *g, const char *why)
+{
+	if (g == state.starting)
+		start_ended(why);
+	else
+		generation_wanted(why);
+}
+
 int
 generation_is_wanted(void)
 {
 	return state.wanted != NULL;
+}
+
+int
+generation_is_starting(void)
+{
+	return state.starting != NULL;
 }
 
 void
@@ -311,10 +474,14 @@ generation_tick(void)
 
 	if (master.is_stopping)
 		return;
-	if ((state.wanted != NULL || state.is_due) &&
+	if (state.starting != NULL) {
+		if (master.now - state.starting->started > START_PATIENCE)
+			start_ended("too-slow");
+	} else if (state.wanted != NULL && state.has_served &&
 	    master.now - state.last >= EVERY)
 		(void)generation_start();
-	else if (g != NULL && state.wanted == NULL)
+	crowd_shrink();
+	if (g != NULL)
 		ask_workers(g);
 }
 
@@ -326,7 +493,9 @@ generation_take(struct generation *g)
 	if (w == NULL)
 		return NULL;
 	TAILQ_REMOVE(&g->waiting, w, link);
-	g->waiting_count--;
+	count_taken();
+	if (--g->waiting_count == 0)
+		crowd_grow();
 	ask_workers(g);
 	return w;
 }
@@ -359,7 +528,7 @@ role_ended(struct generation *g, struct child *c, pid_t pid, int status)
 		child_let_go(c);
 		/* Running sessions go on; new ones need whole generations. */
 		if (!g->is_retired) {
-			generation_wanted("role-ended");
+			generation_failed(g, "role-ended");
 			retire(g);
 		}
 	}
@@ -372,61 +541,15 @@ generation_child_ended(pid_t pid, int status)
 {
 	struct generation *g, *next;
 
-	if (pid == master.queue.pid) {
-		master.queue.pid = 0;
-		if (!master.is_stopping && !master.queue.is_let_go)
-			log_event(LOG_CRIT, 0, "event=role-ended role=%s "
-			    "pid=%d status=%#x", master.queue.name, (int)pid,
-			    (unsigned)status);
-		child_let_go(&master.queue);
+	if (queue_ended(pid, status))
 		return 1;
-	}
 	for (g = TAILQ_FIRST(&master.generations); g != NULL; g = next) {
 		next = TAILQ_NEXT(g, link);
 		if (role_ended(g, &g->spawner, pid, status) ||
 		    role_ended(g, &g->login, pid, status) ||
-		    role_ended(g, &g->agents, pid, status))
+		    role_ended(g, &g->agents, pid, status) ||
+		    role_ended(g, &g->signer, pid, status))
 			return 1;
 	}
 	return 0;
-}
-
-static void
-queue_heard(struct child *c, struct message *m)
-{
-	uint64_t tag;
-
-	if (m->type != CH_NEED_DELIVERY)
-		return;
-	tag = get_u64(m);
-	if (get_end(m) == 0)
-		session_need_delivery(c, tag);
-}
-
-void
-queue_start(void)
-{
-	struct child_descriptors d = { .link = -1, .hint = master.hint[0] };
-	struct child *c = &master.queue;
-
-	if (master.daemon->queue == NULL)
-		return;
-	if (c->log.fd != -1)
-		watch_close(&c->log);
-	state.queue_last = master.now;
-	c->heard = queue_heard;
-	d.config = config_send(master.config, ROLE_QUEUE);
-	if (d.config == -1 || child_start(c, master.daemon->queue, &d) == -1)
-		log_event(LOG_CRIT, 0, "event=no-queue text=\"%s\"",
-		    strerror(errno));
-	if (d.config != -1)
-		close(d.config);
-}
-
-void
-queue_tick(void)
-{
-	if (master.daemon->queue != NULL && master.queue.pid == 0 &&
-	    !master.is_stopping && master.now - state.queue_last >= EVERY)
-		queue_start();
 }

@@ -1,7 +1,8 @@
 /*
  * listen: the listening sockets.
  *
- * Runs in the master, as root; binds, accepts, reads nothing.
+ * Runs in the master, as root; binds, unless it was given sockets, accepts,
+ * reads nothing.
  */
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -23,6 +24,7 @@ static struct door {
 } doors[CONFIG_LISTEN_MAX];
 static size_t door_count;
 static int is_paused;
+static int are_given;		/* doors that are not ours to change */
 
 /*
  * May a client be taken now?  With nobody waiting it stays in the backlog,
@@ -39,7 +41,8 @@ is_open(void)
 		(void)generation_start();
 	}
 	g = generation_newest();
-	return generation_is_wanted() || (g != NULL && g->waiting_count > 0);
+	return generation_is_wanted() ||
+	    (g != NULL && g->is_serving && g->waiting_count > 0);
 }
 
 static void
@@ -69,6 +72,11 @@ door_ready(struct watch *w, uint32_t events)
 		len = sizeof(local);
 		memset(&local, 0, sizeof(local));
 		(void)getsockname(fd, (struct sockaddr *)&local, &len);
+		/* A socket that we were given may serve both families. */
+		inherit_unmap(&peer);
+		inherit_unmap(&local);
+		master.served++;
+		inetd_client_came();
 		session_accept(fd, d->listener.service,
 		    (struct sockaddr *)&peer, (struct sockaddr *)&local);
 	}
@@ -147,6 +155,35 @@ is_tolerable(const struct listener *l)
 	    (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL);
 }
 
+static void
+door_begin(struct door *d)
+{
+	d->watch.ready = door_ready;
+	d->watch.owner = d;
+	watch_add(&d->watch, EPOLLIN);
+	log_event(LOG_INFO, 0, "event=listening service=%s address=%s",
+	    service_name(d->listener.service), d->listener.text);
+}
+
+void
+listen_take(struct inheritance *in)
+{
+	struct door *d;
+	size_t i;
+
+	for (i = 0; i < in->count; i++) {
+		d = &doors[i];
+		d->listener.service = in->sockets[i].service;
+		strlcpy(d->listener.text, "inherited",
+		    sizeof(d->listener.text));
+		d->watch.fd = in->sockets[i].fd;
+		door_begin(d);
+	}
+	door_count = i;
+	in->count = 0;
+	are_given = 1;
+}
+
 int
 listen_open(const struct config *config)
 {
@@ -154,6 +191,9 @@ listen_open(const struct config *config)
 	const struct listener *mine[CONFIG_LISTEN_MAX];
 	size_t i, n = 0;
 
+	if (are_given || master.inherited->count > 0 ||
+	    master.mode != START_ALONE)
+		return 0;
 	for (i = 0; i < config->listener_count; i++) {
 		if (!is_ours(&config->listeners[i]))
 			continue;
@@ -175,11 +215,7 @@ listen_open(const struct config *config)
 	for (i = 0; i < n; i++) {
 		doors[i].listener = *mine[i];
 		doors[i].watch.fd = fds[i];
-		doors[i].watch.ready = door_ready;
-		doors[i].watch.owner = &doors[i];
-		watch_add(&doors[i].watch, EPOLLIN);
-		log_event(LOG_INFO, 0, "event=listening service=%s address=%s",
-		    service_name(mine[i]->service), mine[i]->text);
+		door_begin(&doors[i]);
 	}
 	door_count = n;
 	is_paused = 0;

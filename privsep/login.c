@@ -132,14 +132,16 @@ verdict_name(enum login_verdict verdict)
 
 static void
 log_verdict(const struct login_session *s, const char *name,
-    enum login_verdict verdict)
+    const char *mechanism, const char *tls, enum login_verdict verdict)
 {
-	char value[LOG_VALUE_MAX];
+	char user[LOG_VALUE_MAX], how[LOG_VALUE_MAX], claim[LOG_VALUE_MAX];
 
 	log_event(verdict == LOGIN_OK ? LOG_INFO : LOG_NOTICE,
-	    s->facts.session, "event=%s user=%s client=%s service=%s",
-	    verdict_name(verdict), log_value(name, value), s->facts.client,
-	    service_name(s->facts.service));
+	    s->facts.session, "event=%s user=%s client=%s service=%s "
+	    "mechanism=%s tls=%s", verdict_name(verdict),
+	    log_value(name, user), s->facts.client,
+	    service_name(s->facts.service), log_value(mechanism, how),
+	    tls[0] != '\0' ? log_value(tls, claim) : "none");
 }
 
 static int
@@ -168,6 +170,7 @@ answer_login(void *session, int sock, struct message *m)
 {
 	struct login_session *s = session;
 	char name[LOGIN_NAME_MAX], mechanism[LOGIN_MECHANISM_MAX];
+	char tls[LOGIN_TLS_MAX];
 	static char secret[LOGIN_SECRET_MAX];
 	enum login_verdict verdict;
 	struct identity who;
@@ -177,24 +180,25 @@ answer_login(void *session, int sock, struct message *m)
 	get_str(m, name, sizeof(name));
 	get_str(m, secret, sizeof(secret));
 	get_str(m, mechanism, sizeof(mechanism));
+	get_str(m, tls, sizeof(tls));
 	if (get_end(m) == -1)
 		return STATE_FAULT;
 	/* Not in the request, either, while a failure waits for its answer. */
 	message_discard(m);
 	memset(&who, 0, sizeof(who));
-	if ((s->facts.flags & FACT_PLAINTEXT) == 0)
+	if ((s->facts.flags & FACT_PLAINTEXT) == 0 && tls[0] == '\0')
 		verdict = LOGIN_REFUSED;	/* not offered, and not taken */
 	else
 		verdict = decide(name, secret, s->facts.client, &who);
 	explicit_bzero(secret, sizeof(secret));
-	log_verdict(s, name, verdict);
+	log_verdict(s, name, mechanism, tls, verdict);
 	return conclude(s, verdict, &who, since);
 }
 
 static const struct gate login_gates[] = {
-	{ REQ_LOGIN, "LOGIN", IN_STATE(0), 0, 0, 12,
-	    12 + LOGIN_NAME_MAX + LOGIN_SECRET_MAX + LOGIN_MECHANISM_MAX,
-	    answer_login },
+	{ REQ_LOGIN, "LOGIN", IN_STATE(0), 0, 0, 16,
+	    16 + LOGIN_NAME_MAX + LOGIN_SECRET_MAX + LOGIN_MECHANISM_MAX +
+	    LOGIN_TLS_MAX, answer_login },
 };
 
 static const struct gate_table login_table = {
@@ -333,10 +337,12 @@ main(void)
 	pid_t master = getppid();
 	int n;
 
-	(void)role_start("login", ROLE_LOGIN, 1, 0, &login.config);
+	(void)role_start("login", ROLE_LOGIN, ROLE_FD(FD_LINK),
+	    &login.config);
 	confine(master);
 	warm();
 	children_init(&login.children);
+	role_ready();
 	for (;;) {
 		if (children_poll(&login.children, &pfd, 1) <= 0)
 			continue;

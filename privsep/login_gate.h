@@ -5,7 +5,8 @@
 #ifndef PRIVSEP_LOGIN_GATE_H
 #define PRIVSEP_LOGIN_GATE_H
 
-#define REQ_LOGIN	0x001	/* str name, str secret, str mechanism
+#define REQ_LOGIN	0x001	/* str name, str secret, str mechanism, str tls
+				 *  (a claim; "" in the clear)
 				 *  -> u32 enum login_verdict */
 #define REPLY_LOGIN	0x8001
 
@@ -24,6 +25,7 @@ enum identify_verdict {
 #define LOGIN_NAME_MAX	256	/* octets with the NUL */
 #define LOGIN_SECRET_MAX 1024
 #define LOGIN_MECHANISM_MAX 32
+#define LOGIN_TLS_MAX	80
 #define LOGIN_TRIES	3	/* a session */
 
 #endif

@@ -18,11 +18,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "become.h"
 #include "log.h"
 #include "master.h"
+#include "notify.h"
 #include "sandbox.h"
 
 #define EVENTS		64
@@ -39,6 +41,8 @@ static struct {
 
 static struct watch signals;
 static int (*reload_config)(struct config *);
+static int is_ready;		/* the start has succeeded */
+static int is_reloading;
 
 void
 free_later(void *p)
@@ -112,8 +116,8 @@ reap(void)
 		(void)generation_child_ended(pid, status);
 }
 
-static void
-stop(void)
+void
+master_stop(void)
 {
 	struct generation *g;
 
@@ -122,6 +126,7 @@ stop(void)
 	log_event(LOG_INFO, 0, "event=stopping sessions=%zu",
 	    master.session_count);
 	master.is_stopping = 1;
+	notify_stopping();
 	listen_close();
 	TAILQ_FOREACH(g, &master.generations, link)
 		generation_throw_waiting(g);
@@ -133,21 +138,18 @@ stop(void)
 static void
 reload(void)
 {
-	struct config *fresh, *old = master.config;
+	struct config *fresh;
 
 	if (master.is_stopping || (fresh = malloc(sizeof(*fresh))) == NULL)
 		return;
-	if (reload_config(fresh) == -1 || listen_open(fresh) == -1) {
-		log_event(LOG_ERR, 0,
-		    "event=reload-failed text=\"the old configuration stays\"");
+	notify_reloading();
+	is_reloading = 1;
+	if (reload_config(fresh) == -1)
 		free(fresh);
+	else if (generation_start_with(fresh) == 0)
 		return;
-	}
-	master.config = fresh;
-	free(old);
-	log_event(LOG_INFO, 0, "event=reloaded");
-	(void)generation_start();
-	child_let_go(&master.queue);	/* ends, and queue_tick() renews it */
+	log_event(LOG_ERR, 0,
+	    "event=reload-failed text=\"the old configuration stays\"");
 }
 
 static void
@@ -162,7 +164,7 @@ signals_ready(struct watch *w, uint32_t events)
 		else if (si.ssi_signo == SIGHUP)
 			reload();
 		else
-			stop();
+			master_stop();
 	}
 }
 
@@ -221,18 +223,34 @@ clock_update(void)
 	master.now = ts.tv_sec;
 }
 
+/* Again ready, when clients are served as the new configuration says. */
+static void
+notify_tick(void)
+{
+	if (!is_ready)
+		return;
+	if (is_reloading && !generation_is_starting() &&
+	    !generation_is_wanted()) {
+		is_reloading = 0;
+		notify_ready();
+	}
+	notify_status(master.now, master.session_count, master.served);
+}
+
 static void
 tick(void)
 {
 	static time_t last;
 
 	generation_tick();
+	inetd_tick();
+	queue_tick();
 	if (master.now == last)
 		return;
 	last = master.now;
 	session_tick();
 	limits_tick();
-	queue_tick();
+	notify_tick();
 	if (!master.is_stopping)
 		listen_pause(0);
 }
@@ -244,8 +262,9 @@ patience(void)
 	struct generation *g = generation_newest();
 
 	if (!TAILQ_EMPTY(&master.sessions) || generation_is_wanted() ||
-	    master.is_stopping || g == NULL || g->waiting_count == 0 || (master.daemon->queue != NULL &&
-	    master.queue.pid == 0))
+	    master.is_stopping || g == NULL || g->waiting_count == 0 ||
+	    is_reloading || master.mode != START_ALONE ||
+	    (master.daemon->queue != NULL && master.queue.pid == 0))
 		return 1000;
 	return 60000;
 }
@@ -281,10 +300,7 @@ finish(void)
 		turn();
 	session_kill_all();
 	TAILQ_FOREACH(g, &master.generations, link) {
-		child_let_go(&g->spawner);
-		child_let_go(&g->login);
-		child_let_go(&g->agents);
-		g->is_closed = 1;
+		generation_let_go(g);
 	}
 	by = master.now + STOP_PATIENCE;
 	while ((!TAILQ_EMPTY(&master.generations) || master.queue.pid != 0) &&
@@ -299,10 +315,19 @@ finish(void)
 			kill(g->login.pid, SIGKILL);
 		if (g->agents.pid != 0)
 			kill(g->agents.pid, SIGKILL);
+		if (g->signer.pid != 0)
+			kill(g->signer.pid, SIGKILL);
 	}
 	if (master.queue.pid != 0)
 		kill(master.queue.pid, SIGKILL);
 	log_event(LOG_INFO, 0, "event=stopped");
+}
+
+/* For a run of the queue a failure is one for now: sysexits(3). */
+static int
+failure(void)
+{
+	return master.mode == START_QUEUE ? EX_TEMPFAIL : 1;
 }
 
 /*
@@ -317,8 +342,7 @@ await_first_worker(void)
 
 	for (;;) {
 		g = generation_newest();
-		if (g != NULL && g->waiting_count > 0 &&
-		    !generation_is_wanted())
+		if (g != NULL && g->is_serving)
 			return;
 		if (g == NULL || generation_is_wanted() || master.now > by ||
 		    master.is_stopping) {
@@ -326,12 +350,11 @@ await_first_worker(void)
 			listen_close();
 			master.is_stopping = 1;
 			finish();
-			exit(1);
+			exit(failure());
 		}
 		turn();
 	}
 }
-
 
 static void
 hint_open(void)
@@ -344,12 +367,15 @@ hint_open(void)
 		fatal("socketpair");
 }
 
-void
+int
 master_run(const struct daemon *daemon, struct config *config,
-    int (*reload_function)(struct config *), void (*ready)(void))
+    struct inheritance *inherited, int (*reload_function)(struct config *),
+    void (*ready)(void))
 {
 	master.daemon = daemon;
 	master.config = config;
+	master.mode = inherited->mode;
+	master.inherited = inherited;
 	reload_config = reload_function;
 	TAILQ_INIT(&master.generations);
 	TAILQ_INIT(&master.sessions);
@@ -363,14 +389,20 @@ master_run(const struct daemon *daemon, struct config *config,
 	hint_open();
 	(void)files_changed(config);
 	if (listen_open(config) == -1)
-		exit(1);
-	if (generation_start() == -1)
-		exit(1);
-	queue_start();
+		exit(failure());
+	if (generation_start_with(NULL) == -1)
+		exit(failure());
+	queue_begin();
 	await_first_worker();
+	if (inherited->mode != START_NOWAIT && inherited->count > 0)
+		listen_take(inherited);
+	inetd_begin();
 	ready();
+	is_ready = 1;
+	notify_ready();
 	log_event(LOG_INFO, 0, "event=started daemon=%s", daemon->name);
 	while (!master.is_stopping)
 		turn();
 	finish();
+	return master.mode == START_QUEUE && queue_has_failed() ? failure() : 0;
 }

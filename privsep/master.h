@@ -19,6 +19,7 @@
 #include "config.h"
 #include "daemon.h"
 #include "facts.h"
+#include "inherit.h"
 #include "message.h"
 
 /* A descriptor in the event loop; embedded in what it belongs to. */
@@ -32,6 +33,7 @@ struct watch {
 struct child {
 	pid_t		 pid;		/* 0: none */
 	int		 is_let_go;	/* its end is planned */
+	int		 is_ready;	/* CH_READY came */
 	const char	*name;		/* executable */
 	struct watch	 channel;
 	struct watch	 log;
@@ -46,16 +48,26 @@ struct waiting {
 	int			 channel;
 };
 
-/* {spawner, login, agents}, exec'd together, ended together. */
+/* What the roles are started with; a generation's own until it serves. */
+struct setting {
+	struct config	*config;
+	int		 certificates;	/* memfds of keyring.h; -1: no TLS */
+	int		 keys;
+};
+
+/* {spawner, login, agents, signer}, exec'd together, ended together. */
 struct generation {
 	TAILQ_ENTRY(generation)	 link;
 	unsigned		 number;
+	time_t			 started;
+	int			 is_serving;	/* has been seen to work */
 	int			 is_retired;
 	int			 is_closed;	/* channels let go */
 	size_t			 sessions;
 	struct child		 spawner;
 	struct child		 login;
 	struct child		 agents;
+	struct child		 signer;
 	TAILQ_HEAD(, waiting)	 waiting;
 	size_t			 waiting_count;
 	size_t			 asked;		/* workers on their way */
@@ -72,6 +84,7 @@ struct session {
 	struct source		*source;
 	struct watch		 channel;	/* to the worker */
 	struct watch		 gate;		/* far end of the agent pair */
+	struct watch		 signer;	/* the same, of the signer's */
 	time_t			 login_by;	/* monotonic; 0: no such limit */
 	time_t			 alive_by;
 	time_t			 kill_by;	/* 0, or asked to say goodbye */
@@ -80,7 +93,7 @@ struct session {
 	unsigned		 log_suppressed;
 	int			 is_logged_in;
 	int			 is_reaped;	/* CH_ENDED came */
-	int			 is_gate_paused;	/* its receiver was full */
+	int			 is_paused;	/* a receiver was full */
 };
 
 struct master {
@@ -89,6 +102,10 @@ struct master {
 	TAILQ_HEAD(, generation) generations;	/* newest first */
 	TAILQ_HEAD(session_list, session) sessions;
 	size_t			 session_count;
+	uint64_t		 served;	/* clients that came */
+	enum start_mode		 mode;		/* how we were started */
+	struct inheritance	*inherited;	/* sockets not yet in use */
+	int			 has_enough;	/* no more workers are wanted */
 	struct child		 queue;
 	int			 hint[2];	/* agents write [1], queue reads [0] */
 	int			 epoll;
@@ -98,9 +115,15 @@ struct master {
 
 extern struct master master;
 
-/* master.c: the loop; ready is called once when all has been started */
-void	master_run(const struct daemon *, struct config *,
-	    int (*reload)(struct config *), void (*ready)(void));
+/*
+ * master.c: the loop; ready is called once when all has been started.  The
+ * sockets that it takes over leave the inheritance.  Returns the exit status.
+ */
+int	master_run(const struct daemon *, struct config *,
+	    struct inheritance *, int (*reload)(struct config *),
+	    void (*ready)(void));
+/* Be done, as after SIGTERM. */
+void	master_stop(void);
 void	watch_add(struct watch *, uint32_t events);
 void	watch_change(struct watch *, uint32_t events);
 /* Remove and close; safe inside any handler. */
@@ -114,6 +137,14 @@ struct child_descriptors {
 	int	config;
 	int	link;		/* -1 none */
 	int	hint;		/* -1 none */
+	int	keyring;	/* -1 none */
+	/*
+	 * Who it is from its exec on, for what links OpenSSL, and the one
+	 * capability that it keeps until it has confined itself (-1: none).
+	 * NULL: root, until it becomes another by itself.
+	 */
+	const struct account_ids *user;
+	int	capability;
 };
 int	child_start(struct child *, const char *executable,
 	    const struct child_descriptors *);
@@ -121,27 +152,74 @@ int	child_start(struct child *, const char *executable,
 void	child_let_go(struct child *);
 
 /* generation.c */
-int	generation_start(void);		/* new one; older ones retire */
+/*
+ * Start a new one.  When its first worker waits and its signer has its keys,
+ * it serves and older ones retire; should it end before, they go on.  After a
+ * crash the older ones retire at once.
+ */
+int	generation_start(void);
+/*
+ * The same with a new configuration (taken over; NULL: the one in force) and
+ * the certificates that it names, read anew; both come into force when it
+ * serves.  -1: logged, nothing is changed.
+ */
+int	generation_start_with(struct config *);
 /* Start a new one as soon as the once-a-second rule allows. */
 void	generation_wanted(const char *why);
+/* This one must serve nobody from now on: the same, or its start has failed. */
+void	generation_failed(struct generation *, const char *why);
 int	generation_is_wanted(void);
+int	generation_is_starting(void);
 void	generation_tick(void);
-struct generation *generation_newest(void);	/* NULL: none */
+/*
+ * The one for new sessions: the one that is starting, which they wait for,
+ * else the one that serves; NULL: none.
+ */
+struct generation *generation_newest(void);
 /* A worker that waits, taken out; NULL: none now. */
 struct waiting *generation_take(struct generation *);
 void	generation_session_over(struct generation *);
 /* An id for what has no worker: a delivery. */
 uint64_t generation_next_id(void);
 void	generation_throw_waiting(struct generation *);
+/* Close the sockets to its roles, which then end. */
+void	generation_let_go(struct generation *);
 /* A role's pid ended. 1: it was one of ours. */
 int	generation_child_ended(pid_t, int status);
-void	queue_start(void);
-void	queue_tick(void);
 
-/* session.c */
-/* A client was accepted: limits, hand-out. Takes the descriptor over. */
+/* The pairs between a worker and its privileged side: [0] is the worker's. */
+struct gates {
+	int	agent[2];
+	int	signer[2];	/* -1: no TLS */
+};
+
+/* admit.c: a client was accepted.  Takes the descriptor over. */
 void	session_accept(int client, enum service, const struct sockaddr *peer,
 	    const struct sockaddr *local);
+
+/* roles.c: what each role is exec'd with */
+int	roles_start(struct generation *, const struct setting *);
+
+/* queue.c: the queue role, for ever or when there is something to do */
+void	queue_begin(void);
+void	queue_tick(void);
+void	queue_want(void);		/* run it once, if not for ever */
+int	queue_is_at_rest(void);		/* no run is on, or wanted */
+int	queue_has_failed(void);		/* the last run did */
+/* That pid ended; 1: it was the queue. */
+int	queue_ended(pid_t, int status);
+
+/* inetd.c: how a master that was started for a while comes to its end */
+void	inetd_begin(void);
+void	inetd_tick(void);
+void	inetd_client_came(void);
+
+/* session.c */
+/* A worker has the client: keep the far ends, count, watch. */
+void	session_start(struct generation *, struct waiting *,
+	    const struct gates *, struct source *, const struct facts *);
+/* The worker sees the end of its channel, says goodbye and exits. */
+void	session_end(struct session *);
 struct session *session_find(uint64_t id);
 void	session_note(uint64_t id, enum note);
 /* 0, or -1: no session was ever with that one. */
@@ -156,6 +234,8 @@ void	session_need_delivery(struct child *queue, uint64_t tag);
 
 /* listen.c */
 int	listen_open(const struct config *);	/* 0, or -1: keep the old */
+/* Listen on what we were given, instead, for good. */
+void	listen_take(struct inheritance *);
 void	listen_pause(int is_paused);
 void	listen_close(void);
 

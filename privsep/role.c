@@ -1,9 +1,11 @@
 /*
  * role: how every executable under libexec begins.
  *
- * Runs in spawner, login, agents and queue, as root, before any of them does
- * anything else; touches the fixed descriptors.
+ * Runs in spawner and signer, as their users, and in login, agents and queue,
+ * as root, before any of them does anything else; touches the fixed
+ * descriptors.
  */
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -18,6 +20,7 @@
 #include "become.h"
 #include "channel.h"
 #include "log.h"
+#include "message.h"
 #include "role.h"
 #include "sandbox.h"
 
@@ -69,24 +72,63 @@ keep_on_fork_only(int fd)
 		fatal("FD_CLOEXEC");
 }
 
-int
-role_start(const char *name, enum role role, int has_link, int has_hint,
+/* A name in the process list: exec by descriptor leaves a number there. */
+static void
+name_process(void)
+{
+	const char *name = strchr(program_invocation_short_name, '-');
+
+	if (name != NULL)
+		(void)prctl(PR_SET_NAME, name + 1, 0, 0, 0);
+}
+
+static int
+is_there(int fd)
+{
+	struct stat st;
+
+	switch (fd) {
+	case FD_HINT:
+		return is_socket_of(fd, SOCK_DGRAM);
+	case FD_KEYRING:
+		return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+	default:
+		return is_socket_of(fd, SOCK_SEQPACKET);
+	}
+}
+
+/* Those of the role that are there; all others from FD_LINK on are closed. */
+static unsigned
+keep_descriptors(const char *name, unsigned descriptors)
+{
+	unsigned have = 0;
+	int fd;
+
+	for (fd = FD_LINK; fd < FD_ROLES; fd++) {
+		if ((descriptors & ROLE_FD(fd)) != 0 && is_there(fd)) {
+			have |= ROLE_FD(fd);
+			continue;
+		}
+		if (fd == FD_LINK && (descriptors & ROLE_FD(fd)) != 0)
+			refuse(name);
+		close(fd);
+	}
+	closefrom(FD_ROLES);
+	return have;
+}
+
+unsigned
+role_start(const char *name, enum role role, unsigned descriptors,
     struct config *config)
 {
-	int has_hint_fd, last = FD_CONFIG;
+	unsigned have;
+	int fd;
 
 	if (!is_socket_of(FD_MASTER, SOCK_SEQPACKET) ||
-	    !is_socket_of(FD_LOG, SOCK_SEQPACKET) ||
-	    (has_link && !is_socket_of(FD_LINK, SOCK_SEQPACKET)))
+	    !is_socket_of(FD_LOG, SOCK_SEQPACKET))
 		refuse(name);
-	has_hint_fd = has_hint && is_socket_of(FD_HINT, SOCK_DGRAM);
-	if (has_link)
-		last = FD_LINK;
-	if (has_hint_fd)
-		last = FD_HINT;
-	if (last == FD_HINT && !has_link)
-		close(FD_LINK);
-	closefrom(last + 1);
+	have = keep_descriptors(name, descriptors);
+	name_process();
 	log_init_socket(FD_LOG);
 	reset_signals();
 	umask(077);
@@ -95,11 +137,20 @@ role_start(const char *name, enum role role, int has_link, int has_hint,
 	close(FD_CONFIG);
 	keep_on_fork_only(FD_MASTER);
 	keep_on_fork_only(FD_LOG);
-	if (has_link)
-		keep_on_fork_only(FD_LINK);
-	if (has_hint_fd)
-		keep_on_fork_only(FD_HINT);
-	return has_hint_fd;
+	for (fd = FD_LINK; fd < FD_ROLES; fd++)
+		if ((have & ROLE_FD(fd)) != 0)
+			keep_on_fork_only(fd);
+	return have;
+}
+
+void
+role_ready(void)
+{
+	struct message m;
+
+	message_begin(&m, CH_READY);
+	if (message_send(FD_MASTER, &m) == -1)
+		_exit(0);	/* the master is gone */
 }
 
 void

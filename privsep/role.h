@@ -7,15 +7,23 @@
 
 #include "config.h"
 
+#define ROLE_FD(fd)	(1U << (fd))
+
 /*
  * Check that the fixed descriptors of this role are there and of the right
  * kind, close all others, start logging, reset signals (SIGPIPE ignored),
- * decode the configuration.  has_link and has_hint say whether FD_LINK and
- * FD_HINT are expected (FD_HINT may be absent for agents: returns whether it
- * is there).
+ * decode the configuration.  descriptors: the ROLE_FD() bits of those besides
+ * FD_MASTER, FD_LOG and FD_CONFIG; of these FD_HINT and FD_KEYRING may be
+ * absent, and the bits of those that are there are returned.
  */
-int	role_start(const char *name, enum role, int has_link, int has_hint,
+unsigned	role_start(const char *name, enum role, unsigned descriptors,
 	    struct config *);
+
+/*
+ * Login, agents and signer, once: confined and ready to serve.  The master
+ * hands nobody to a generation before all of its roles have said so.
+ */
+void	role_ready(void);
 
 /*
  * Queue only: become queue-user for good (with proof), undumpable, no new

@@ -85,6 +85,11 @@ static const int spawning[] = {
 	SCMP_SYS(getuid), SCMP_SYS(setitimer),
 };
 
+/* What the signer needs besides: many sessions at once, and its end. */
+static const int waiting[] = {
+	SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_ctl),
+};
+
 /* What a mailbox agent and the queue need: files below a descriptor. */
 static const int filing[] = {
 	SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(openat2),
@@ -213,6 +218,13 @@ allow_list(enum sandbox_table which, uint16_t mark)
 		    SCMP_CMP64(3, SCMP_CMP_EQ, AT_EMPTY_PATH, 0));
 		return ctx;
 	}
+	if (which == SANDBOX_SIGNER) {
+		rules(ctx, SCMP_ACT_ALLOW, waiting, COUNT(waiting));
+		/* O_NONBLOCK, for each session's socket */
+		rule_compare(ctx, SCMP_ACT_ALLOW, SCMP_SYS(fcntl),
+		    SCMP_CMP64(1, SCMP_CMP_EQ, F_SETFL, 0));
+		return ctx;
+	}
 	if (which == SANDBOX_SPAWNER) {
 		rule(ctx, SCMP_ACT_ALLOW, SCMP_SYS(shutdown));
 		rules(ctx, SCMP_ACT_ALLOW, spawning, COUNT(spawning));
@@ -266,6 +278,7 @@ sandbox_table_build(enum sandbox_table which, uint16_t mark)
 	switch (which) {
 	case SANDBOX_SPAWNER:
 	case SANDBOX_WORKER:
+	case SANDBOX_SIGNER:
 	case SANDBOX_MAILBOX:
 	case SANDBOX_QUEUE:
 		return allow_list(which, mark);

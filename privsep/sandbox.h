@@ -21,6 +21,7 @@ enum sandbox_table {
 	SANDBOX_AGENTS,		/* the same, without exec and the network */
 	SANDBOX_SPAWNER,	/* allow-list: worker's, fork, wait */
 	SANDBOX_WORKER,		/* allow-list: read, write, poll, close... */
+	SANDBOX_SIGNER,		/* allow-list: read, write, wait */
 	SANDBOX_MAILBOX,	/* allow-list: files below a descriptor */
 	SANDBOX_SPOOL,		/* as agents, for NSS modules */
 	SANDBOX_QUEUE		/* allow-list: files, poll */

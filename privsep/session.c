@@ -1,5 +1,5 @@
 /*
- * session: one client from accept to the end of its worker.
+ * session: one client from hand-out to the end of its worker.
  *
  * Runs in the master, as root; holds the far end of worker and gate, never
  * reads what a client or a worker's gate says.
@@ -7,10 +7,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -24,7 +21,6 @@
 #define GOODBYE		5	/* seconds for a worker's last words */
 #define LINES_A_SECOND	20	/* log budget of a session */
 #define HASH_SIZE	4096
-#define VICTIM_STEPS	32	/* sessions looked at when full */
 
 static struct session_list hash[HASH_SIZE];
 static int has_hash;
@@ -97,6 +93,8 @@ session_over(struct session *s)
 	watch_close(&s->channel);
 	if (s->gate.fd != -1)
 		watch_close(&s->gate);
+	if (s->signer.fd != -1)
+		watch_close(&s->signer);
 	s->over_at = master.now;
 	if (s->is_reaped || s->generation->spawner.pid == 0)
 		session_free(s);
@@ -113,7 +111,7 @@ session_spawner_ended(const struct generation *g)
 }
 
 /* The worker sees the end of its channel, says goodbye and exits. */
-static void
+void
 session_end(struct session *s)
 {
 	if (s->kill_by != 0 || s->channel.fd == -1)
@@ -165,125 +163,55 @@ channel_ready(struct watch *w, uint32_t events)
 	}
 }
 
-/* The session's first request came: the privileged side takes over. */
-static void
-pass_gate(struct session *s)
+/* Who is to answer what comes on this end. */
+static struct child *
+receiver(const struct session *s, const struct watch *w)
 {
 	struct generation *g = s->generation;
-	struct child *to;
-	struct message m;
 
-	to = master.daemon->needs_login(s->facts.service) ? &g->login :
+	if (w == &s->signer)
+		return &g->signer;
+	return master.daemon->needs_login(s->facts.service) ? &g->login :
 	    &g->agents;
-	message_begin(&m, CH_SERVE);
-	put_facts(&m, &s->facts);
-	put_fd(&m, s->gate.fd);
-	if (message_send(to->channel.fd, &m) == -1 && errno == EAGAIN) {
-		s->is_gate_paused = 1;		/* until the next tick */
-		watch_change(&s->gate, 0);
-		return;
-	}
-	watch_close(&s->gate);
 }
 
+/* The session's first request came: the privileged side takes over. */
 static void
 gate_ready(struct watch *w, uint32_t events)
 {
-	/* With nobody at the other end, no request is worth an answer. */
-	if ((events & (EPOLLHUP | EPOLLERR)) != 0)
-		watch_close(w);
-	else
-		pass_gate(w->owner);
-}
-
-/*
- * What an attacker can cause as often as he can connect is logged a bounded
- * number of times a second; then how many more there were.
- */
-static void
-log_often(const char *event, const char *client, enum service service,
-    const char *why)
-{
-	static time_t second;
-	static unsigned lines, more;
-
-	if (master.now != second) {
-		if (more > 0)
-			log_event(LOG_NOTICE, 0, "event=log-suppressed "
-			    "lines=%u text=\"refusals\"", more);
-		second = master.now;
-		lines = more = 0;
-	}
-	if (++lines > LINES_A_SECOND)
-		more++;
-	else
-		log_event(LOG_NOTICE, 0, "%s client=%s service=%s why=%s",
-		    event, client, service_name(service), why);
-}
-
-static void
-address_text(const struct sockaddr *sa, char text[ADDRESS_TEXT_MAX])
-{
-	const void *a = NULL;
-
-	if (sa->sa_family == AF_INET)
-		a = &((const struct sockaddr_in *)(const void *)sa)->sin_addr;
-	else if (sa->sa_family == AF_INET6)
-		a = &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr;
-	if (a == NULL ||
-	    inet_ntop(sa->sa_family, a, text, ADDRESS_TEXT_MAX) == NULL)
-		strlcpy(text, "unknown", ADDRESS_TEXT_MAX);
-}
-
-static int
-is_loopback(const struct sockaddr *sa)
-{
-	const struct sockaddr_in *in4 = (const void *)sa;
-	const struct sockaddr_in6 *in6 = (const void *)sa;
-
-	if (sa->sa_family == AF_INET)
-		return ntohl(in4->sin_addr.s_addr) >> 24 == 127;
-	return sa->sa_family == AF_INET6 &&
-	    IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
-}
-
-static void
-facts_make(struct facts *f, enum service service, const struct sockaddr *peer,
-    const struct sockaddr *local)
-{
-	const struct config *c = master.config;
-
-	memset(f, 0, sizeof(*f));
-	f->service = service;
-	address_text(peer, f->client);
-	address_text(local, f->local);
-	if (is_loopback(peer))
-		f->flags |= FACT_LOOPBACK;
-	if (c->plaintext_login == PLAINTEXT_ALWAYS ||
-	    (c->plaintext_login == PLAINTEXT_LOOPBACK && is_loopback(peer)))
-		f->flags |= FACT_PLAINTEXT;
-	if (network_contains(c->trusted_networks, c->trusted_network_count,
-	    peer))
-		f->flags |= FACT_TRUSTED;
-}
-
-/* Give client and gate to one that waits; its id, or 0 when it is dead. */
-static uint64_t
-hand_out(const struct waiting *w, struct facts *f, int client, int gate)
-{
+	struct session *s = w->owner;
 	struct message m;
 
-	f->session = w->serial;
-	message_begin(&m, CH_SESSION);
-	put_facts(&m, f);
-	put_fd(&m, client);
-	put_fd(&m, gate);
-	return message_send(w->channel, &m) == 0 ? w->serial : 0;
+	/* With nobody at the other end, no request is worth an answer. */
+	if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
+		watch_close(w);
+		return;
+	}
+	message_begin(&m, CH_SERVE);
+	put_facts(&m, &s->facts);
+	put_fd(&m, w->fd);
+	if (message_send(receiver(s, w)->channel.fd, &m) == -1 &&
+	    errno == EAGAIN) {
+		s->is_paused = 1;		/* until the next tick */
+		watch_change(w, 0);
+		return;
+	}
+	watch_close(w);
 }
 
 static void
-session_start(struct generation *g, struct waiting *w, int gate,
-    struct source *source, const struct facts *f)
+far_end(struct session *s, struct watch *w, int fd)
+{
+	w->fd = fd;
+	w->ready = gate_ready;
+	w->owner = s;
+	if (fd != -1)
+		watch_add(w, EPOLLIN);
+}
+
+void
+session_start(struct generation *g, struct waiting *w,
+    const struct gates *gates, struct source *source, const struct facts *f)
 {
 	struct session *s = calloc(1, sizeof(*s));
 
@@ -295,9 +223,6 @@ session_start(struct generation *g, struct waiting *w, int gate,
 	s->channel.fd = w->channel;
 	s->channel.ready = channel_ready;
 	s->channel.owner = s;
-	s->gate.fd = gate;
-	s->gate.ready = gate_ready;
-	s->gate.owner = s;
 	if (master.daemon->needs_login(f->service))
 		s->login_by = master.now + master.config->login_timeout;
 	s->alive_by = master.now + master.config->idle_timeout + GRACE;
@@ -307,114 +232,8 @@ session_start(struct generation *g, struct waiting *w, int gate,
 	TAILQ_INSERT_TAIL(&master.sessions, s, link);
 	TAILQ_INSERT_HEAD(bucket(f->session), s, hash);
 	watch_add(&s->channel, EPOLLIN);
-	watch_add(&s->gate, EPOLLIN);
-}
-
-/* 0 when some worker took the client. */
-static int
-find_worker(int client, struct facts *f, struct source *source)
-{
-	struct generation *g = generation_newest();
-	struct waiting *w;
-	int gate[2];
-
-	if (g == NULL || generation_is_wanted())
-		return -1;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, gate) == -1)
-		return -1;
-	while ((w = generation_take(g)) != NULL) {
-		if (hand_out(w, f, client, gate[0]) != 0) {
-			close(gate[0]);
-			session_start(g, w, gate[1], source, f);
-			free(w);
-			return 0;
-		}
-		close(w->channel);
-		free(w);
-	}
-	close(gate[0]);
-	close(gate[1]);
-	return -1;
-}
-
-/* Better one that has asked for nothing yet than one in the midst of it. */
-static int
-is_better_victim(const struct session *s, const struct session *than)
-{
-	if (than == NULL || (s->gate.fd != -1) != (than->gate.fd != -1))
-		return than == NULL || s->gate.fd != -1;
-	return arc4random_uniform(4) == 0;
-}
-
-/*
- * One that has not logged in, at random among some.  Those looked at go to
- * the end of the list, so that a full house costs no more than a few steps.
- */
-static struct session *
-find_victim(void)
-{
-	struct session *s, *victim = NULL;
-	int i;
-
-	for (i = 0; i < VICTIM_STEPS; i++) {
-		s = TAILQ_FIRST(&master.sessions);
-		if (s == NULL)
-			break;
-		TAILQ_REMOVE(&master.sessions, s, link);
-		TAILQ_INSERT_TAIL(&master.sessions, s, link);
-		if (!s->is_logged_in && s->over_at == 0 && s->kill_by == 0 &&
-		    is_better_victim(s, victim))
-			victim = s;
-	}
-	return victim;
-}
-
-/* When full, one that has not logged in gives way. */
-static int
-make_room(void)
-{
-	struct session *victim;
-
-	if (master.session_count < master.config->max_sessions)
-		return 0;
-	/* They leave within the grace; half as many again is the bound. */
-	if (master.session_count >= master.config->max_sessions +
-	    master.config->max_sessions / 2 ||
-	    (victim = find_victim()) == NULL)
-		return -1;
-	log_often("event=gave-way", victim->facts.client,
-	    victim->facts.service, "max-sessions");
-	session_end(victim);
-	return 0;
-}
-
-static void
-refuse(int client, const struct facts *f, const char *why)
-{
-	const char *text = master.daemon->refusal;
-
-	log_often("event=refused", f->client, f->service, why);
-	(void)send(client, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
-void
-session_accept(int client, enum service service, const struct sockaddr *peer,
-    const struct sockaddr *local)
-{
-	struct source *source = limits_source(peer);
-	struct facts f;
-	int on = 1;
-
-	(void)setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	(void)setsockopt(client, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-	facts_make(&f, service, peer, local);
-	if (!limits_allow(source))
-		refuse(client, &f, "source-limit");
-	else if (make_room() == -1)
-		refuse(client, &f, "max-sessions");
-	else if (find_worker(client, &f, source) == -1)
-		refuse(client, &f, "no-worker");
-	close(client);
+	far_end(s, &s->gate, gates->agent[1]);
+	far_end(s, &s->signer, gates->signer[1]);
 }
 
 void
@@ -478,9 +297,12 @@ session_check(struct session *s)
 		    "event=timeout client=%s", s->facts.client);
 		session_end(s);
 	}
-	if (s->gate.fd != -1 && s->is_gate_paused) {
-		s->is_gate_paused = 0;
-		watch_change(&s->gate, EPOLLIN);
+	if (s->is_paused) {
+		s->is_paused = 0;
+		if (s->gate.fd != -1)
+			watch_change(&s->gate, EPOLLIN);
+		if (s->signer.fd != -1)
+			watch_change(&s->signer, EPOLLIN);
 	}
 }
 

@@ -1,9 +1,10 @@
 /*
  * spawner: keeps workers forked ahead and reaps them.
  *
- * Runs as its own process, confined before it forks its first worker, as
- * worker-user in an empty root; a fork of it is a worker and never comes back
- * here.  Touches its channel to the master; never sees a client.
+ * Runs as its own process, as worker-user from its exec on, confined to an
+ * empty root before it forks its first worker; a fork of it is a worker and
+ * never comes back here.  Touches its channel to the master and, before that,
+ * the certificates; never sees a client.
  */
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -21,7 +22,9 @@
 #include <unistd.h>
 
 #include "become.h"
+#include "../wire/tls.h"
 #include "channel.h"
+#include "keyring.h"
 #include "log.h"
 #include "message.h"
 #include "role.h"
@@ -191,12 +194,24 @@ obey(struct message *m)
 	}
 }
 
+/* Certificates into contexts, ready for the first handshake. */
+static void
+warm_tls(void)
+{
+	static struct keyring ring;
+
+	if (keyring_receive(FD_KEYRING, &ring) == -1)
+		fatal("certificates");
+	tls_warm(&ring, worker_program.alpn);
+	keyring_forget(&ring);
+}
+
 /*
  * Everything the workers will need is allocated, opened and touched before
  * the doors close; the filter of the workers is compiled once, here.
  */
 static void
-confine(void)
+confine(int has_tls)
 {
 	struct sandbox_filter own;
 	char empty[CONFIG_PATH_MAX + 8];
@@ -206,6 +221,8 @@ confine(void)
 	sandbox_compile(SANDBOX_WORKER, &spawner.worker_filter);
 	if (worker_program.warm != NULL)
 		worker_program.warm(&spawner.config);
+	if (has_tls)
+		warm_tls();
 	snprintf(empty, sizeof(empty), "%s/empty", spawner.config.run_dir);
 	become_enclosed(empty);
 	become_user(spawner.config.worker_user.uid,
@@ -270,9 +287,10 @@ main(void)
 {
 	struct sigaction sa;
 	sigset_t block, none;
+	unsigned have;
 
-	(void)role_start(worker_program.name, ROLE_SPAWNER, 0, 0,
-	    &spawner.config);
+	have = role_start(worker_program.name, ROLE_SPAWNER,
+	    ROLE_FD(FD_KEYRING), &spawner.config);
 	mallopt(M_ARENA_MAX, 1);
 	/* SIGCHLD comes in only while we wait, so that none is missed. */
 	memset(&sa, 0, sizeof(sa));
@@ -283,7 +301,7 @@ main(void)
 	if (sigaction(SIGCHLD, &sa, NULL) == -1 ||
 	    sigprocmask(SIG_BLOCK, &block, NULL) == -1)
 		fatal("SIGCHLD");
-	confine();
+	confine((have & ROLE_FD(FD_KEYRING)) != 0);
 	serve(&none);
 	linger(&none);
 	return 0;

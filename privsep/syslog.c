@@ -74,7 +74,10 @@ transmit(int level, const char *line)
 void
 syslog_begin(const char *ident)
 {
+	/* Whatever descriptor there was is closed by now, perhaps another's. */
 	out.ident = ident;
+	out.fd = -1;
+	out.tried = 0;
 	reconnect();
 }
 

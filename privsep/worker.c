@@ -2,8 +2,8 @@
  * worker: one client's process, from fork to exit.
  *
  * Runs as a fork of the spawner, as worker-user in an empty root with the
- * worker's system-call table; touches its channel to the master, one client
- * and one gate.
+ * worker's system-call table; touches its channel to the master, one client,
+ * its gate and its channel to the signer.
  */
 #include <sys/resource.h>
 
@@ -19,6 +19,7 @@
 #include "log.h"
 #include "login_gate.h"
 #include "message.h"
+#include "signer_gate.h"
 #include "worker.h"
 #include "worker_life.h"
 
@@ -60,13 +61,14 @@ await_session(struct worker *w)
 {
 	struct message m;
 
-	if (message_recv(FD_MASTER, &m, 2) != 1)
+	if (message_recv(FD_MASTER, &m, 3) != 1)
 		_exit(0);
 	if (m.type != CH_SESSION)
 		bug("worker was sent %u", m.type);
 	get_facts(&m, &w->facts);
 	w->client = get_fd(&m);
 	w->gate = get_fd(&m);
+	w->signer = m.nfds == 3 ? get_fd(&m) : -1;
 	if (get_end(&m) == -1)
 		bug("worker was sent a malformed session");
 }
@@ -125,7 +127,7 @@ gate_ask(int gate, const struct message *request, struct message *reply,
 
 int
 ask_login(int gate, const char *name, char *secret, const char *mechanism,
-    enum login_verdict *verdict)
+    const char *tls, enum login_verdict *verdict)
 {
 	struct message request, reply;
 	int r;
@@ -134,11 +136,29 @@ ask_login(int gate, const char *name, char *secret, const char *mechanism,
 	put_str(&request, name);
 	put_str(&request, secret);
 	put_str(&request, mechanism);
+	put_str(&request, tls);
 	explicit_bzero(secret, strlen(secret));
 	r = gate_ask(gate, &request, &reply, REPLY_LOGIN, 0);
 	explicit_bzero(&request, sizeof(request));
 	if (r == -1)
 		return -1;
 	*verdict = (enum login_verdict)get_u32(&reply);
+	return get_end(&reply);
+}
+
+int
+ask_sign(void *worker, uint32_t key, uint32_t scheme, const uint8_t *content,
+    size_t content_len, uint8_t *signature, size_t *len)
+{
+	struct worker *w = worker;
+	struct message request, reply;
+
+	message_begin(&request, REQ_SIGN);
+	put_u32(&request, key);
+	put_u32(&request, scheme);
+	put_data(&request, content, content_len);
+	if (gate_ask(w->signer, &request, &reply, REPLY_SIGN, 0) == -1)
+		return -1;
+	get_data(&reply, signature, *len, len);
 	return get_end(&reply);
 }

@@ -14,6 +14,7 @@
 struct worker {
 	int			 client;	/* the connection, non-blocking */
 	int			 gate;		/* to login and agent */
+	int			 signer;	/* one signature; -1: no TLS */
 	int			 master;	/* hangs up when we should end */
 	struct facts		 facts;
 	const struct config	*config;	/* a worker's fields only */
@@ -21,6 +22,7 @@ struct worker {
 
 struct worker_program {
 	const char	*name;			/* "pop3d", "smtpd" */
+	const char	*alpn;			/* TLS protocol name, "pop3" */
 	void		(*warm)(const struct config *);	/* NULL: nothing */
 	void		(*serve)(struct worker *);
 };
@@ -52,10 +54,18 @@ enum login_verdict {
 };
 
 /*
- * One try.  secret is wiped before this returns.  The reply to a failure comes
- * late (at the next multiple of two seconds).  0 with *verdict, or -1.
+ * One try.  secret is wiped before this returns.  tls is what the connection
+ * is encrypted with, "" for nothing (wire/tls.h): our claim, which is logged.
+ * The reply to a failure comes late (at the next multiple of two seconds).
+ * 0 with *verdict, or -1.
  */
 int	ask_login(int gate, const char *name, char *secret,
-	    const char *mechanism, enum login_verdict *verdict);
+	    const char *mechanism, const char *tls,
+	    enum login_verdict *verdict);
+
+/* SIGN (privsep/signer_gate.h), as tls_sign wants it; worker is the arg. */
+int	ask_sign(void *worker, uint32_t key, uint32_t scheme,
+	    const uint8_t *content, size_t content_len, uint8_t *signature,
+	    size_t *len);
 
 #endif

@@ -27,10 +27,17 @@ const struct agent_program agent_program = {
 static void
 serve(struct agent *agent)
 {
-	if (agent->facts.service == SERVICE_DELIVERY)
+	if (agent->facts.service == SERVICE_DELIVERY) {
 		deliver_serve(agent);
-	else
-		smtp_serve(agent);
+		return;
+	}
+	/* The only way to a submission's agent is through login. */
+	if (service_is_submission(agent->facts.service) !=
+	    (agent->login[0] != '\0'))
+		bug("smtp agent: %s with%s login",
+		    service_name(agent->facts.service),
+		    agent->login[0] != '\0' ? "" : "out");
+	smtp_serve(agent);
 }
 
 /* The spool, made on the first start; *dir stays open for Landlock. */
@@ -51,8 +58,16 @@ smtp_serve(struct agent *agent)
 {
 	/* 256 KiB of it a buffer: costs only what is touched. */
 	static struct smtp_session s;
+	char name[LOG_VALUE_MAX];
 	int dir = -1;
 
+	/* A letter of it could not be read back. */
+	if (agent->login[0] != '\0' && !envelope_is_login(agent->login)) {
+		log_event(LOG_ERR, agent->facts.session,
+		    "event=no-agent text=\"not a name to send mail\" user=%s",
+		    log_value(agent->login, name));
+		return;
+	}
 	s.agent = agent;
 	s.spool.incoming = s.spool.queue = s.spool.failed = -1;
 	s.writer.fd = -1;

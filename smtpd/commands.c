@@ -1,5 +1,6 @@
 /*
- * commands: the SMTP commands but DATA, which has a file of its own.
+ * commands: the SMTP commands but DATA (receive.c), STARTTLS (security.c) and
+ * AUTH (auth.c), and the table of them all.
  *
  * Runs in the worker, as worker-user, confined; touches the session, and the
  * gate through smtpd/stubs.c.  Decides nothing but syntax and sequence.
@@ -9,23 +10,14 @@
 #include <strings.h>
 
 #include "commands.h"
+#include "security.h"
 
 #define IN(state)	(1U << (state))
 #define ANYTIME		(IN(SMTP_STATES) - 1)
 #define GREETED		(ANYTIME & ~IN(SMTP_START))
 
-/* Something else than a client that speaks SMTP must not go on (C20). */
 static void
-command_probe(struct session *session, const char *argument)
-{
-	(void)argument;
-	session->errors++;
-	session_forget(session);
-	session_end(session, "421 4.7.0 This is a mail server");
-}
-
-static void
-command_unimplemented(struct session *session, const char *argument)
+command_unimplemented(struct session *session, char *argument)
 {
 	(void)argument;
 	session_refuse(session, "502 5.5.1 Command not implemented");
@@ -49,7 +41,7 @@ greet(struct session *session, const char *argument, int is_esmtp)
 }
 
 static void
-command_helo(struct session *session, const char *argument)
+command_helo(struct session *session, char *argument)
 {
 	uint32_t errors = session->errors;
 
@@ -61,7 +53,7 @@ command_helo(struct session *session, const char *argument)
 }
 
 static void
-command_ehlo(struct session *session, const char *argument)
+command_ehlo(struct session *session, char *argument)
 {
 	const struct config *config = session->worker->config;
 	uint32_t errors = session->errors;
@@ -74,29 +66,35 @@ command_ehlo(struct session *session, const char *argument)
 	    "250-PIPELINING\r\n"
 	    "250-SIZE %ju\r\n"
 	    "250-8BITMIME\r\n"
-	    "250-ENHANCEDSTATUSCODES\r\n"
-	    "250-VRFY\r\n"
-	    "250 HELP\r\n",
+	    "250-ENHANCEDSTATUSCODES\r\n",
 	    config->hostname, (uintmax_t)config->message_size_limit);
+	if (security_offers_tls(session))
+		session_reply(session, "250-STARTTLS");
+	if (security_offers_auth(session))
+		wire_printf(&session->wire, "250-AUTH %s\r\n",
+		    sasl_mechanisms);
+	wire_printf(&session->wire, "250-VRFY\r\n250 HELP\r\n");
 }
 
 static void
-command_mail(struct session *session, const char *argument)
+command_mail(struct session *session, char *argument)
 {
 	struct mail_argument mail;
 	struct verdict verdict;
 	const char *refusal;
 	uint32_t flags;
 
-	refusal = parameters_mail(argument, session->is_esmtp, &mail);
+	refusal = parameters_mail(argument,
+	    (session->is_esmtp ? EXTENSION_ANY : 0) |
+	    (session->is_logged_in ? EXTENSION_AUTH : 0), &mail);
 	if (refusal != NULL) {
 		session_refuse(session, refusal);
 		return;
 	}
 	flags = (mail.is_8bitmime ? MAIL_8BITMIME : 0) |
 	    (session->is_esmtp ? MAIL_ESMTP : 0);
-	if (ask_mail(session->worker->gate, session->helo, flags, mail.size,
-	    &mail.path, &verdict) == -1) {
+	if (ask_mail(session->worker->gate, session->helo, session->tls,
+	    flags, mail.size, &mail.path, &verdict) == -1) {
 		session_gate_failed(session);
 		return;
 	}
@@ -108,7 +106,7 @@ command_mail(struct session *session, const char *argument)
 }
 
 static void
-command_rcpt(struct session *session, const char *argument)
+command_rcpt(struct session *session, char *argument)
 {
 	struct address address;
 	struct verdict verdict;
@@ -132,7 +130,7 @@ command_rcpt(struct session *session, const char *argument)
 }
 
 static void
-command_rset(struct session *session, const char *argument)
+command_rset(struct session *session, char *argument)
 {
 	(void)argument;
 	if (session_abort(session) == 0)
@@ -140,14 +138,14 @@ command_rset(struct session *session, const char *argument)
 }
 
 static void
-command_noop(struct session *session, const char *argument)
+command_noop(struct session *session, char *argument)
 {
 	(void)argument;
 	session_reply(session, "250 2.0.0 Nothing done");
 }
 
 static void
-command_vrfy(struct session *session, const char *argument)
+command_vrfy(struct session *session, char *argument)
 {
 	struct address address;
 	struct verdict verdict;
@@ -165,7 +163,7 @@ command_vrfy(struct session *session, const char *argument)
 }
 
 static void
-command_quit(struct session *session, const char *argument)
+command_quit(struct session *session, char *argument)
 {
 	(void)argument;
 	if (session_abort(session) == -1)
@@ -174,54 +172,61 @@ command_quit(struct session *session, const char *argument)
 	session->is_over = 1;
 }
 
-static void	command_help(struct session *, const char *);
+static void	command_help(struct session *, char *);
 
 static const struct command commands[] = {
 	/* name		states		flags		handler */
 	{ "HELO",	ANYTIME,	COMMAND_IDLE,	command_helo },
 	{ "EHLO",	ANYTIME,	COMMAND_IDLE,	command_ehlo },
-	{ "MAIL",	IN(SMTP_READY),	0,		command_mail },
+	{ "STARTTLS",	GREETED,	COMMAND_BARE | COMMAND_IDLE,
+							command_starttls },
+	{ "AUTH",	IN(SMTP_READY),	COMMAND_IDLE | COMMAND_SUBMISSION |
+					COMMAND_SECRET,	command_auth },
+	{ "MAIL",	IN(SMTP_READY),	COMMAND_LOGIN,	command_mail },
 	{ "RCPT",	IN(SMTP_MAIL) | IN(SMTP_RCPT),
-					0,		command_rcpt },
-	{ "DATA",	IN(SMTP_RCPT),	COMMAND_BARE,	command_data },
+					COMMAND_LOGIN,	command_rcpt },
+	{ "DATA",	IN(SMTP_RCPT),	COMMAND_LOGIN | COMMAND_BARE,
+							command_data },
 	{ "RSET",	ANYTIME,	COMMAND_BARE | COMMAND_IDLE,
 							command_rset },
 	{ "NOOP",	ANYTIME,	COMMAND_IDLE,	command_noop },
-	{ "VRFY",	ANYTIME,	COMMAND_IDLE,	command_vrfy },
+	{ "VRFY",	ANYTIME,	COMMAND_LOGIN | COMMAND_IDLE,
+							command_vrfy },
 	{ "HELP",	ANYTIME,	COMMAND_IDLE,	command_help },
 	{ "QUIT",	ANYTIME,	COMMAND_BARE,	command_quit },
-	{ "AUTH",	ANYTIME,	0,		command_unimplemented },
 	{ "BDAT",	ANYTIME,	0,		command_unimplemented },
 	{ "ETRN",	ANYTIME,	0,		command_unimplemented },
 	{ "EXPN",	ANYTIME,	0,		command_unimplemented },
 	{ "SAML",	ANYTIME,	0,		command_unimplemented },
 	{ "SEND",	ANYTIME,	0,		command_unimplemented },
 	{ "SOML",	ANYTIME,	0,		command_unimplemented },
-	{ "STARTTLS",	ANYTIME,	0,		command_unimplemented },
-	{ "TURN",	ANYTIME,	0,		command_unimplemented },
-	{ "CONNECT",	ANYTIME,	0,		command_probe },
-	{ "DELETE",	ANYTIME,	0,		command_probe },
-	{ "GET",	ANYTIME,	0,		command_probe },
-	{ "HEAD",	ANYTIME,	0,		command_probe },
-	{ "OPTIONS",	ANYTIME,	0,		command_probe },
-	{ "PATCH",	ANYTIME,	0,		command_probe },
-	{ "POST",	ANYTIME,	0,		command_probe },
-	{ "PUT",	ANYTIME,	0,		command_probe },
-	{ "TRACE",	ANYTIME,	0,		command_probe }
+	{ "TURN",	ANYTIME,	0,		command_unimplemented }
 };
 #define NCOMMANDS	(sizeof(commands) / sizeof(commands[0]))
 
+/* Does this session have that command at all? */
+static int
+is_here(const struct session *session, const struct command *command)
+{
+	return (command->flags & COMMAND_SUBMISSION) == 0 ||
+	    service_is_submission(session->worker->facts.service);
+}
+
 static void
-command_help(struct session *session, const char *argument)
+command_help(struct session *session, char *argument)
 {
 	size_t i;
 
 	(void)argument;
 	wire_printf(&session->wire, "214 2.0.0 Commands:");
-	for (i = 0; i < NCOMMANDS; i++)
-		if (commands[i].handler != command_unimplemented &&
-		    commands[i].handler != command_probe)
-			wire_printf(&session->wire, " %s", commands[i].name);
+	for (i = 0; i < NCOMMANDS; i++) {
+		if (commands[i].handler == command_unimplemented ||
+		    !is_here(session, &commands[i]) ||
+		    (commands[i].handler == command_starttls &&
+		    session->worker->signer == -1))
+			continue;
+		wire_printf(&session->wire, " %s", commands[i].name);
+	}
 	session_reply(session, "");
 }
 
@@ -255,25 +260,65 @@ out_of_sequence(enum smtp_state state, const struct command *command)
 	return "503 5.5.1 No valid recipients";
 }
 
+/* Why this command can't be done now; NULL: it can. */
+static const char *
+refusal_of(const struct session *session, const struct command *command,
+    const char *argument)
+{
+	const char *refusal;
+
+	if (!is_here(session, command))
+		return "502 5.5.1 Command not implemented";
+	if ((command->flags & COMMAND_LOGIN) != 0 &&
+	    (refusal = security_needs_login(session)) != NULL)
+		return refusal;
+	if ((command->states & IN(session->state)) == 0)
+		return out_of_sequence(session->state, command);
+	if ((command->flags & COMMAND_BARE) != 0 && *argument != '\0')
+		return "501 5.5.4 No argument allowed";
+	return NULL;
+}
+
+/*
+ * No command of ours.  Somebody who speaks another protocol must not go on;
+ * a line may be a secret that was said too late.
+ */
+static void
+unknown(struct session *session, char *line, size_t len, const char *verb)
+{
+	int is_foreign = verb != NULL && security_is_foreign(verb);
+
+	explicit_bzero(line, len);
+	if (!is_foreign) {
+		session_refuse(session, "500 5.5.2 Command not recognized");
+		return;
+	}
+	session->errors++;
+	session_forget(session);
+	session_end(session, "421 4.7.0 This is a mail server");
+}
+
 void
 command_run(struct session *session, char *line)
 {
 	const struct command *command = NULL;
-	char *verb, *argument;
+	const char *refusal;
+	char *verb = NULL, *argument = NULL;
+	size_t len = strlen(line);
 
 	if (parameters_split(line, &verb, &argument) == 0)
 		command = command_find(verb);
 	if (command == NULL) {
-		session_refuse(session, "500 5.5.2 Command not recognized");
+		unknown(session, line, len, verb);
 		return;
 	}
 	if ((command->flags & COMMAND_IDLE) != 0)
 		session->idle++;
-	if ((command->states & IN(session->state)) == 0)
-		session_refuse(session,
-		    out_of_sequence(session->state, command));
-	else if ((command->flags & COMMAND_BARE) != 0 && *argument != '\0')
-		session_refuse(session, "501 5.5.4 No argument allowed");
-	else
+	if ((refusal = refusal_of(session, command, argument)) == NULL) {
 		command->handler(session, argument);
+		return;
+	}
+	if ((command->flags & COMMAND_SECRET) != 0)
+		explicit_bzero(argument, strlen(argument));
+	session_refuse(session, refusal);
 }

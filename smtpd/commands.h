@@ -11,12 +11,15 @@
 
 #define COMMAND_BARE	0x01	/* takes no argument */
 #define COMMAND_IDLE	0x02	/* brings no message on: SESSION_IDLE_MAX */
+#define COMMAND_LOGIN	0x04	/* where clients log in, only after that */
+#define COMMAND_SUBMISSION 0x08	/* exists only where clients log in */
+#define COMMAND_SECRET	0x10	/* its argument may hold one: it is wiped */
 
 struct command {
 	const char	*name;
 	uint32_t	 states;	/* 1 << enum smtp_state: allowed in */
 	uint32_t	 flags;
-	void		(*handler)(struct session *, const char *argument);
+	void		(*handler)(struct session *, char *argument);
 };
 
 /* The command of that name in any case, or NULL. */
@@ -28,6 +31,10 @@ const struct command *command_at(size_t i);
 void	command_run(struct session *, char *line);
 
 /* In receive.c. */
-void	command_data(struct session *, const char *argument);
+void	command_data(struct session *, char *argument);
+/* In security.c. */
+void	command_starttls(struct session *, char *argument);
+/* In auth.c. */
+void	command_auth(struct session *, char *argument);
 
 #endif

@@ -122,6 +122,17 @@ envelope_has_recipient(const struct envelope_writer *w, const char *local,
 	return 0;
 }
 
+int
+envelope_is_login(const char *name)
+{
+	const unsigned char *p;
+
+	for (p = (const unsigned char *)name; *p != '\0'; p++)
+		if (*p < ' ' || *p == 0x7f)
+			return 0;
+	return name[0] != '\0' && strlen(name) < ENVELOPE_LOGIN_MAX;
+}
+
 void
 envelope_free_writer(struct envelope_writer *w)
 {
@@ -200,6 +211,9 @@ decode_record(struct envelope *e, uint32_t tag, const char *value, size_t len)
 		return decode_text(&e->helo, value, len);
 	case ENVELOPE_CLIENT:
 		return decode_text(&e->client, value, len);
+	case ENVELOPE_LOGIN:
+		return decode_text(&e->login, value, len) == -1 ||
+		    !envelope_is_login(e->login) ? -1 : 0;
 	case ENVELOPE_FLAGS:
 		if (len != 4)
 			return -1;
@@ -244,6 +258,8 @@ decode_check(struct envelope *e)
 		e->helo = "";
 	if (e->client == NULL)
 		e->client = "";
+	if (e->login == NULL)
+		e->login = "";
 	if (e->sender[0] != '\0' && address_mailbox(e->sender,
 	    strlen(e->sender), 0, &sender) != ADDRESS_OK)
 		return -1;

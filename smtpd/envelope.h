@@ -14,6 +14,7 @@
 #define RECIPIENTS_MAX	1000		/* of one letter */
 #define ENVELOPE_MAX	(1024 * 1024)	/* octets */
 #define HELO_MAX	256		/* with its NUL */
+#define ENVELOPE_LOGIN_MAX 256		/* with its NUL */
 
 enum envelope_tag {
 	ENVELOPE_SENDER = 1,	/* text: reverse-path, "" is null; once */
@@ -21,7 +22,9 @@ enum envelope_tag {
 				 * account that policy found ("" none) */
 	ENVELOPE_HELO,		/* text: what the client called itself */
 	ENVELOPE_CLIENT,	/* text: its address */
-	ENVELOPE_FLAGS		/* u32: MAIL_ bits of gates.h */
+	ENVELOPE_FLAGS,		/* u32: MAIL_ bits of gates.h */
+	ENVELOPE_LOGIN		/* text: the account that submitted it; not
+				 * there: nobody logged in */
 };
 
 /* Being made.  Zero-initialize; envelope_reset() before each use. */
@@ -44,6 +47,11 @@ void	envelope_put_recipient(struct envelope_writer *, const char *local,
 /* The same local part, and the same domain in any case? */
 int	envelope_has_recipient(const struct envelope_writer *,
 	    const char *local, const char *domain);
+/*
+ * Can this name be an ENVELOPE_LOGIN?  NSS has names of every kind, so all
+ * that is asked is some text without control octets.
+ */
+int	envelope_is_login(const char *);
 void	envelope_free_writer(struct envelope_writer *);
 
 /* As read back; the strings lie in data. */
@@ -58,6 +66,7 @@ struct envelope {
 	const char		*sender;	/* a legal path or "" */
 	const char		*helo;		/* or "" */
 	const char		*client;	/* or "" */
+	const char		*login;		/* or "" */
 	uint32_t		 flags;
 	struct recipient	*recipients;
 	size_t			 recipient_count;

@@ -20,9 +20,9 @@
 #define QUEUE_ID_MAX	32	/* with its NUL */
 
 enum smtp_request {
-	REQ_MAIL = 0x201,	/* str helo (a claim), u32 flags, u64 size (0:
-				 *  not declared), str reverse-path ("" is
-				 *  null) -> verdict */
+	REQ_MAIL = 0x201,	/* str helo and str tls (claims), u32 flags,
+				 *  u64 size (0: not declared), str
+				 *  reverse-path ("" is null) -> verdict */
 	REQ_RCPT,		/* str local-part (unquoted), str domain (""
 				 *  none) -> verdict */
 	REQ_DATA,		/* () -> verdict; with 354 the write end of a

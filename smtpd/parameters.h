@@ -1,7 +1,7 @@
 /*
  * parameters: the arguments of SMTP commands, parsed strictly (RFC 5321
- * section 4.1.1, RFC 1870, RFC 6152).  Pure functions over NUL-terminated
- * text that is known to hold no CR, LF or NUL.
+ * section 4.1.1, RFC 1870, RFC 6152, RFC 4954).  Pure functions over
+ * NUL-terminated text that is known to hold no CR, LF or NUL.
  *
  * Where a function returns a string, it is NULL for a good argument, else the
  * whole reply line to refuse it with.
@@ -32,8 +32,13 @@ int	parameters_split(char *line, char **verb, char **argument);
 /* HELO and EHLO: any one word, since many clients give no domain. */
 const char *parameters_helo(const char *argument, char name[HELO_MAX]);
 
-/* MAIL and RCPT; is_esmtp: the client said EHLO, so it may use parameters. */
-const char *parameters_mail(const char *argument, int is_esmtp,
+/*
+ * MAIL, where extensions says what the client may use, and RCPT; is_esmtp: the
+ * client said EHLO, so it may use parameters at all.
+ */
+#define EXTENSION_ANY	0x01	/* it said EHLO */
+#define EXTENSION_AUTH	0x02	/* AUTH was offered to it */
+const char *parameters_mail(const char *argument, uint32_t extensions,
 	    struct mail_argument *);
 const char *parameters_rcpt(const char *argument, int is_esmtp,
 	    struct address *);

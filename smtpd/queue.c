@@ -1,5 +1,6 @@
 /*
- * queue: the spool's one scheduler: main and its loop.
+ * queue: the spool's one scheduler: main and its loop.  It runs for ever, or
+ * (for inetd, and for "smtpd -q") until nothing is due.
  *
  * Runs as root until it has the spool and the directory of the aliases, then
  * as queue-user for good, before it reads a name in either.  Talks to the
@@ -22,16 +23,24 @@
 #include "privsep/message.h"
 #include "privsep/role.h"
 #include "smtpd/job.h"
+#include "smtpd/scheduler.h"
 
 #define RESCAN_MS	30000	/* hints may be lost, and clocks changed */
 #define HINTS_MAX	256	/* in one turn */
+#define LOCK_RETRY_MS	500	/* while another one schedules */
+#define LOOK_EVERY_MS	1000	/* at what others put in */
 #define WATCH_MASTER	0
 #define WATCH_HINT	1
-#define WATCH_LINES	2
+#define WATCH_SPOOL	2
+#define WATCH_LINES	3
 
 static struct config config;
 static struct queue queue;
 static uint64_t rescan_at;	/* monotonic ms */
+static int spool_dir;		/* holds the scheduler's lock */
+static int spool_watch = -1;	/* letters from elsewhere; or rescans only */
+static uint64_t look_at;	/* monotonic ms: look there no sooner */
+static int is_once;		/* until nothing is due */
 
 static int
 need_channel(void *arg, uint64_t tag)
@@ -68,24 +77,43 @@ open_spool_as_owner(int dir)
 		result = spool_open(&queue.spool, dir);
 	if (result == -1)
 		fatal("spool in %s", config.spool_dir);
+	if (!is_once)
+		spool_watch = scheduler_watch(config.spool_dir);
+	if (!is_once && spool_watch == -1)
+		log_event(LOG_NOTICE, 0, "event=no-watch error=\"%s\" "
+		    "text=\"letters of other servers are found by and "
+		    "by\"", strerror(errno));
 	if (seteuid(0) == -1 || setegid(0) == -1)
 		fatal("becoming root again");
+}
+
+/* How long we run, by the master's first word. */
+static void
+await_order(void)
+{
+	struct message m;
+
+	if (message_recv(FD_MASTER, &m, 0) != 1)
+		_exit(0);
+	is_once = get_u32(&m) != 0;
+	if (m.type != CH_RUN || get_end(&m) == -1)
+		bug("the master began with %u", m.type);
 }
 
 static void
 start(void)
 {
-	int dir;
-
-	if (!role_start("smtpd-queue", ROLE_QUEUE, 0, 1, &config))
+	if (role_start("smtpd-queue", ROLE_QUEUE, ROLE_FD(FD_HINT),
+	    &config) == 0)
 		fatal("no descriptor for hints");
+	await_order();
 	queue_init(&queue, &config, &handout_ops);
-	if (spool_enter(config.spool_dir, config.queue_user.uid, &dir) == -1)
+	if (spool_enter(config.spool_dir, config.queue_user.uid,
+	    &spool_dir) == -1)
 		fatal("spool directory %s", config.spool_dir);
-	open_spool_as_owner(dir);
+	open_spool_as_owner(spool_dir);
 	aliases_open(&queue.aliases, &config, aliases_log);
-	role_confine_queue(&config, dir, queue.aliases.dir);
-	close(dir);
+	role_confine_queue(&config, spool_dir, queue.aliases.dir);
 	if (fcntl(FD_MASTER, F_SETFL, O_NONBLOCK) == -1)
 		fatal("O_NONBLOCK");
 }
@@ -110,6 +138,8 @@ timeout(void)
 
 	if (other < next)
 		next = other;
+	if (spool_watch != -1 && look_at > queue.now_ms && look_at < next)
+		next = look_at;
 	if (queue.job_count < JOBS_MAX && due != UINT64_MAX) {
 		due = due > queue.now ? (due - queue.now) * 1000 : 0;
 		if (queue.now_ms + due < next)
@@ -162,18 +192,36 @@ hints_ready(void)
 	}
 }
 
+/*
+ * Not each time that a letter appears, which our own do, too, but then and
+ * when: an idle spool wakes nobody, a busy one costs a read a second.
+ */
 static void
-turn(struct pollfd *pfd)
+spool_ready(void)
 {
-	size_t n;
+	look_at = queue.now_ms + LOOK_EVERY_MS;
+	if (scheduler_look(spool_watch, &queue) == -1 && look_at < rescan_at)
+		rescan_at = look_at;
+}
 
+/* What can be done without waiting. */
+static void
+work(void)
+{
 	if (queue.now_ms >= rescan_at || (queue.schedule.is_cut &&
 	    queue.schedule.count == 0 && queue.job_count < JOBS_MAX))
 		rescan();
 	queue_start_due(&queue);
 	queue_settle(&queue);
 	handout_ask(&queue.handout, queue.now_ms);
+}
 
+static void
+await(struct pollfd *pfd)
+{
+	size_t n;
+
+	pfd[WATCH_SPOOL].fd = queue.now_ms >= look_at ? spool_watch : -1;
 	n = handout_poll(&queue.handout, pfd + WATCH_LINES);
 	if (poll(pfd, (nfds_t)(n + WATCH_LINES), timeout()) == -1) {
 		if (errno != EINTR)
@@ -187,7 +235,81 @@ turn(struct pollfd *pfd)
 		master_ready();
 	if (pfd[WATCH_HINT].revents != 0)
 		hints_ready();
+	if (pfd[WATCH_SPOOL].revents != 0)
+		spool_ready();
 	queue_settle(&queue);
+}
+
+/* They wait for nobody: what they tell of is in the spool. */
+static void
+drop_hints(void)
+{
+	char text[SPOOL_NAME_MAX];
+
+	while (recv(FD_HINT, text, sizeof(text), MSG_DONTWAIT) != -1)
+		;
+}
+
+/* 0 when the spool is ours, -1 when it is another's. */
+static int
+take_spool(void)
+{
+	if (scheduler_lock(spool_dir) == -1) {
+		if (errno != EWOULDBLOCK)
+			fatal("locking the spool");
+		return -1;
+	}
+	queue_tick(&queue);
+	/* What came before may have been tried by whoever had it. */
+	queue.started = queue.now;
+	rescan_at = 0;
+	return 0;
+}
+
+/* Until nothing is due, for us or for those who found the spool taken. */
+static void
+run_once(struct pollfd *pfd)
+{
+	int has_news;
+
+	do {
+		drop_hints();
+		if (take_spool() == -1)
+			_exit(0);
+		for (work(); !scheduler_is_done(&queue); work())
+			await(pfd);
+		scheduler_unlock(spool_dir);
+		queue_tick(&queue);
+		has_news = scheduler_has_news(&queue);
+		if (has_news == -1)
+			fatal("looking at the spool again");
+	} while (has_news);
+	_exit(0);
+}
+
+static void
+run_for_ever(struct pollfd *pfd)
+{
+	int is_told = 0;
+
+	while (take_spool() == -1) {
+		if (!is_told)
+			log_event(LOG_NOTICE, 0, "event=queue-waits "
+			    "text=\"another scheduler has the spool\"");
+		is_told = 1;
+		if (poll(pfd, WATCH_SPOOL, LOCK_RETRY_MS) == -1 &&
+		    errno != EINTR)
+			fatal("poll");
+		if (pfd[WATCH_MASTER].revents != 0)
+			master_ready();
+		drop_hints();
+	}
+	if (is_told)
+		log_event(LOG_NOTICE, 0, "event=queue-begins");
+	for (;;) {
+		work();
+		await(pfd);
+	}
 }
 
 int
@@ -196,9 +318,11 @@ main(void)
 	static struct pollfd pfd[WATCH_LINES + HANDOUT_CHANNELS] = {
 		[WATCH_MASTER] = { .fd = FD_MASTER, .events = POLLIN },
 		[WATCH_HINT] = { .fd = FD_HINT, .events = POLLIN },
+		[WATCH_SPOOL] = { .fd = -1, .events = POLLIN },
 	};
 
 	start();
-	for (;;)
-		turn(pfd);
+	if (is_once)
+		run_once(pfd);
+	run_for_ever(pfd);
 }

@@ -216,7 +216,7 @@ give_up(struct session *session, enum outcome outcome)
 }
 
 void
-command_data(struct session *session, const char *argument)
+command_data(struct session *session, char *argument)
 {
 	struct receive receive = { .pipe = -1 };
 	struct verdict verdict;

@@ -2,7 +2,8 @@
  * session: greet, read command lines, answer, keep the limits, end.
  *
  * Runs in the worker, as worker-user, confined; touches the client's
- * connection, and the gate through smtpd/stubs.c.
+ * connection, and the gate through smtpd/stubs.c.  What a client may do before
+ * TLS and login stands in security.c.
  */
 #include <sys/socket.h>
 
@@ -13,6 +14,7 @@
 
 #include "../privsep/log.h"
 #include "commands.h"
+#include "security.h"
 #include "session.h"
 
 #define LINGER_SECONDS	2	/* for a last reply to arrive */
@@ -44,6 +46,8 @@ session_init(struct session *session, struct worker *worker)
 	session->is_esmtp = 0;
 	session->is_over = 0;
 	session->is_ended_by_us = 0;
+	session->is_tls = session->is_logged_in = 0;
+	session->tls[0] = '\0';
 	session->helo[0] = '\0';
 	memset(&session->transaction, 0, sizeof(session->transaction));
 	session->commands = session->messages = 0;
@@ -125,6 +129,17 @@ session_abort(struct session *session)
 }
 
 int
+session_restart(struct session *session)
+{
+	if (session_abort(session) == -1)
+		return -1;
+	session->state = SMTP_START;
+	session->is_esmtp = 0;
+	session->helo[0] = '\0';
+	return 0;
+}
+
+int
 session_is_sane(const struct session *session)
 {
 	const struct transaction *transaction = &session->transaction;
@@ -171,27 +186,19 @@ check_limits(struct session *session)
 		    "a message");
 }
 
-static void
-serve_line(struct session *session)
+enum line_status
+session_line(struct session *session, size_t max, char **line)
 {
-	enum wire_status status;
-	char *line;
 	size_t len;
 
-	status = wire_line(&session->wire, SESSION_LINE_MAX, 0, &line, &len);
-	switch (status) {
+	switch (wire_line(&session->wire, max, 0, line, &len)) {
 	case WIRE_OK:
-		session->commands++;
-		if (is_clean(line, len))
-			command_run(session, line);
-		else
-			session_refuse(session,
-			    "500 5.5.2 Lines end with CR LF and hold no NUL");
-		break;
+		if (is_clean(*line, len))
+			return LINE_GOOD;
+		explicit_bzero(*line, len);
+		return LINE_UNCLEAN;
 	case WIRE_TOO_LONG:
-		session->commands++;
-		session_refuse(session, "500 5.5.2 Line too long");
-		break;
+		return LINE_TOO_LONG;
 	case WIRE_TIMEOUT:
 		session_end(session, "421 4.4.2 Timeout, closing");
 		break;
@@ -201,6 +208,32 @@ serve_line(struct session *session)
 	case WIRE_EOF:
 	case WIRE_ERROR:
 		session->is_over = 1;
+		break;
+	}
+	return LINE_OVER;
+}
+
+static void
+serve_line(struct session *session)
+{
+	enum line_status status;
+	char *line;
+
+	status = session_line(session, security_offers_auth(session) ?
+	    SESSION_AUTH_LINE_MAX : SESSION_LINE_MAX, &line);
+	session->commands += status != LINE_OVER;
+	switch (status) {
+	case LINE_GOOD:
+		command_run(session, line);
+		break;
+	case LINE_UNCLEAN:
+		session_refuse(session,
+		    "500 5.5.2 Lines end with CR LF and hold no NUL");
+		break;
+	case LINE_TOO_LONG:
+		session_refuse(session, "500 5.5.2 Line too long");
+		break;
+	case LINE_OVER:
 		break;
 	}
 }
@@ -216,7 +249,13 @@ linger(struct session *session)
 	struct pollfd pfd = { .fd = session->wire.fd, .events = POLLIN };
 	time_t end = session_clock() + LINGER_SECONDS;
 
-	if (wire_flush(&session->wire) != WIRE_OK || !session->is_ended_by_us ||
+	if (wire_flush(&session->wire) != WIRE_OK)
+		return;
+	/* Not after a handshake that failed: that has said its alert. */
+	if (session->is_tls)
+		tls_close(&session->wire);
+	/* What is drained is not looked at, so it need not be decrypted. */
+	if (!session->is_ended_by_us ||
 	    shutdown(session->wire.fd, SHUT_WR) == -1)
 		return;
 	while (session_clock() < end && poll(&pfd, 1, 1000) == 1)
@@ -228,19 +267,30 @@ linger(struct session *session)
 static void
 log_summary(const struct session *session)
 {
-	char helo[LOG_VALUE_MAX];
+	char helo[LOG_VALUE_MAX], tls[LOG_VALUE_MAX];
 
 	log_event(LOG_INFO, session->worker->facts.session,
-	    "event=disconnect commands=%u messages=%u errors=%u helo=%s",
-	    session->commands, session->messages, session->errors,
-	    log_value(session->helo, helo));
+	    "event=disconnect commands=%u messages=%u errors=%u helo=%s "
+	    "tls=%s", session->commands, session->messages, session->errors,
+	    log_value(session->helo, helo), log_value(
+	    session->tls[0] != '\0' ? session->tls : "-", tls));
+}
+
+/* TLS comes first where the service has it so: not even a greeting before. */
+static void
+greet(struct session *session)
+{
+	if (service_is_tls(session->worker->facts.service) &&
+	    security_handshake(session) == -1)
+		return;
+	wire_printf(&session->wire, "220 %s ESMTP Postern\r\n",
+	    session->worker->config->hostname);
 }
 
 void
 session_run(struct session *session)
 {
-	wire_printf(&session->wire, "220 %s ESMTP Postern\r\n",
-	    session->worker->config->hostname);
+	greet(session);
 	while (!session->is_over) {
 		serve_line(session);
 		check_limits(session);

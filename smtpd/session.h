@@ -11,12 +11,15 @@
 #include <time.h>
 
 #include "../privsep/worker.h"
+#include "../wire/tls.h"
 #include "../wire/wire.h"
 #include "data.h"
 #include "parameters.h"
 #include "stubs.h"
 
 #define SESSION_LINE_MAX	2048	/* of a command, with its CR LF */
+#define SESSION_AUTH_LINE_MAX	3200	/* ... where it can be AUTH with a long
+					 * initial response */
 #define SESSION_ERRORS_MAX	20	/* commands that made no sense */
 #define SESSION_REFUSALS_MAX	100	/* addresses that the agent refused */
 #define SESSION_IDLE_MAX	200	/* commands that bring no message on */
@@ -40,12 +43,22 @@ struct transaction {
 	uint64_t	size;		/* declared, 0: not */
 };
 
+enum line_status {
+	LINE_OVER,		/* the session is */
+	LINE_GOOD,
+	LINE_UNCLEAN,		/* bare CR or LF, or NUL; it was wiped */
+	LINE_TOO_LONG
+};
+
 struct session {
 	struct worker		*worker;
 	enum smtp_state		 state;
 	int			 is_esmtp;	/* greeted with EHLO */
 	int			 is_over;	/* nothing more is read */
 	int			 is_ended_by_us; /* ... and not at QUIT */
+	int			 is_tls;
+	int			 is_logged_in;	/* the gate is an agent's now */
+	char			 tls[TLS_TEXT_MAX]; /* "" in the clear */
 	char			 helo[HELO_MAX];
 	struct transaction	 transaction;
 	uint32_t		 commands;	/* counted for the log */
@@ -62,6 +75,12 @@ struct session {
 void	session_init(struct session *, struct worker *);
 /* Greet, serve commands until the session is over, log its summary. */
 void	session_run(struct session *);
+
+/*
+ * The next line of at most max octets with its CR LF, valid until the next
+ * one is read.
+ */
+enum line_status session_line(struct session *, size_t max, char **line);
 
 /* One whole reply line, without its CR LF. */
 void	session_reply(struct session *, const char *line);
@@ -80,6 +99,8 @@ void	session_begin(struct session *, const struct mail_argument *);
 void	session_forget(struct session *);
 /* Make the agent forget it, if one is open.  -1: the session is over. */
 int	session_abort(struct session *);
+/* The same, and what the client has said of itself is forgotten, too. */
+int	session_restart(struct session *);
 
 /* Monotonic seconds. */
 time_t	session_clock(void);

@@ -2,11 +2,11 @@
  * smtp_gates: what a worker can ask the session agent.
  *
  * Runs in the session agent, as queue-user; touches the spool, the pipe that
- * it made for the content, and what policy looks up.
+ * it made for the content (intake.c), and what policy looks up.
  *
  * The worker is asked for nothing that it could not make up without harm: the
- * client's address is the master's word, the date and id ours, and what it
- * alone can know (the HELO name) is marked as a claim.
+ * client's address is the master's word, who logged in login's, the date and id
+ * ours, and what it alone can know (the HELO name, TLS) is marked as a claim.
  */
 #include <sys/socket.h>
 
@@ -21,10 +21,8 @@
 #include "smtpd/address.h"
 #include "smtpd/agent.h"
 
-#define RECEIVED_MAX	100	/* RFC 5321 section 6.3: more is a loop */
 #define REFUSALS_MAX	20	/* logged in one session */
 #define PIPE_SIZE	(1024 * 1024)
-#define PIPE_PATIENCE	60	/* seconds more than a client gets */
 #define HINT_WAIT_MS	100
 
 static const struct policy_verdict ok = { 250, "2.0.0", "Ok" };
@@ -35,14 +33,6 @@ static const struct policy_verdict too_many = { 452, "4.5.3",
     "Too many recipients" };
 static const struct policy_verdict nobody = { 554, "5.5.1",
     "No valid recipients" };
-static const struct policy_verdict too_large = { 552, "5.3.4",
-    "Message is larger than this host takes" };
-static const struct policy_verdict loops = { 554, "5.4.6",
-    "Too many hops: this message loops" };
-static const struct policy_verdict has_cr = { 554, "5.6.0",
-    "A CR in the message ends no line" };
-static const struct policy_verdict full = { 452, "4.3.1",
-    "Not enough room in the queue, try again later" };
 static const struct policy_verdict spool_fault = { 451, "4.3.0",
     "Can't queue this message now, try again later" };
 
@@ -66,14 +56,6 @@ static int
 answer(int sock, uint32_t request, const struct policy_verdict *v, int state)
 {
 	return reply(sock, request, v, -1) == 0 ? state : STATE_END;
-}
-
-/* What a client is told when the spool fails. */
-static const struct policy_verdict *
-fault_of(int error)
-{
-	return error == ENOSPC || error == EDQUOT || error == EFBIG ||
-	    error == E2BIG ? &full : &spool_fault;
 }
 
 static void
@@ -107,10 +89,11 @@ answer_mail(void *session, int sock, struct message *request)
 	struct smtp_session *s = session;
 	struct policy_verdict v = sender_ok;
 	struct address address;
-	char claim[HELO_MAX];
+	char claim[HELO_MAX], tls[LOGIN_TLS_MAX];
 	uint64_t size;
 
 	get_str(request, claim, sizeof(claim));
+	get_str(request, tls, sizeof(tls));
 	s->flags = get_u32(request);
 	size = get_u64(request);
 	get_str(request, s->sender, sizeof(s->sender));
@@ -121,6 +104,7 @@ answer_mail(void *session, int sock, struct message *request)
 	    strlen(s->sender), 0, &address) != ADDRESS_OK))
 		return STATE_FAULT;
 	trace_helo(s->helo, sizeof(s->helo), claim);
+	trace_tls(s->tls, sizeof(s->tls), tls);
 	envelope_reset(&s->envelope);
 	if (policy_size(&s->policy, s->spool.queue, size, &v) == -1) {
 		log_refusal(s, "MAIL", "", &v);
@@ -147,7 +131,7 @@ add_recipient(struct smtp_session *s, const struct address *address,
 	envelope_put_recipient(&s->envelope, address->local, address->domain,
 	    account);
 	if (s->envelope.error != 0)
-		*v = *fault_of(s->envelope.error);
+		*v = *intake_fault(s->envelope.error);
 }
 
 static int
@@ -173,137 +157,6 @@ answer_rcpt(void *session, int sock, struct message *request)
 	    SMTP_RCPT : SMTP_MAIL);
 }
 
-/* The first recipient's path, for a letter that has no other. */
-static const char *
-only_recipient(const struct smtp_session *s, char path[ADDRESS_PRINT_MAX])
-{
-	const char *local = (const char *)s->envelope.data +
-	    s->envelope.where[0];
-	struct address address;
-
-	if (s->envelope.recipient_count != 1)
-		return NULL;
-	strlcpy(address.local, local, sizeof(address.local));
-	strlcpy(address.domain, local + strlen(local) + 1,
-	    sizeof(address.domain));
-	return address_print(&address, path, ADDRESS_PRINT_MAX) == 0 ?
-	    path : NULL;
-}
-
-static void
-put_trace(struct smtp_session *s)
-{
-	char text[TRACE_MAX], path[ADDRESS_PRINT_MAX];
-	const struct trace trace = {
-		.helo = s->helo,
-		.client = s->agent->facts.client,
-		.hostname = s->agent->config->hostname,
-		.id = s->writer.id,
-		.is_esmtp = (s->flags & MAIL_ESMTP) != 0,
-		.recipient = only_recipient(s, path),
-		.when = (time_t)s->writer.arrived,
-	};
-	size_t len = trace_print(&trace, text);
-
-	if (len == 0)
-		bug("trace does not fit");
-	spool_put(&s->writer, text, len);
-	s->trace_lines = s->writer.lines;
-}
-
-/* The file, with all that is known before the content. */
-static int
-begin_content(struct smtp_session *s)
-{
-	if (s->spool.queue == -1) {
-		errno = ENOENT;
-		return -1;
-	}
-	envelope_put_text(&s->envelope, ENVELOPE_SENDER, s->sender);
-	envelope_put_text(&s->envelope, ENVELOPE_HELO, s->helo);
-	envelope_put_text(&s->envelope, ENVELOPE_CLIENT,
-	    s->agent->facts.client);
-	envelope_put_u32(&s->envelope, ENVELOPE_FLAGS, s->flags);
-	if (spool_begin(&s->writer, &s->spool, &s->envelope) == -1)
-		return -1;
-	put_trace(s);
-	s->octets = 0;
-	memset(&s->count, 0, sizeof(s->count));
-	memset(&s->fault, 0, sizeof(s->fault));
-	return 0;
-}
-
-/* The letter is lost; what still comes is read and thrown away. */
-static void
-spoil(struct smtp_session *s, const struct policy_verdict *v)
-{
-	s->fault = *v;
-	/* Gives its room back at once. */
-	spool_abort(&s->writer);
-}
-
-/* Content that has just come into the writer's room. */
-static void
-take_content(struct smtp_session *s, const uint8_t *p, size_t len)
-{
-	s->octets += len;
-	if (s->fault.code != 0)
-		return;
-	trace_count(&s->count, p, len);
-	spool_filled(&s->writer, len);
-	/* The limit counts line ends as they come: CR LF. */
-	if (s->octets + s->writer.lines - s->trace_lines >
-	    s->agent->config->message_size_limit)
-		spoil(s, &too_large);
-	else if (s->count.received > RECEIVED_MAX)
-		spoil(s, &loops);
-	else if (memchr(p, '\r', len) != NULL)
-		/*
-		 * No honest worker sends one.  The count of octets on the
-		 * wire, and what others take for a line's end, rest on it.
-		 */
-		spoil(s, &has_cr);
-	else if (s->writer.error != 0) {
-		log_event(LOG_ERR, s->agent->facts.session,
-		    "event=spool-fault id=%s error=\"%s\"", s->writer.id,
-		    strerror(s->writer.error));
-		spoil(s, fault_of(s->writer.error));
-	}
-}
-
-/* Read the pipe to its end; 0, or -1 with errno. */
-static int
-drain(struct smtp_session *s, int fd)
-{
-	const int patience = (int)(s->agent->config->idle_timeout +
-	    PIPE_PATIENCE) * 1000;
-	struct pollfd pfd = { .fd = fd, .events = POLLIN };
-	uint8_t scrap[16384], *space;
-	size_t room;
-	ssize_t n;
-
-	for (;;) {
-		n = poll(&pfd, 1, patience);
-		if (n == 0)
-			errno = ETIMEDOUT;
-		if (n <= 0 && errno != EINTR)
-			return -1;
-		if (n <= 0)
-			continue;
-		space = scrap;
-		room = sizeof(scrap);
-		if (s->fault.code == 0)
-			spool_space(&s->writer, &space, &room);
-		n = read(fd, space, room);
-		if (n == 0)
-			return 0;
-		if (n > 0)
-			take_content(s, space, (size_t)n);
-		else if (errno != EINTR)
-			return -1;
-	}
-}
-
 /* Hand the worker its end and take what it writes there. */
 static int
 receive(struct smtp_session *s, int sock, const int ends[2])
@@ -315,7 +168,7 @@ receive(struct smtp_session *s, int sock, const int ends[2])
 	sent = reply(sock, REQ_DATA, &go_on, ends[1]);
 	/* Ours must go, or the end never comes. */
 	close(ends[1]);
-	if (sent == -1 || drain(s, ends[0]) == -1) {
+	if (sent == -1 || intake_drain(s, ends[0]) == -1) {
 		close(ends[0]);
 		return STATE_END;
 	}
@@ -338,12 +191,12 @@ answer_data(void *session, int sock, struct message *request)
 	/* Content of no declared size needs room as well. */
 	if (policy_size(&s->policy, s->spool.queue, 0, &v) == -1)
 		return answer(sock, REQ_DATA, &v, SMTP_RCPT);
-	if (begin_content(s) == 0) {
+	if (intake_begin(s) == 0) {
 		if (pipe2(ends, O_CLOEXEC) == 0)
 			return receive(s, sock, ends);
 		spool_abort(&s->writer);
 	}
-	v = *fault_of(errno);
+	v = *intake_fault(errno);
 	log_event(LOG_ERR, s->agent->facts.session,
 	    "event=spool-fault error=\"%s\"", strerror(errno));
 	/* The transaction stays, and another DATA may be tried. */
@@ -370,13 +223,17 @@ send_hint(const struct smtp_session *s, const struct spool_name *name)
 static void
 log_received(const struct smtp_session *s, const struct spool_name *name)
 {
-	char from[LOG_VALUE_MAX], helo[LOG_VALUE_MAX];
+	const char *login = s->agent->login;
+	char from[LOG_VALUE_MAX], helo[LOG_VALUE_MAX], tls[LOG_VALUE_MAX];
+	char user[LOG_VALUE_MAX];
 
 	log_event(LOG_INFO, s->agent->facts.session,
 	    "event=received id=%s from=%s size=%llu nrcpt=%zu client=%s "
-	    "helo=%s", name->id, log_value(s->sender, from),
+	    "helo=%s tls=%s user=%s", name->id, log_value(s->sender, from),
 	    (unsigned long long)name->size, s->envelope.recipient_count,
-	    s->agent->facts.client, log_value(s->helo, helo));
+	    s->agent->facts.client, log_value(s->helo, helo),
+	    log_value(s->tls[0] != '\0' ? s->tls : "-", tls),
+	    log_value(login[0] != '\0' ? login : "-", user));
 }
 
 /* On disk and told of, or the verdict that says why not. */
@@ -398,7 +255,7 @@ commit(struct smtp_session *s, uint64_t octets, char *text, size_t size)
 		log_event(LOG_ERR, s->agent->facts.session,
 		    "event=spool-fault id=%s error=\"%s\"", s->writer.id,
 		    strerror(errno));
-		return *fault_of(errno);
+		return *intake_fault(errno);
 	}
 	send_hint(s, &name);
 	log_received(s, &name);
@@ -460,7 +317,8 @@ static const struct gate gates[] = {
 	{
 		.request = REQ_MAIL, .name = "MAIL",
 		.states = IN_STATE(SMTP_IDLE),
-		.min_size = 20, .max_size = 20 + HELO_MAX + PATH_TEXT_MAX - 2,
+		.min_size = 24,
+		.max_size = 24 + HELO_MAX + LOGIN_TLS_MAX + PATH_TEXT_MAX - 3,
 		.handler = answer_mail
 	}, {
 		.request = REQ_RCPT, .name = "RCPT",

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -17,7 +16,7 @@
 static int
 needs_login(enum service service)
 {
-	return service != SERVICE_SMTP;
+	return service_is_submission(service);
 }
 
 /*
@@ -45,11 +44,11 @@ make_spool(const struct config *config)
 	close(fd);
 	if ((st.st_uid == 0 || st.st_uid == queue) && (st.st_mode & 077) == 0)
 		return 0;
-	fprintf(stderr, "smtpd: %s: must be owned by %s, with mode 0700\n",
-	    dir, config->queue_user.name);
+	daemon_complain("%s: must be owned by %s, with mode 0700", dir,
+	    config->queue_user.name);
 	return -1;
 fail:
-	fprintf(stderr, "smtpd: %s: %s\n", dir, strerror(errno));
+	daemon_complain("%s: %s", dir, strerror(errno));
 	return -1;
 }
 
@@ -61,7 +60,8 @@ main(int argc, char **argv)
 		.spawner = "smtpd-worker",
 		.agents = "smtpd-agents",
 		.queue = "smtpd-queue",
-		.services = 1U << SERVICE_SMTP,
+		.services = 1U << SERVICE_SMTP | 1U << SERVICE_SUBMISSION |
+		    1U << SERVICE_SUBMISSIONS,
 		.needs_login = needs_login,
 		.prepare = make_spool,
 		.refusal = "421 4.3.2 too busy, try again later\r\n",

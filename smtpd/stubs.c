@@ -84,8 +84,9 @@ ask_verdict(int gate, struct message *request, struct verdict *verdict)
 }
 
 int
-ask_mail(int gate, const char *helo, uint32_t flags, uint64_t size,
-    const struct address *reverse_path, struct verdict *verdict)
+ask_mail(int gate, const char *helo, const char *tls, uint32_t flags,
+    uint64_t size, const struct address *reverse_path,
+    struct verdict *verdict)
 {
 	struct message request;
 	char path[ADDRESS_PRINT_MAX];
@@ -94,6 +95,7 @@ ask_mail(int gate, const char *helo, uint32_t flags, uint64_t size,
 		return -1;
 	message_begin(&request, REQ_MAIL);
 	put_str(&request, helo);
+	put_str(&request, tls);
 	put_u32(&request, flags);
 	put_u64(&request, size);
 	put_str(&request, path);

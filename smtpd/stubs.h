@@ -20,8 +20,9 @@ struct verdict {
 	char		text[VERDICT_TEXT_MAX + 1];	/* printable */
 };
 
-int	ask_mail(int gate, const char *helo, uint32_t flags, uint64_t size,
-	    const struct address *reverse_path, struct verdict *);
+int	ask_mail(int gate, const char *helo, const char *tls, uint32_t flags,
+	    uint64_t size, const struct address *reverse_path,
+	    struct verdict *);
 int	ask_rcpt(int gate, const struct address *, struct verdict *);
 /* With 354, and only then, *pipe is the caller's; else -1. */
 int	ask_data(int gate, struct verdict *, int *pipe);

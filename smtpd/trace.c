@@ -8,41 +8,85 @@
 
 #include "smtpd/trace.h"
 
+int
+trace_date(time_t when, char date[TRACE_DATE_MAX])
+{
+	struct tm tm;
+
+	/* The C locale's names are RFC 5322's: nobody calls setlocale(). */
+	return localtime_r(&when, &tm) == NULL || strftime(date,
+	    TRACE_DATE_MAX, "%a, %d %b %Y %H:%M:%S %z", &tm) == 0 ? -1 : 0;
+}
+
+/*
+ * RFC 3848.  TLS and login need EHLO, whatever the client said after them.
+ * That there was TLS is the worker's claim, the login is not.
+ */
+static const char *
+protocol(const struct trace *t)
+{
+	if (t->tls[0] != '\0')
+		return t->has_login ? "ESMTPSA" : "ESMTPS";
+	if (t->has_login)
+		return "ESMTPA";
+	return t->is_esmtp ? "ESMTP" : "SMTP";
+}
+
+/*
+ * Version and cipher stand in a comment, which says that they are a claim.
+ * RFC 8314 section 4.3 has a clause for the cipher, "tls" and a name from
+ * IANA's list; we would vouch for that, and the worker's library may call the
+ * cipher something else.
+ */
 size_t
 trace_print(const struct trace *t, char text[TRACE_MAX])
 {
-	char date[64], recipient[PATH_TEXT_MAX + 16] = "";
-	struct tm tm;
+	char date[TRACE_DATE_MAX], recipient[PATH_TEXT_MAX + 16] = "";
+	char tls[LOGIN_TLS_MAX + 16] = "";
 	int n;
 
-	/* The C locale's names are RFC 5322's: nobody calls setlocale(). */
-	if (localtime_r(&t->when, &tm) == NULL || strftime(date, sizeof(date),
-	    "%a, %d %b %Y %H:%M:%S %z", &tm) == 0)
+	if (trace_date(t->when, date) == -1)
 		return 0;
 	if (t->recipient != NULL && snprintf(recipient, sizeof(recipient),
 	    "\n\tfor <%s>", t->recipient) >= (int)sizeof(recipient))
 		return 0;
-	n = snprintf(text, TRACE_MAX, "Received: from %s ([%s%s])\n"
+	if (t->tls[0] != '\0' && snprintf(tls, sizeof(tls),
+	    "\n\t(claimed %s)", t->tls) >= (int)sizeof(tls))
+		return 0;
+	n = snprintf(text, TRACE_MAX, "Received: from %s ([%s%s])%s\n"
 	    "\tby %s (Postern) with %s id %s%s;\n\t%s\n", t->helo,
-	    strchr(t->client, ':') != NULL ? "IPv6:" : "", t->client,
-	    t->hostname, t->is_esmtp ? "ESMTP" : "SMTP", t->id, recipient,
-	    date);
+	    strchr(t->client, ':') != NULL ? "IPv6:" : "", t->client, tls,
+	    t->hostname, protocol(t), t->id, recipient, date);
 	return n > 0 && n < TRACE_MAX ? (size_t)n : 0;
+}
+
+/* Octets that are not legal become "?": no claim can end what it stands in. */
+static size_t
+copy_claim(char *dst, size_t size, const char *claim, const char *more)
+{
+	static const char legal[] =
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+	    "._-";
+	size_t i;
+
+	for (i = 0; i + 1 < size && claim[i] != '\0'; i++)
+		dst[i] = strchr(legal, claim[i]) != NULL ||
+		    strchr(more, claim[i]) != NULL ? claim[i] : '?';
+	dst[i] = '\0';
+	return i;
 }
 
 void
 trace_helo(char *dst, size_t size, const char *claim)
 {
-	static const char legal[] =
-	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-	    "._-:[]";
-	size_t i;
-
-	for (i = 0; i + 1 < size && claim[i] != '\0'; i++)
-		dst[i] = strchr(legal, claim[i]) != NULL ? claim[i] : '?';
-	dst[i] = '\0';
-	if (i == 0)
+	if (copy_claim(dst, size, claim, ":[]") == 0)
 		strlcpy(dst, "unknown", size);
+}
+
+void
+trace_tls(char *dst, size_t size, const char *claim)
+{
+	(void)copy_claim(dst, size, claim, " ");
 }
 
 void

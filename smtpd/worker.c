@@ -17,6 +17,7 @@ serve(struct worker *worker)
 
 const struct worker_program worker_program = {
 	.name = "smtpd",
+	.alpn = "smtp",
 	.warm = NULL,
 	.serve = serve
 };

@@ -8,6 +8,13 @@ import os
 import shutil
 import subprocess
 
+# What tests/e2e/test_starting.py starts our daemons with, and their libraries:
+# installed, inetd and xinetd would put each other out, and listen.
+SUPERSERVERS = ["openbsd-inetd", "xinetd", "libwrap0", "libevent-2.1-7",
+                "libtirpc3"]
+if not os.path.exists("/usr/bin/systemd-socket-activate"):
+    SUPERSERVERS += ["systemd", "libsystemd-shared"]
+
 
 def unpack(build, *names):
     """{name: directory or None} for each package."""

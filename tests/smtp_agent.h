@@ -39,6 +39,7 @@ struct fake_agent {
 	int		uses_file;	/* instead of a pipe: same process */
 	int		content;	/* where it is read from, -1 none */
 	char		helo[256];
+	char		tls[LOGIN_TLS_MAX];
 	uint32_t	flags;
 	uint64_t	size;
 	char		sender[PATH_TEXT_MAX];
@@ -109,6 +110,7 @@ fake_mail(struct fake_agent *fake, struct message *request,
 	int answer;
 
 	get_str(request, fake->helo, sizeof(fake->helo));
+	get_str(request, fake->tls, sizeof(fake->tls));
 	fake->flags = get_u32(request);
 	fake->size = get_u64(request);
 	get_str(request, fake->sender, sizeof(fake->sender));

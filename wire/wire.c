@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -39,6 +40,7 @@ wire_init(struct wire *w, int fd, int timeout_ms)
 	w->transport_read = plain_read;
 	w->transport_write = plain_write;
 	w->transport = NULL;
+	w->transport_wants = 0;
 	w->heard = NULL;
 	w->heard_arg = NULL;
 	w->failed = WIRE_OK;
@@ -47,8 +49,8 @@ wire_init(struct wire *w, int fd, int timeout_ms)
 	w->out_len = 0;
 }
 
-static int64_t
-now_ms(void)
+int64_t
+wire_clock(void)
 {
 	struct timespec ts;
 
@@ -64,34 +66,47 @@ tell_heard(struct wire *w)
 }
 
 /*
- * Wait until the descriptor is ready.  The clock starts at the first wait of
- * a line or a buffer and is not set back by a few octets more (C16).
+ * A time that has passed is looked at before the descriptor is: a peer that
+ * always has octets ready, but never enough of them, gains nothing by it.
  */
-static enum wire_status
-wait_ready(struct wire *w, short events, int64_t *deadline)
+enum wire_status
+wire_wait(struct wire *w, short events, int64_t deadline)
 {
 	struct pollfd pfd[2] = {
 		{ .fd = w->fd, .events = events },
 		{ .fd = w->watch, .events = POLLIN },
 	};
-	int64_t left = -1;
+	int64_t now, left = -1;
 	int n;
 
 	do {
-		if (w->timeout_ms >= 0) {
-			int64_t now = now_ms();
-
-			if (*deadline == NO_DEADLINE)
-				*deadline = now + w->timeout_ms;
-			left = *deadline > now ? *deadline - now : 0;
+		if (deadline >= 0) {
+			now = wire_clock();
+			if (now > deadline)
+				return WIRE_TIMEOUT;
+			left = deadline - now;
 		}
-		n = poll(pfd, 2, (int)left);
+		n = poll(pfd, 2, left < INT_MAX ? (int)left : INT_MAX);
 	} while (n == -1 && errno == EINTR);
 	if (n == 0)
 		return WIRE_TIMEOUT;
 	if (n == -1)
 		return WIRE_ERROR;
 	return pfd[1].revents != 0 ? WIRE_SHUTDOWN : WIRE_OK;
+}
+
+/*
+ * Wait for what the transport needs.  The clock starts at the first wait of
+ * a line or a buffer and is not set back by a few octets more (C16).
+ */
+static enum wire_status
+wait_ready(struct wire *w, short events, int64_t *deadline)
+{
+	if (*deadline == NO_DEADLINE && w->timeout_ms >= 0)
+		*deadline = wire_clock() + w->timeout_ms;
+	if (w->transport_wants != 0)
+		events = w->transport_wants;
+	return wire_wait(w, events, *deadline);
 }
 
 static enum wire_status

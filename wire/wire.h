@@ -34,6 +34,12 @@ struct wire {
 	ssize_t		(*transport_write)(struct wire *, const void *, size_t);
 	void		*transport;	/* theirs */
 	/*
+	 * What the transport waits for after EAGAIN, when that is not what it
+	 * was asked to do: a reader of TLS may have to write first.  POLLIN or
+	 * POLLOUT; 0: reading waits for input, writing for room.
+	 */
+	short		 transport_wants;
+	/*
 	 * Called when the peer showed life: octets came, or it took octets
 	 * that it had let wait.  Or NULL.
 	 */
@@ -82,5 +88,13 @@ void	wire_printf(struct wire *, const char *, ...)
 	    __attribute__((format(printf, 2, 3)));
 /* Write all pending output; WIRE_OK or what went wrong. */
 enum wire_status wire_flush(struct wire *);
+
+/* For transports: a clock in ms that nobody sets back. */
+int64_t	wire_clock(void);
+/*
+ * For transports: wait until the descriptor has one of these poll() events;
+ * WIRE_TIMEOUT once wire_clock() has passed deadline (-1: never).
+ */
+enum wire_status wire_wait(struct wire *, short events, int64_t deadline);
 
 #endif

@@ -1,14 +1,17 @@
 """Clients, cheap ones: a fixed dialogue over many connections, one process.
 
 A dialogue is a list of octet strings, each sent when the reply before it is
-complete; every reply must begin as expected.
+complete; every reply must begin as expected.  With a context (ssl) it is held
+inside TLS, which begins before the greeting.
 """
 import select
 import socket
+import ssl
 import time
 
 IP_BIND_ADDRESS_NO_PORT = 24
 PATIENCE = 30			# seconds without any progress
+NAME = "mx.example.test"	# that a client asks for in TLS
 
 
 def source(number):
@@ -35,13 +38,38 @@ class Busy(Exception):
 
 
 class Client:
-    def __init__(self, sock, steps, ok):
+    def __init__(self, sock, steps, ok, context=None):
         self.sock, self.steps, self.ok = sock, steps, ok
         self.at, self.buffer = 0, b""
+        self.is_shaking = context is not None
+        if context is not None:
+            sock.setblocking(False)
+            # Without a session of an earlier one: a whole handshake.
+            self.sock = context.wrap_socket(sock, server_hostname=NAME,
+                                            do_handshake_on_connect=False)
+            self._shake()
+
+    def _shake(self):
+        try:
+            self.sock.do_handshake()
+            self.is_shaking = False
+        except ssl.SSLWantReadError:
+            pass
+
+    def _receive(self):
+        """None: of what the server says, nothing is there yet."""
+        if self.is_shaking:
+            self._shake()
+        try:
+            return None if self.is_shaking else self.sock.recv(4096)
+        except ssl.SSLWantReadError:
+            return None
 
     def heard(self):
         """Input is there; False: the dialogue is over and so is the server."""
-        data = self.sock.recv(4096)
+        data = self._receive()
+        if data is None:
+            return True
         if not data:
             if self.at != len(self.steps) + 1:
                 raise Wrong("closed after %r" % self.steps[:self.at])
@@ -76,7 +104,7 @@ POP3_OK = (b"+OK",)
 SMTP_OK = (b"2", b"3")
 
 
-def run(port, dialogue, count, at_a_time, ok):
+def run(port, dialogue, count, at_a_time, ok, context=None):
     """So many dialogues, each over its own connection; seconds they took.
 
     dialogue(place, turn) is the turn-th one of one of the at_a_time clients.
@@ -90,7 +118,7 @@ def run(port, dialogue, count, at_a_time, ok):
         number = sum(turns)
         if number < count + busy:
             client = Client(connect(port, number),
-                            dialogue(place, turns[place]), ok)
+                            dialogue(place, turns[place]), ok, context)
             client.place = place
             turns[place] += 1
             clients[client.sock.fileno()] = client
@@ -101,7 +129,8 @@ def run(port, dialogue, count, at_a_time, ok):
         ready = poll.poll(PATIENCE)
         if not ready:
             raise Wrong("no answer for %d s; %s waited for" % (
-                PATIENCE, [c.steps[c.at - 1][:40] for c in clients.values()]))
+                PATIENCE, [c.steps[c.at - 1][:40] if c.at else b""
+                           for c in clients.values()]))
         for fd, _ in ready:
             client = clients[fd]
             try:
@@ -117,11 +146,12 @@ def run(port, dialogue, count, at_a_time, ok):
     return time.monotonic() - begin
 
 
-def hold(port, steps, number, ok):
+def hold(port, steps, number, ok, context=None):
     """A connection that has got its last reply and stays open."""
-    sock = connect(port, number)
-    client = Client(sock, steps, ok)
+    client = Client(connect(port, number), steps, ok, context)
     while client.at <= len(steps):
+        if not select.select([client.sock], [], [], PATIENCE)[0]:
+            raise Wrong("no answer for %d s" % PATIENCE)
         if not client.heard():
             raise Wrong("closed too early")
-    return sock
+    return client.sock

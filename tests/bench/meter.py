@@ -117,6 +117,17 @@ def _stat(pid):
         return file.read().rpartition(")")[2].split()
 
 
+def times(pid):
+    """CPU seconds: the process's own, and those of children it waited for."""
+    fields = _stat(pid)
+    return ((int(fields[11]) + int(fields[12])) / TICK,
+            (int(fields[13]) + int(fields[14])) / TICK)
+
+
+def parent(pid):
+    return int(_stat(pid)[1])
+
+
 def _own_directory(controller):
     """Our own place in the hierarchy, as a directory; "" is version 2."""
     place = None

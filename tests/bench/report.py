@@ -48,15 +48,15 @@ def keep(best, key, cost):
         best[key].wall = min(cost.wall, best[key].wall)
 
 
-def costs(item, best, names, targets):
+def costs(item, best, names, targets=()):
     """The table; the last column is the first server's share of that row's."""
     account = meter.group("probe")
     account.remove()
     print("CPU: all processes of the server, by %s; ms per %s\n" % (
         account.name, item))
-    print("%-10s %8s %9s %9s %8s %8s %8s   %s" % (
+    print("%-16s %8s %9s %9s %8s %8s %8s   %s" % (
         "server", "clients", "wall s", "a second", "CPU ms", "user", "sys",
-        names[0] + "'s share (target)"))
+        names[0] + "'s share" + (" (target)" if targets else "")))
     for at_a_time in sorted(set(key[1] for key in best)):
         first = best[names[0], at_a_time]
         for name in names:
@@ -66,7 +66,7 @@ def costs(item, best, names, targets):
                 share = "%.2f" % (first.cpu / cost.cpu)
                 if name in targets:
                     share += " (%.2f)" % targets[name]
-            print("%-10s %8d %9.2f %9.0f %8.3f %8.3f %8.3f   %s" % (
+            print("%-16s %8d %9.2f %9.0f %8.3f %8.3f %8.3f   %s" % (
                 name, at_a_time, cost.wall, cost.count / cost.wall,
                 *(1000 * part / cost.count for part in (
                     cost.cpu, cost.user, cost.system)), share))
@@ -81,11 +81,11 @@ def middle(list_of_memory):
 
 def memory(tables):
     print("memory in kB: PSS, of it private, page tables (VmPTE)\n")
-    print("%-10s %-28s %9s %9s %9s %9s" % (
+    print("%-16s %-32s %9s %9s %9s %9s" % (
         "server", "", "PSS", "private", "tables", "PSS+PTE"))
     for name, rows in tables:
         for what, memory in rows:
-            print("%-10s %-28s %9.0f %9.0f %9.0f %9.0f" % (
+            print("%-16s %-32s %9.0f %9.0f %9.0f %9.0f" % (
                 name, what, memory.pss, memory.private, memory.tables,
                 memory.total))
     print(flush=True)

@@ -139,9 +139,48 @@ def _as_peer():
         private.mount(LAID_OUT + directory, directory, None, private.MS_BIND)
 
 
+def empty_maildrops():
+    """What is left of a maildrop after its last letter was collected."""
+    for name in postern.CROWD:
+        uid, gid, home, _ = postern.accounts.people[name]
+        postern.clear(name)
+        for directory in ("/Maildir", "/Maildir/new", "/Maildir/cur",
+                          "/Maildir/tmp"):
+            os.mkdir(home + directory, 0o700)
+            os.chown(home + directory, uid, gid)
+        with open("/var/mail/" + name, "wb"):
+            pass
+        os.chmod("/var/mail/" + name, 0o660)
+        os.chown("/var/mail/" + name, uid, 8)
+
+
+class Certificate:
+    """Self-signed, its key of a kind that `openssl genpkey' knows."""
+    KINDS = {"ecdsa": ("EC", "ec_paramgen_curve:P-256"),
+             "rsa": ("RSA", "rsa_keygen_bits:2048")}
+
+    def __init__(self, kind, top):
+        self.chain = "%s/%s-cert.pem" % (top, kind)
+        self.key = "%s/%s-key.pem" % (top, kind)
+        algorithm, option = self.KINDS[kind]
+        for arguments in (
+                ("genpkey", "-algorithm", algorithm, "-pkeyopt", option,
+                 "-out", self.key),
+                ("req", "-x509", "-key", self.key, "-out", self.chain,
+                 "-days", "30", "-subj", "/CN=" + clients.NAME, "-addext",
+                 "subjectAltName=DNS:" + clients.NAME)):
+            subprocess.run(["openssl", *arguments], check=True,
+                           stdin=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL,
+                           env={"PATH": os.environ["PATH"]})
+        os.chmod(self.key, 0o600)
+
+
 class Server:
     is_peer = True
     environment = {}
+    cpus = None			# where it may run, if not everywhere
+    tls_port = None		# where TLS begins with the connection
 
     def start(self):
         self.group = meter.group(self.name)
@@ -149,6 +188,8 @@ class Server:
 
         def inside():
             self.group.enter()
+            if self.cpus is not None:
+                os.sched_setaffinity(0, self.cpus)
             if self.is_peer:
                 _as_peer()
         # What daemonizes ends at once; what stays is the group's.
@@ -217,27 +258,43 @@ class Server:
 class Postern(Server):
     is_peer = False
 
-    def __init__(self, program, service, port, conf="", build=None):
-        self.name, self.port = program, port
+    def __init__(self, program, services, conf="", build=None,
+                 certificate=None):
+        """services: {name: port}"""
+        self.name, self.port = program, next(iter(services.values()))
+        self.tls_port = services.get("pop3s")
         build = build or postern.BUILD
-        top = "%s/bench-%s-%d" % (postern.BASE, program, port)
+        top = "%s/bench-%s-%d" % (postern.BASE, program, self.port)
         os.mkdir(top)
+        listen = "".join("listen %s 127.0.0.1:%d\n" % service
+                         for service in services.items())
+        certificate = certificate or Certificate("ecdsa", top)
         postern.write(top + "/conf", (
-            "listen %s 127.0.0.1:%d\nhostname mx.example.test\n"
+            "hostname mx.example.test\n"
             "domains mx.example.test example.test localhost\n"
             "run-dir %s/run\nspool-dir %s/spool\nlibexec-dir "
-            "%s/libexec/postern\n" % (service, port, top, top, build)) + conf)
+            "%s/libexec/postern\ntls-certificate %s\ntls-key %s\n" % (
+                top, top, build, certificate.chain, certificate.key))
+                      + listen + conf)
         self.argv = [os.path.join(build, "sbin", program), "-f", top + "/conf"]
 
 
 class Pop3d(Postern):
     def __init__(self, build=None, port=10110):
-        super().__init__("pop3d", "pop3", port, build=build)
+        super().__init__("pop3d", {"pop3": port}, build=build)
+
+
+class Pop3s(Postern):
+    """In the clear, and beside it in TLS."""
+
+    def __init__(self, certificate, port=10210):
+        super().__init__("pop3d", {"pop3": port, "pop3s": port + 1},
+                         certificate=certificate)
 
 
 class Smtpd(Postern):
     def __init__(self, build=None, port=10025):
-        super().__init__("smtpd", "smtp", port, build=build)
+        super().__init__("smtpd", {"smtp": port}, build=build)
 
 
 class Popa3d(Server):
@@ -259,7 +316,7 @@ listen = 127.0.0.1
 base_dir = %(top)s/base
 state_dir = %(top)s/state
 login_trusted_networks =
-ssl = no
+ssl = %(ssl)s
 disable_plaintext_auth = no
 mail_location = maildir:~/Maildir
 passdb {
@@ -272,7 +329,13 @@ service pop3-login {
 %(more)s  inet_listener pop3 {
     port = %(port)d
   }
-}
+%(tls)s}
+"""
+DOVECOT_TLS = """\
+  inet_listener pop3s {
+    port = %d
+    ssl = yes
+  }
 """
 
 
@@ -280,12 +343,24 @@ class Dovecot(Server):
     """As it comes: a login process a connection, no cache of passwords."""
     name, port, more = "dovecot", 11110, ""
 
+    def __init__(self, certificate=None):
+        self.certificate = certificate
+        if certificate is not None:
+            self.tls_port = self.port + 100
+
+    def _tls(self):
+        if self.certificate is None:
+            return {"ssl": "no", "tls": ""}
+        return {"ssl": "yes\nssl_cert = <%s\nssl_key = <%s" % (
+            self.certificate.chain, self.certificate.key),
+                "tls": DOVECOT_TLS % self.tls_port}
+
     def prepare(self):
         top = private.ROOT + "/" + self.name
         for directory in ("/base", "/state"):
             os.makedirs(top + directory, 0o755, exist_ok=True)
         postern.write(top + "/conf", DOVECOT % {
-            "top": top, "port": self.port, "more": self.more})
+            "top": top, "port": self.port, "more": self.more, **self._tls()})
         self.argv = [PEERS + "/usr/sbin/dovecot", "-F", "-c", top + "/conf"]
 
 

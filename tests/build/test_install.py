@@ -13,7 +13,8 @@ BUILD = os.environ.get("POSTERN_BUILD", os.path.join(TOP, "build"))
 
 PROGRAMS = {
     "sbin/pop3d", "sbin/smtpd",
-    "libexec/postern/login",
+    "libexec/postern/login", "libexec/postern/signer",
+    "libexec/postern/make-certificate",
     "libexec/postern/pop3d-worker", "libexec/postern/pop3d-agents",
     "libexec/postern/smtpd-worker", "libexec/postern/smtpd-agents",
     "libexec/postern/smtpd-queue",
@@ -25,10 +26,20 @@ TEXTS = {
     "share/doc/postern/LICENSE", "share/doc/postern/README.md",
     "share/doc/postern/SECURITY.md", "share/doc/postern/privsep.md",
     "share/postern/pam.d/postern", "share/postern/postern.conf",
+    "share/postern/certbot-deploy-hook",
+    "share/postern/inetd.conf.sample",
+    "share/postern/openrc/pop3d", "share/postern/openrc/smtpd",
     "share/postern/systemd/pop3d.service",
+    "share/postern/systemd/pop3d.socket",
+    "share/postern/systemd/pop3d-tls.socket",
     "share/postern/systemd/smtpd.service",
+    "share/postern/systemd/smtpd.socket",
+    "share/postern/systemd/smtpd-submission.socket",
+    "share/postern/systemd/smtpd-submissions.socket",
     "share/postern/sysusers.d/postern.conf",
     "share/postern/tmpfiles.d/postern.conf",
+    "share/postern/xinetd.d/postern-pop3d",
+    "share/postern/xinetd.d/postern-smtpd",
 }
 KEPT = {"etc/postern/postern.conf", "etc/pam.d/postern"}
 PAGES = ("man5/postern.conf.5", "man8/pop3d.8", "man8/smtpd.8")

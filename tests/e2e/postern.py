@@ -59,6 +59,8 @@ def set_up():
         accounts.make_home(name)
     os.makedirs(BASE, 0o755, exist_ok=True)
     os.makedirs(BASE + "/pam.d", exist_ok=True)
+    # The first daemon makes a certificate of its own there.
+    os.makedirs(BASE + "/tls", exist_ok=True)
     pam_service(PAM)
     write("/etc/aliases", "")
 
@@ -95,18 +97,23 @@ def eventually(condition, what, seconds=None, every=0.02):
 # Daemons
 
 class Daemon:
-    """One pop3d or smtpd with directories, ports and log of its own."""
+    """One pop3d or smtpd with directories, ports and log of its own.
+
+    It listens for service on port, and for those in also on ports[service].
+    """
 
     next_port = 10000
 
     def __init__(self, program, conf="", name=None, service=None,
-                 addresses=("127.0.0.1",), run=None):
+                 addresses=("127.0.0.1",), run=None, also=()):
         self.program = program
         self.service = service or {"pop3d": "pop3", "smtpd": "smtp"}[program]
         self.dir = os.path.join(BASE, name or "%s-%d" % (program,
                                                        Daemon.next_port))
-        self.port = Daemon.next_port
-        Daemon.next_port += 1
+        self.ports = {}
+        for each in (self.service, *also):
+            self.ports[each] = Daemon.next_port
+            Daemon.next_port += 1
         self.addresses = addresses
         self.run_dir = run or self.dir + "/run"
         self.spool = self.dir + "/spool"
@@ -117,10 +124,18 @@ class Daemon:
         self.process = None
         self.old_sids = []	# of masters that were killed
 
+    @property
+    def port(self):
+        return self.ports[self.service]
+
+    @port.setter
+    def port(self, number):
+        self.ports[self.service] = number
+
     def configure(self, conf):
         listen = "".join("listen %s %s:%d\n" % (
-            self.service, "[%s]" % a if ":" in a else a, self.port)
-            for a in self.addresses)
+            service, "[%s]" % a if ":" in a else a, port)
+            for a in self.addresses for service, port in self.ports.items())
         settings = {
             "hostname": "mx.example.test",
             "domains": "mx.example.test example.test localhost",
@@ -130,10 +145,14 @@ class Daemon:
             "run-dir": self.run_dir, "spool-dir": self.spool,
             "libexec-dir": LIBEXEC,
             "pam-confdir": BASE + "/pam.d",
+            "tls-certificate": BASE + "/tls/cert.pem",
+            "tls-key": BASE + "/tls/key.pem",
         }
         for line in conf.splitlines():
-            key = line.split(None, 1)[0] if line.strip() else ""
-            settings.pop(key, None)
+            words = line.split()
+            if words and not (words[0] == "tls-certificate"
+                              and len(words) == 4):
+                settings.pop(words[0], None)
         write(self.conf_path, listen + "".join(
             "%s %s\n" % pair for pair in settings.items()) + conf)
 

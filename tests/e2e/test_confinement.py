@@ -57,10 +57,15 @@ EXACT = {
         user="root", caps=AGENTS_CAPS, filters=2, root="/",
         fds={**STANDARD, 3: "socket", 4: "socket", 6: "socket"},
         limits={"core": 0}),
+    "signer": dict(
+        user="_posternk", caps=set(), filters=2, root="/",
+        fds={**STANDARD, 3: "socket", 4: "socket", 5: "anon_inode"},
+        limits={"core": 0, "file size": 0, "processes": 0}),
     "queue": dict(
         user="_posternq", caps=set(), filters=2, root="/",
-        fds={**STANDARD, 3: "socket", 4: "socket", 6: "spool/incoming",
-             7: "socket", 8: "spool/queue", 9: "spool/failed", 10: "/etc"},
+        fds={**STANDARD, 3: "socket", 4: "socket", 5: "spool",
+             6: "spool/incoming", 7: "socket", 8: "spool/queue",
+             9: "spool/failed", 10: "anon_inode", 11: "/etc"},
         limits={"core": 0, "processes": 0}),
     "POP3 agent": dict(
         user="the user", caps=set(), filters=3, root="/",
@@ -106,7 +111,7 @@ class Census:
             self.found.setdefault(self.name(process, processes, master),
                                   []).append(process)
         wanted = {"master", "spawner", "waiting worker", "serving worker",
-                  "login", "agents"}
+                  "login", "agents", "signer"}
         if self.daemon.program == "pop3d":
             wanted |= {"login, a session", "POP3 agent"}
         else:
@@ -265,7 +270,7 @@ def test_C19_descriptors(census):
             assert found == wanted, name
         elif name == "serving worker":
             rest = sorted(k for fd, k in found.items() if fd > 2)
-            assert rest in (["socket"] * 3, ["memfd"] + ["socket"] * 3), found
+            assert rest in (["socket"] * 4, ["memfd"] + ["socket"] * 4), found
         elif name == "POP3 agent":
             rest = sorted(k for fd, k in found.items() if fd > 2)
             assert rest.count("socket") == 2, found
@@ -277,7 +282,7 @@ def test_C19_descriptors(census):
             assert all(k == "socket" or k.startswith("spool")
                        or k in ("pipe", "/etc") for k in rest), found
         elif name == "master":
-            assert all(k in ("null", "socket", "anon_inode", "pipe")
+            assert all(k in ("null", "socket", "anon_inode", "pipe", "memfd")
                        for k in found.values()), found
 
 
@@ -327,7 +332,10 @@ def memory(pid):
 
 COMMON = {"linux-vdso.so.1", "libc.so.6", "libbsd.so.0", "libmd.so.0",
           "libseccomp.so.2", "ld-linux-x86-64.so.2"}
-LINKS = {"login": {"libpam.so.0", "libaudit.so.1", "libcap-ng.so.0"}}
+TLS = {"libssl.so.3", "libcrypto.so.3"}
+LINKS = {"login": {"libpam.so.0", "libaudit.so.1", "libcap-ng.so.0"},
+         "pop3d-worker": TLS, "smtpd-worker": TLS,
+         "signer": {"libcrypto.so.3"}, "make-certificate": {"libcrypto.so.3"}}
 
 
 def programs():

@@ -1,4 +1,4 @@
-/* LINK: privsep/config privsep/config_parse privsep/config_set privsep/config_pass */
+/* LINK: privsep/config privsep/config_parse privsep/config_set privsep/config_listen privsep/config_pass */
 /*
  * The parser of postern.conf on any octets; what it accepts must survive the
  * way to a role unchanged.
@@ -33,7 +33,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	config.worker_user.uid = config.worker_user.gid = 1;
 	config.queue_user.uid = config.queue_user.gid = 2;
-	for (role = ROLE_SPAWNER; role <= ROLE_QUEUE; role++) {
+	config.key_user.uid = config.key_user.gid = 3;
+	for (role = ROLE_SPAWNER; role <= ROLE_SIGNER; role++) {
 		len = config_encode(&config, (enum role)role, buf, sizeof(buf));
 		if (len == -1 || config_decode(buf, (size_t)len,
 		    (enum role)role, &received) == -1)

@@ -1,9 +1,11 @@
-/* LINK: pop3d/session pop3d/commands pop3d/maildrop pop3d/stubs pop3d/transaction pop3d/retrieve pop3d/content pop3d/agent wire/wire privsep/message privsep/gates privsep/log privsep/facts */
+/* LINK: pop3d/session pop3d/login pop3d/commands pop3d/maildrop pop3d/stubs pop3d/transaction pop3d/retrieve pop3d/content pop3d/agent wire/wire wire/sasl privsep/message privsep/gates privsep/log privsep/facts */
 /*
  * fuzz_pop3_command: a whole session, the input being all that a client says;
  * agent and gates are the real ones.  Invariants: the gates' table allows
  * whatever the worker asks (the stand-in aborts otherwise), the session ends,
- * replies are lines, deletion only after QUIT, and no descriptor is left.
+ * replies are lines, deletion only after QUIT, no descriptor is left, no secret
+ * goes to login that came in the clear against the rule, and no handshake has
+ * anything in front of it.
  */
 #include <fcntl.h>
 #include <stdint.h>
@@ -58,6 +60,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	(void)argc;
 	(void)argv;
+	config.login_timeout = FAKE_TIMEOUT;
 	snprintf(config.hostname, sizeof(config.hostname), "mail.example");
 	/* No socket: the log goes nowhere. */
 	log_init_socket(open("/dev/null", O_WRONLY | O_CLOEXEC));
@@ -89,6 +92,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fake_begin(contents, sizeof(contents) / sizeof(contents[0]));
 	worker.facts.session = 1;
 	worker.facts.flags = data[0] & 1 ? FACT_PLAINTEXT : 0;
+	fake.is_plaintext_allowed = data[0] & 1;
+	worker.signer = data[0] & 4 ? 100 : -1;
+	worker.facts.service = data[0] & 8 ? SERVICE_POP3S : SERVICE_POP3;
+	if (data[0] & 16)
+		fake.tls_status = WIRE_ERROR;
 	if (data[0] & 2)
 		fake.fetch_errno = EIO;
 	client = (struct client){ .p = data + 1, .len = size - 1 };
@@ -96,7 +104,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	session.wire.transport_read = client_read;
 	session.wire.transport_write = client_write;
 	session_run(&session);
-	if (!session.is_over || session.ended == NULL || client.last != '\n')
+	if (!session.is_over || session.ended == NULL)
+		abort();
+	/* In silence only when TLS did not come before the greeting. */
+	if (client.last != '\n' && (client.out > 0 ||
+	    worker.facts.service != SERVICE_POP3S || fake.is_tls))
 		abort();
 	if (fake.done->expunges > 0 && strcmp(session.ended, "quit") != 0)
 		abort();

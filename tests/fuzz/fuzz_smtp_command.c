@@ -1,9 +1,11 @@
-/* LINK: smtpd/session smtpd/commands smtpd/parameters smtpd/receive smtpd/stubs smtpd/address smtpd/data wire/wire privsep/message privsep/log */
+/* LINK: smtpd/session smtpd/commands smtpd/security smtpd/auth smtpd/parameters smtpd/receive smtpd/stubs smtpd/address smtpd/data wire/wire wire/sasl privsep/facts privsep/message privsep/log */
 /*
- * Any octets as a client's whole side of a session: commands, arguments, DATA.
- * The agent is in this process (tests/smtp_agent.h) and aborts when it is asked
- * out of order; every reply must be one, and the session must stay sane.  The
- * first octet says in how large pieces the rest arrives.
+ * Any octets as a client's whole side of a session: commands, arguments,
+ * responses of AUTH, DATA.  The agent is in this process (tests/smtp_agent.h)
+ * and aborts when it is asked out of order, or before a login that is due;
+ * every reply must be one, and the session must stay sane.  The first octet
+ * says in how large pieces the rest arrives, the second on which service, and
+ * what TLS and plaintext are there like.
  */
 #include <sys/socket.h>
 
@@ -13,6 +15,7 @@
 
 #include "smtpd/session.h"
 #include "tests/smtp_agent.h"
+#include "tests/smtp_secure.h"
 
 int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
@@ -42,6 +45,7 @@ gate_ask(int gate, const struct message *request, struct message *reply,
 	int to_close, answer;
 
 	(void)gate;
+	fake_secure_gate();
 	answer = fake_answer(&fake, &copy, reply, &to_close);
 	if (answer == -1) {
 		errno = EPIPE;
@@ -103,22 +107,30 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct session session;
 	static struct worker worker;
 	static struct client client;
+	static const enum service services[] = { SERVICE_SMTP,
+	    SERVICE_SUBMISSION, SERVICE_SUBMISSIONS, SERVICE_SUBMISSION };
 
-	if (size < 1)
+	if (size < 2)
 		return 0;
 	signal(SIGPIPE, SIG_IGN);
 	strlcpy(config.hostname, "mail.example", sizeof(config.hostname));
 	config.message_size_limit = 1000;
-	config.idle_timeout = 5;
+	config.idle_timeout = config.login_timeout = 5;
+	memset(&fake_secure, 0, sizeof(fake_secure));
 	memset(&fake, 0, sizeof(fake));
 	fake.content = -1;
 	fake.uses_file = 1;
 	memset(&client, 0, sizeof(client));
 	client.piece = data[0] == 0 ? WIRE_IN_SIZE : data[0];
-	client.data = data + 1;
-	client.size = size - 1;
+	client.data = data + 2;
+	client.size = size - 2;
 	worker.client = worker.gate = worker.master = -1;
 	worker.config = &config;
+	worker.facts.service = services[data[1] % 4];
+	worker.facts.flags = (data[1] & 4) != 0 ? FACT_PLAINTEXT : 0;
+	worker.signer = (data[1] & 8) != 0 ? -1 : 9;
+	fake_secure.handshake = (data[1] & 16) != 0 ? WIRE_ERROR : WIRE_OK;
+	fake_secure.is_needed = service_is_submission(worker.facts.service);
 	session_init(&session, &worker);
 	session.wire.transport = &client;
 	session.wire.transport_read = client_sends;
@@ -127,6 +139,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fake_must(client.len == 0);
 	fake_must(session_is_sane(&session));
 	fake_must(session.messages == fake.commits);
+	fake_must(session.is_logged_in == fake_secure.is_done);
+	fake_must(!session.is_logged_in || fake_secure.is_needed);
+	fake_must(fake_secure.closes == (unsigned int)session.is_tls);
+	fake_must(fake_secure.handshakes <= 1);
 	if (fake.content != -1)
 		close(fake.content);
 	return 0;

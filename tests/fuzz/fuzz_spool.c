@@ -30,6 +30,9 @@ check_envelope(const struct envelope *e)
 	REQUIRE(strpbrk(e->sender, "\r\n") == NULL);
 	REQUIRE(strpbrk(e->helo, "\r\n ") == NULL);
 	REQUIRE(strpbrk(e->client, "\r\n ") == NULL);
+	for (i = 0; e->login[i] != '\0'; i++)
+		REQUIRE((uint8_t)e->login[i] >= ' ' &&
+		    i < ENVELOPE_LOGIN_MAX - 1);
 	for (i = 0; i < e->recipient_count; i++) {
 		REQUIRE(strpbrk(e->recipients[i].local, "\r\n") == NULL);
 		REQUIRE(strpbrk(e->recipients[i].domain, "\r\n") == NULL);

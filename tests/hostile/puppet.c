@@ -11,6 +11,9 @@
  *	Z TYPE LENGTH NFDS	send a request of so many octets, zeros, and wait
  *	B HEX			send these octets, no frame around them, and wait
  *	C MILLISECONDS		collect one more message
+ *	G TYPE HEX NFDS		send a request to the signer, and wait
+ *	H TYPE HEX NFDS		the same, without waiting
+ *	I MILLISECONDS		collect one more message of the signer's
  *	W HEX			write to the descriptor kept from a reply
  *	F N			write N octets to it, all "x"
  *	R N			read its first N octets
@@ -75,16 +78,16 @@ say(const char *text)
 }
 
 static void
-collect(int ms)
+collect(int sock, int ms)
 {
 	static struct message m;
 	size_t i;
 	int n;
 
-	n = message_wait(puppet->gate, &m, MESSAGE_FDS_MAX, ms);
+	n = message_wait(sock, &m, MESSAGE_FDS_MAX, ms);
 	/* Said once when requests were left unread; then come the answers. */
 	if (n == -1 && errno == ECONNRESET)
-		n = message_wait(puppet->gate, &m, MESSAGE_FDS_MAX, ms);
+		n = message_wait(sock, &m, MESSAGE_FDS_MAX, ms);
 	if (n == 0 || (n == -1 && errno == ECONNRESET)) {
 		say("EOF");
 		return;
@@ -106,14 +109,14 @@ collect(int ms)
 	message_discard(&m);
 }
 
-/* What was sent, or why not; then what comes back, if that is waited for. */
+/* What was sent, or why not; then what comes back on sock, if not -1. */
 static void
-conclude(int failed, int wait)
+conclude(int failed, int sock)
 {
 	if (failed)
 		wire_printf(&wire, "ERR %d\r\n", errno);
-	else if (wait)
-		collect(WAIT_MS);
+	else if (sock != -1)
+		collect(sock, WAIT_MS);
 	else
 		say("OK");
 }
@@ -148,7 +151,7 @@ send_request(int sock, const char *args, int wait)
 		rest++;
 	for (fds = number(&rest); fds > 0; fds--)
 		put_fd(&m, puppet->client);
-	conclude(message_send(sock, &m) == -1, wait);
+	conclude(message_send(sock, &m) == -1, wait ? sock : -1);
 }
 
 /* The same without the library, which refuses what is too large or too many. */
@@ -178,7 +181,8 @@ send_raw(const uint8_t *raw, size_t len, unsigned long fds)
 			memcpy(CMSG_DATA(c) + i * sizeof(int),
 			    &puppet->client, sizeof(int));
 	}
-	conclude(sendmsg(puppet->gate, &hdr, MSG_NOSIGNAL) == -1, 1);
+	conclude(sendmsg(puppet->gate, &hdr, MSG_NOSIGNAL) == -1,
+	    puppet->gate);
 }
 
 static void
@@ -210,7 +214,7 @@ kept_write(const char *hex)
 	static uint8_t raw[MESSAGE_MAX];
 	size_t n = hex_decode(hex, raw, sizeof(raw));
 
-	conclude(write(kept, raw, n) != (ssize_t)n, 0);
+	conclude(write(kept, raw, n) != (ssize_t)n, -1);
 }
 
 static void
@@ -223,7 +227,7 @@ kept_fill(const char *arg)
 	memset(raw, 'x', sizeof(raw));
 	for (; left > 0 && n != -1; left -= (unsigned long)n)
 		n = write(kept, raw, left < sizeof(raw) ? left : sizeof(raw));
-	conclude(n == -1, 0);
+	conclude(n == -1, -1);
 }
 
 static void
@@ -391,7 +395,14 @@ obey(char verb, const char *args)
 		send_octets(args);
 		break;
 	case 'C':
-		collect((int)number(&args));
+		collect(puppet->gate, (int)number(&args));
+		break;
+	case 'G':
+	case 'H':
+		send_request(puppet->signer, args, verb == 'G');
+		break;
+	case 'I':
+		collect(puppet->signer, (int)number(&args));
 		break;
 	case 'W':
 		kept_write(args);
@@ -403,11 +414,11 @@ obey(char verb, const char *args)
 		kept_read(args);
 		break;
 	case 'X':
-		conclude(close(kept) == -1, 0);
+		conclude(close(kept) == -1, -1);
 		kept = -1;
 		break;
 	case 'D':
-		conclude(close(puppet->master) == -1, 0);
+		conclude(close(puppet->master) == -1, -1);
 		break;
 	case 'T':
 		attempt(args);

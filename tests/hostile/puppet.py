@@ -1,8 +1,8 @@
 """A worker in an attacker's hands: what puppet.c obeys, and the gates' talk.
 
 The numbers and layouts are written down here once more, by hand, from
-privsep/login_gate.h, pop3d/gates.h, smtpd/gates.h and privsep/channel.h: what
-the tests expect must not follow a slip in the daemon's own tables.
+privsep/login_gate.h, privsep/signer_gate.h, pop3d/gates.h, smtpd/gates.h and
+privsep/channel.h: what the tests expect must not follow a slip in the daemon's own tables.
 """
 import os
 import re
@@ -17,15 +17,16 @@ LOGIN, IDENTIFY = 0x001, 0x301
 OPEN, FETCH, EXPUNGE = 0x101, 0x102, 0x103
 MAIL, RCPT, DATA, COMMIT, ABORT, VERIFY = range(0x201, 0x207)
 DELIVER, SETTLE = 0x302, 0x303
-CHANNEL = range(1, 13)			# CH_SPAWN to CH_DELIVERY; 1 is LOGIN, too
+SIGN = 0x401				# the signer's, nobody else's
+CHANNEL = range(1, 14)			# CH_SPAWN to CH_DELIVERY; 1 is LOGIN, too
 REPLY = 0x8000
 
 REQUESTS = (LOGIN, OPEN, FETCH, EXPUNGE, MAIL, RCPT, DATA, COMMIT, ABORT,
             VERIFY, IDENTIFY, DELIVER, SETTLE)
 OTHERS = (0,) + tuple(n for n in CHANNEL if n != LOGIN) + (
-    0x100, 0x104, 0x200, 0x207, 0x300, 0x304, LOGIN | REPLY, OPEN | REPLY,
-    MAIL | REPLY, IDENTIFY | REPLY, 0x10001, 0x01000000, 0x7fffffff,
-    0x80000000, 0xffffffff)
+    0x100, 0x104, 0x200, 0x207, 0x300, 0x304, 0x400, SIGN, 0x402,
+    LOGIN | REPLY, OPEN | REPLY, MAIL | REPLY, IDENTIFY | REPLY, SIGN | REPLY,
+    0x10001, 0x01000000, 0x7fffffff, 0x80000000, 0xffffffff)
 
 MESSAGE_MAX = 8192			# octets of fields
 LOG_LINE = re.compile(
@@ -46,10 +47,14 @@ def text(value):
     return u32(len(data)) + data
 
 
-def login(name, secret=None, mechanism="USER"):
+def login(name, secret=None, mechanism="USER", tls=""):
     if secret is None:
         secret = postern.password(name)
-    return text(name) + text(secret) + text(mechanism)
+    return text(name) + text(secret) + text(mechanism) + text(tls)
+
+
+def sign(key, scheme, content):
+    return u32(key) + u32(scheme) + text(content)
 
 
 def fetch(first, count=1):
@@ -61,8 +66,8 @@ def expunge(at, last, bits):
 
 
 def mail(sender="sender@example.test", helo="client.example.test", flags=2,
-         size=0):
-    return text(helo) + u32(flags) + u64(size) + text(sender)
+         size=0, tls=""):
+    return text(helo) + text(tls) + u32(flags) + u64(size) + text(sender)
 
 
 def mailbox(local, domain="example.test"):
@@ -164,6 +169,27 @@ class Puppet(Dialogue):
     def ask_octets(self, octets):
         """Octets that need not even have the frame of a request."""
         return self._answer(self.order("B " + octets.hex()))
+
+    def ask_signer(self, number=SIGN, payload=b"", descriptors=0):
+        return self._request("G %d %s %d" % (
+            number, payload.hex() or "-", descriptors))
+
+    def send_signer(self, number=SIGN, payload=b"", descriptors=0):
+        """Without waiting; it may have hung up already (EPIPE)."""
+        assert self.order("H %d %s %d" % (
+            number, payload.hex() or "-", descriptors)) in ("OK", "ERR 32")
+
+    def collect_signer(self, milliseconds=4000):
+        return self._answer(self.order("I %d" % milliseconds))
+
+    def sign(self, key, scheme, content):
+        """A signature; None if there is none, and the signer hung up."""
+        answer = self.ask_signer(SIGN, sign(key, scheme, content))
+        if answer is None:
+            return None
+        assert answer.type == SIGN | REPLY and answer.descriptors == 0
+        assert answer.u32() == len(answer.data) - 4
+        return answer.data[4:]
 
     def tell_master(self, number, payload=b"", descriptors=0):
         return self.order("L %d %s %d" % (

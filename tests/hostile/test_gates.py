@@ -233,6 +233,7 @@ def test_C9_pop3_fields_that_lie(pop, user):
             login("a" * 256, "x"), login("bob", "x" * 1024),
             login("bob", "x", "m" * 32), login("bob\0", "x"),
             login("bob", "x\0y"), login("bob", "x", "\0"),
+            login("bob", "x", tls="t" * 80), login("bob", "x", tls="t\0t"),
             u32(0xffffffff) * 3, u32(0) + u32(0xfffffff0) + u32(0),
             u32(4) + text("bob") + text("x"))],
     }
@@ -425,6 +426,7 @@ def test_C5_C9_smtp_paths_that_lie(smtp):
         4, 8, 0x80000000, 0xffffffff)]
     rows += [(idle, MAIL, payload) for payload in (
         mail(helo="h" * 256), mail(helo="h\0h"),
+        mail(tls="t" * 80), mail(tls="t\0t"),
         u32(0xffffffff) + mail()[4:])]
     rows += [(sender, RCPT, mailbox(local, domain)) for local, domain in (
         ("a\nb", "example.test"),

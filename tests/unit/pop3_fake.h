@@ -1,6 +1,7 @@
 /*
  * pop3_fake: the other side of a worker, in the same process: a login that
- * knows one account, and the real agent on a maildrop made of strings.
+ * knows one account, the real agent on a maildrop made of strings, and a TLS
+ * that leaves everything as it is.
  * For test_pop3_session and fuzz_pop3_command, whose executables have one
  * source each.
  */
@@ -20,8 +21,11 @@
 #include "privsep/log.h"
 #include "privsep/message.h"
 #include "privsep/worker.h"
+#include "wire/tls.h"
 
 #define FAKE_MAX 10000
+#define FAKE_TIMEOUT 7		/* the login-timeout of these tests, seconds */
+#define FAKE_TLS "TLSv1.3 TLS_FAKE_SHA0"
 
 /* What the maildrop has, how it fails, and what was done to it. */
 static struct fake {
@@ -33,9 +37,15 @@ static struct fake {
 	size_t		  expunge_failed;
 	enum login_verdict verdict;	/* of a wrong secret */
 	int		  is_gate_broken;
+	int		  is_plaintext_allowed;
+	enum wire_status  tls_status;	/* of a handshake */
+	int		  is_tls;	/* it was done, in this process */
 	/* shared with the process of the session */
 	struct {
 		int	opens, fetches, expunges, closes, logins;
+		int	handshakes, goodbyes;	/* of TLS */
+		char	mechanism[LOGIN_MECHANISM_MAX];	/* of the last login */
+		char	tls[TLS_TEXT_MAX];
 		uint8_t	bitmap[FAKE_MAX / 8 + 1];
 	} *done;
 	/* the agent's own */
@@ -161,14 +171,71 @@ worker_alive(struct worker *w)
 	(void)w;
 }
 
+/* The handshake: by the right deadline, and on a wire without old input. */
+enum wire_status
+tls_accept(struct wire *w, int timeout_ms, tls_sign sign, void *arg)
+{
+	const struct worker *worker = arg;
+
+	if (wire_buffered(w) != 0 || w->out_len != 0 || fake.is_tls ||
+	    timeout_ms != FAKE_TIMEOUT * 1000 || sign != ask_sign ||
+	    worker->signer == -1)
+		abort();
+	fake.done->handshakes++;
+	fake.is_tls = fake.tls_status == WIRE_OK;
+	return fake.tls_status;
+}
+
+const char *
+tls_error(void)
+{
+	return "no shared cipher";
+}
+
+void
+tls_describe(const struct wire *w, char text[TLS_TEXT_MAX])
+{
+	(void)w;
+	snprintf(text, TLS_TEXT_MAX, "%s", fake.is_tls ? FAKE_TLS : "");
+}
+
+void
+tls_close(struct wire *w)
+{
+	if (w->out_len != 0 || w->failed != WIRE_OK)
+		abort();
+	fake.done->goodbyes++;
+}
+
+/* The fake handshake has nothing signed. */
+int
+ask_sign(void *worker, uint32_t key, uint32_t scheme, const uint8_t *content,
+    size_t content_len, uint8_t *signature, size_t *len)
+{
+	(void)worker;
+	(void)key;
+	(void)scheme;
+	(void)content;
+	(void)content_len;
+	(void)signature;
+	(void)len;
+	abort();
+}
+
 int
 ask_login(int gate, const char *name, char *secret, const char *mechanism,
-    enum login_verdict *verdict)
+    const char *tls, enum login_verdict *verdict)
 {
 	int is_right;
 
 	(void)gate;
-	(void)mechanism;
+	if (!fake.is_plaintext_allowed && !fake.is_tls)
+		abort();
+	if (strlen(name) >= LOGIN_NAME_MAX ||
+	    strlen(secret) >= LOGIN_SECRET_MAX)
+		abort();
+	snprintf(fake.done->mechanism, LOGIN_MECHANISM_MAX, "%s", mechanism);
+	snprintf(fake.done->tls, TLS_TEXT_MAX, "%s", tls);
 	fake.done->logins++;
 	is_right = strcmp(name, "alice") == 0 &&
 	    strcmp(secret, "  two words ") == 0;

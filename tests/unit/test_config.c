@@ -1,4 +1,4 @@
-/* LINK: privsep/config privsep/config_file privsep/config_parse privsep/config_set privsep/config_pass */
+/* LINK: privsep/config privsep/config_file privsep/config_parse privsep/config_set privsep/config_listen privsep/config_pass */
 /*
  * The configuration: what every keyword accepts and refuses, how mistakes are
  * told, who may own the file (C24), and what each role gets of it.
@@ -23,6 +23,8 @@
 
 #include "privsep/config.h"
 #include "privsep/config_table.h"
+
+#define ROLES	(ROLE_SIGNER + 1)
 
 static struct config config, received;
 static char last[4096];		/* the last report */
@@ -81,16 +83,27 @@ assert_told(const char *text, const char *reason)
 static void
 test_defaults(void **state)
 {
+	static const enum service services[] = { SERVICE_POP3, SERVICE_POP3S,
+	    SERVICE_SMTP, SERVICE_SUBMISSION, SERVICE_SUBMISSIONS };
+	size_t i;
+
 	(void)state;
 	assert_int_equal(config_finish(&config, report), 0);
 	assert_true(config_is_hostname(config.hostname));
 	assert_true(config_is_local_domain(&config, "LocalHost"));
 	assert_true(config_is_local_domain(&config, config.hostname));
-	assert_int_equal(config.listener_count, 4);
-	assert_int_equal(config.listeners[0].service, SERVICE_POP3);
-	assert_int_equal(config.listeners[0].address.ss_family, AF_INET);
-	assert_int_equal(config.listeners[3].service, SERVICE_SMTP);
-	assert_int_equal(config.listeners[3].address.ss_family, AF_INET6);
+	assert_int_equal(config.listener_count, 10);
+	for (i = 0; i < 10; i++) {
+		assert_int_equal(config.listeners[i].service, services[i / 2]);
+		assert_int_equal(config.listeners[i].address.ss_family,
+		    i % 2 == 0 ? AF_INET : AF_INET6);
+	}
+	assert_string_equal(config.listeners[2].text, "*:995");
+	assert_string_equal(config.tls_certificate,
+	    SYSCONFDIR "/postern/tls/cert.pem");
+	assert_string_equal(config.tls_key, SYSCONFDIR "/postern/tls/key.pem");
+	assert_int_equal(config.certificate_count, 0);
+	assert_int_equal(config.inetd_service, 0);
 	assert_string_equal(config.mailbox_path, "~/Maildir");
 	assert_int_equal(config.message_size_limit, 50 * 1024 * 1024);
 	assert_int_equal(config.retry_count, 6);
@@ -102,6 +115,8 @@ test_defaults(void **state)
 	assert_int_equal(config.limits_exempt_count, 0);
 	/* An account that was not looked up must never pass for root. */
 	assert_int_equal(config.worker_user.uid, (uid_t)-1);
+	assert_int_equal(config.key_user.uid, (uid_t)-1);
+	assert_string_equal(config.key_user.name, "_posternk");
 }
 
 static void
@@ -128,6 +143,8 @@ test_values(void **state)
 	    "aliases /x/aliases\n"
 	    "worker-user w\n"
 	    "queue-user q-1\n"
+	    "key-user k\n"
+	    "inetd-service pop3s\n"
 	    "run-dir /x/run\n"
 	    "spool-dir /x/spool\n"
 	    "libexec-dir /x/libexec\n"
@@ -149,6 +166,8 @@ test_values(void **state)
 	assert_int_equal(config.plaintext_login, PLAINTEXT_NEVER);
 	assert_string_equal(config.mailbox_path, "~/mail/box");
 	assert_string_equal(config.worker_user.name, "w");
+	assert_string_equal(config.key_user.name, "k");
+	assert_int_equal(config.inetd_service, SERVICE_POP3S);
 	assert_string_equal(config.pam_confdir, "/x/pam.d");
 }
 
@@ -227,13 +246,9 @@ test_later_versions(void **state)
 	    "relay-host: not supported in this version");
 	assert_refused("relay-auth /x", "not supported in this version");
 	assert_told("dns-server 127.0.0.1@53", "has no effect");
-	assert_told("tls-certificate /x", "has no effect");
-	assert_told("tls-key /x", "has no effect");
-	assert_told("key-user _x", "has no effect");
-	assert_refused("tls-key", "needs a value");
-	assert_refused("listen pop3s *:995", "pop3s needs TLS");
-	assert_refused("listen submission *:587", "submission needs TLS");
-	assert_refused("listen submissions *:465", "submissions needs TLS");
+	assert_told("relay-user _x", "has no effect");
+	assert_told("resolver-user _x", "has no effect");
+	assert_refused("relay-user", "needs a value");
 	assert_refused("listen lmtp /run/lmtp", "lmtp is not supported");
 }
 
@@ -257,7 +272,19 @@ test_listen(void **state)
 	assert_int_equal(config_finish(&config, report), -1);
 	assert_non_null(strstr(last, "the same place"));
 
-	assert_refused("listen imap *:143", "needs a service");
+	reset(NULL);
+	assert_int_equal(line("listen pop3s *:995"), 0);
+	assert_int_equal(line("listen submission *:submission"), 0);
+	assert_int_equal(line("listen submissions 127.0.0.1:submissions"), 0);
+	assert_int_equal(config.listener_count, 5);
+	assert_int_equal(config.listeners[0].service, SERVICE_POP3S);
+	assert_int_equal(config.listeners[4].service, SERVICE_SUBMISSIONS);
+	in = (const void *)&config.listeners[4].address;
+	assert_int_equal(ntohs(in->sin_port), 465);
+	assert_int_equal(line("listen submission 192.0.2.1:10587"), 0);
+	assert_int_equal(config_finish(&config, report), 0);
+
+	assert_refused("listen imap *:143", "needs a service: pop3, pop3s,");
 	assert_refused("listen pop3", "one ADDRESS:PORT");
 	assert_refused("listen pop3 *:110 *:111", "one ADDRESS:PORT");
 	assert_refused("listen pop3 127.0.0.1", "has no port");
@@ -266,6 +293,120 @@ test_listen(void **state)
 	assert_refused("listen pop3 ::1:110", "is not an address");
 	assert_refused("listen pop3 localhost:110", "is not an address");
 	assert_refused("listen pop3 [127.0.0.1]:110", "is not an address");
+}
+
+static void
+test_inetd(void **state)
+{
+	(void)state;
+	assert_int_equal(line("inetd-service submissions"), 0);
+	assert_int_equal(config.inetd_service, SERVICE_SUBMISSIONS);
+	assert_int_equal(line("inetd-service pop3"), -1);
+	assert_non_null(strstr(last, "was set before, by line 7"));
+	assert_refused("inetd-service lmtp", "lmtp is not supported");
+	assert_refused("inetd-service delivery", "needs a service");
+	assert_refused("inetd-service 995", "needs a service");
+	assert_refused("inetd-service pop3 pop3s", "takes one value only");
+}
+
+/* The pair for every name, which -o may replace. */
+static void
+test_certificate_pair(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("tls-certificate /x/c.pem\n"
+	    "tls-key /x/k.pem\n"), 0);
+	assert_int_equal(config_finish(&config, report), 0);
+	assert_string_equal(config.tls_certificate, "/x/c.pem");
+	assert_string_equal(config.tls_key, "/x/k.pem");
+	assert_int_equal(config.certificate_count, 0);
+	assert_int_equal(config_line(&config, "tls-certificate /y", "-o",
+	    report), 0);
+	assert_int_equal(config_line(&config, "tls-certificate /z", "-o",
+	    report), 0);
+	assert_string_equal(config.tls_certificate, "/z");
+	assert_int_equal(reports, 0);
+
+	reset(NULL);
+	assert_int_equal(parse("tls-certificate /x\nprefork 1\n"
+	    "tls-certificate a.example /x /y\ntls-certificate /x\n"), -1);
+	assert_string_equal(last,
+	    "file:4: tls-certificate: was set before, by line 1");
+
+	/* Half of a pair, whichever. */
+	reset(NULL);
+	assert_int_equal(parse("\ntls-certificate /x\n"), 0);
+	assert_int_equal(config_finish(&config, report), -1);
+	assert_string_equal(last, "tls-certificate is set in line 2, but "
+	    "tls-key is not: they are a pair");
+	reset(NULL);
+	assert_int_equal(config_line(&config, "tls-key /k", "-o", report), 0);
+	assert_int_equal(config_finish(&config, report), -1);
+	assert_string_equal(last, "tls-key is set by an option, but "
+	    "tls-certificate is not: they are a pair");
+
+	/* Named ones don't make half of the default pair. */
+	reset(NULL);
+	assert_int_equal(line("tls-certificate a.example /x /y"), 0);
+	assert_int_equal(config_finish(&config, report), 0);
+
+	assert_refused("tls-certificate x.pem", "not an absolute path");
+	assert_refused("tls-certificate /x/../y", "goes up");
+	assert_refused("tls-certificate /x /y", "needs a file, or a name, a");
+	assert_refused("tls-certificate", "needs a file, or a name, a file");
+	assert_refused("tls-certificate a /x /y /z", "needs a file, or");
+	assert_refused("tls-key /x /y", "takes one value only");
+	assert_refused("tls-key", "needs a value");
+}
+
+static void
+test_certificates_by_name(void **state)
+{
+	char text[128];
+	int i;
+
+	(void)state;
+	assert_int_equal(parse("tls-certificate /x/c\ntls-key /x/k\n"
+	    "tls-certificate Mail.Example /a/c /a/k\n"
+	    "tls-certificate *.example /b/c /b/k\n"), 0);
+	assert_int_equal(config.certificate_count, 2);
+	assert_string_equal(config.certificates[0].name, "mail.example");
+	assert_string_equal(config.certificates[0].file, "/a/c");
+	assert_string_equal(config.certificates[0].key, "/a/k");
+	assert_string_equal(config.certificates[1].name, "*.example");
+	assert_int_equal(line("tls-certificate mail.EXAMPLE /c /k"), -1);
+	assert_string_equal(last, "file:7: tls-certificate: mail.EXAMPLE has "
+	    "a certificate already");
+	assert_int_equal(config.certificate_count, 2);
+
+	/* An option for the pair leaves the names, and one names replaces. */
+	assert_int_equal(config_line(&config, "tls-certificate /o", "-o",
+	    report), 0);
+	assert_int_equal(config.certificate_count, 2);
+	assert_int_equal(config_line(&config,
+	    "tls-certificate mail.example /o/c /o/k", "-o", report), 0);
+	assert_int_equal(config_line(&config,
+	    "tls-certificate b.example /o/c /o/k", "-o", report), 0);
+	assert_int_equal(config.certificate_count, 2);
+	assert_string_equal(config.certificates[0].file, "/o/c");
+
+	assert_refused("tls-certificate a..b /c /k", "is not a host name");
+	assert_refused("tls-certificate *.*.b /c /k", "is not a host name");
+	assert_refused("tls-certificate * /c /k", "is not a host name");
+	assert_refused("tls-certificate *. /c /k", "is not a host name");
+	assert_refused("tls-certificate a*.b /c /k", "is not a host name");
+	assert_refused("tls-certificate /a /c /k", "is not a host name");
+	assert_refused("tls-certificate a.example c /k", "`c' is not an");
+	assert_refused("tls-certificate a.example /c k", "`k' is not an");
+
+	reset(NULL);
+	for (i = 0; i <= CONFIG_CERTIFICATES_MAX; i++) {
+		snprintf(text, sizeof(text), "tls-certificate h%d.example "
+		    "/c%d /k%d", i, i, i);
+		assert_int_equal(line(text),
+		    i < CONFIG_CERTIFICATES_MAX ? 0 : -1);
+	}
+	assert_non_null(strstr(last, "more than 32"));
 }
 
 static void
@@ -321,6 +462,13 @@ test_finish(void **state)
 	assert_int_equal(config.prefork, 5);
 	reset(NULL);
 	assert_int_equal(parse("queue-user x\nworker-user x\n"), 0);
+	assert_int_equal(config_finish(&config, report), -1);
+	reset(NULL);
+	assert_int_equal(parse("key-user x\nworker-user x\n"), 0);
+	assert_int_equal(config_finish(&config, report), -1);
+	assert_non_null(strstr(last, "key-user must be"));
+	reset(NULL);
+	assert_int_equal(line("key-user _posternq"), 0);
 	assert_int_equal(config_finish(&config, report), -1);
 }
 
@@ -484,6 +632,7 @@ resolve(void)
 {
 	config.worker_user.uid = config.worker_user.gid = 801;
 	config.queue_user.uid = config.queue_user.gid = 802;
+	config.key_user.uid = config.key_user.gid = 803;
 }
 
 static void
@@ -492,19 +641,41 @@ test_resolve(void **state)
 	(void)state;
 	assert_int_equal(line("worker-user nobody"), 0);
 	assert_int_equal(line("queue-user root"), 0);
+	assert_int_equal(line("key-user bin"), 0);
 	assert_int_equal(config_resolve(&config, report), -1);
 	assert_non_null(strstr(last, "must not have uid or gid 0"));
 	reset(NULL);
 	assert_int_equal(line("queue-user no-such-account-here"), 0);
 	assert_int_equal(line("worker-user nobody"), 0);
+	assert_int_equal(line("key-user bin"), 0);
 	assert_int_equal(config_resolve(&config, report), -1);
 	assert_string_equal(last,
 	    "queue-user: there is no account no-such-account-here");
 	reset(NULL);
 	assert_int_equal(line("queue-user nobody"), 0);
 	assert_int_equal(line("worker-user nobody"), 0);
+	assert_int_equal(line("key-user bin"), 0);
 	assert_int_equal(config_resolve(&config, report), -1);
 	assert_non_null(strstr(last, "must be two accounts"));
+	reset(NULL);
+	assert_int_equal(line("queue-user bin"), 0);
+	assert_int_equal(line("worker-user nobody"), 0);
+	assert_int_equal(line("key-user no-such-account-here"), 0);
+	assert_int_equal(config_resolve(&config, report), -1);
+	assert_string_equal(last,
+	    "key-user: there is no account no-such-account-here");
+	reset(NULL);
+	assert_int_equal(line("queue-user bin"), 0);
+	assert_int_equal(line("worker-user nobody"), 0);
+	assert_int_equal(line("key-user bin"), 0);
+	assert_int_equal(config_resolve(&config, report), -1);
+	assert_non_null(strstr(last, "account of its own"));
+	reset(NULL);
+	assert_int_equal(line("queue-user bin"), 0);
+	assert_int_equal(line("worker-user nobody"), 0);
+	assert_int_equal(line("key-user daemon"), 0);
+	assert_int_equal(config_resolve(&config, report), 0);
+	assert_int_equal(config.key_user.uid, 1);
 }
 
 static void
@@ -515,7 +686,10 @@ test_pass_only_what_is_needed(void **state)
 	(void)state;
 	assert_int_equal(parse("hostname m.example\nspool-dir /x/spool\n"
 	    "pam-service mail\nmessage-size-limit 5G\nretry-schedule 3 4\n"
-	    "pam-confdir /x/pam\nmailbox maildir ~/M\n"), 0);
+	    "pam-confdir /x/pam\nmailbox maildir ~/M\nlogin-timeout 9\n"
+	    "tls-certificate /x/c\ntls-key /x/k\n"
+	    "tls-certificate a.example /x/c2 /x/k2\n"
+	    "inetd-service pop3\n"), 0);
 	assert_int_equal(config_finish(&config, report), 0);
 	assert_int_equal(config_send(&config, ROLE_SPAWNER), -1);
 	resolve();
@@ -557,6 +731,46 @@ test_pass_only_what_is_needed(void **state)
 	assert_int_equal(received.retry_schedule[1], 4);
 	assert_string_equal(received.worker_user.name, "");
 	close(fd);
+
+	/* The signer has the least of all. */
+	fd = config_send(&config, ROLE_SIGNER);
+	assert_int_equal(config_receive(fd, ROLE_SIGNER, &received), 0);
+	assert_int_equal(received.key_user.uid, 803);
+	assert_int_equal(received.login_timeout, 9);
+	assert_string_equal(received.hostname, "localhost");
+	assert_string_equal(received.worker_user.name, "");
+	assert_string_equal(received.queue_user.name, "");
+	assert_string_equal(received.run_dir, "");
+	close(fd);
+}
+
+/* Nobody but the master knows where certificates and keys are. */
+static void
+test_pass_no_certificates(void **state)
+{
+	static uint8_t buf[CONFIG_PASS_MAX];
+	ssize_t len;
+	size_t role;
+
+	(void)state;
+	assert_int_equal(parse("tls-certificate /secret/c\n"
+	    "tls-key /secret/k\ninetd-service pop3s\n"
+	    "tls-certificate a.example /secret/c2 /secret/k2\n"), 0);
+	resolve();
+	for (role = 0; role < ROLES; role++) {
+		len = config_encode(&config, (enum role)role, buf,
+		    sizeof(buf));
+		assert_true(len > 0);
+		assert_null(memmem(buf, (size_t)len, "secret", 6));
+		assert_int_equal(config_decode(buf, (size_t)len,
+		    (enum role)role, &received), 0);
+		assert_string_equal(received.tls_certificate, "");
+		assert_string_equal(received.tls_key, "");
+		assert_int_equal(received.certificate_count, 0);
+		assert_int_equal(received.inetd_service, 0);
+		assert_string_equal(received.key_user.name,
+		    role == ROLE_SIGNER ? "_posternk" : "");
+	}
 }
 
 /* The largest configuration fits. */
@@ -572,7 +786,7 @@ test_pass_full(void **state)
 		snprintf(config.domains[i], HOSTNAME_MAX, "%063d.%063d.%063d."
 		    "%059zu", 1, 2, 3, i);
 	config.domain_count = CONFIG_DOMAINS_MAX;
-	for (i = 0; i < 4; i++)
+	for (i = 0; i < ROLES; i++)
 		assert_true(config_encode(&config, (enum role)i, buf,
 		    sizeof(buf)) > 0);
 }
@@ -587,7 +801,7 @@ test_pass_garbage(void **state)
 
 	(void)state;
 	resolve();
-	for (role = 0; role < 4; role++) {
+	for (role = 0; role < ROLES; role++) {
 		len = config_encode(&config, (enum role)role, buf,
 		    sizeof(buf) - 1);
 		assert_true(len > 0);
@@ -645,6 +859,9 @@ main(void)
 		cmocka_unit_test_setup(test_refused, reset),
 		cmocka_unit_test_setup(test_later_versions, reset),
 		cmocka_unit_test_setup(test_listen, reset),
+		cmocka_unit_test_setup(test_inetd, reset),
+		cmocka_unit_test_setup(test_certificate_pair, reset),
+		cmocka_unit_test_setup(test_certificates_by_name, reset),
 		cmocka_unit_test_setup(test_twice, reset),
 		cmocka_unit_test_setup(test_all_mistakes, reset),
 		cmocka_unit_test_setup(test_finish, reset),
@@ -654,6 +871,7 @@ main(void)
 		cmocka_unit_test_setup(test_files, reset),
 		cmocka_unit_test_setup(test_resolve, reset),
 		cmocka_unit_test_setup(test_pass_only_what_is_needed, reset),
+		cmocka_unit_test_setup(test_pass_no_certificates, reset),
 		cmocka_unit_test_setup(test_pass_full, reset),
 		cmocka_unit_test_setup(test_pass_garbage, reset),
 		cmocka_unit_test_setup(test_pass_unsealed, reset),

@@ -33,6 +33,7 @@ HANDLER(command_quit)
 HANDLER(command_retr)
 HANDLER(command_rset)
 HANDLER(command_stat)
+HANDLER(command_stls)
 HANDLER(command_top)
 HANDLER(command_uidl)
 HANDLER(command_user)
@@ -44,7 +45,7 @@ static struct arguments args;
 static enum pop3_parse
 parse(const char *text, enum pop3_state state)
 {
-	static char line[POP3_LINE_MAX + 1];
+	static char line[SASL_LINE_MAX + 1];
 
 	assert_true(strlen(text) < sizeof(line));
 	memcpy(line, text, strlen(text) + 1);
@@ -61,6 +62,8 @@ test_states_of_every_command(void **state)
 		{ "USER a", POP3_AUTHORIZATION },
 		{ "PASS a", POP3_AUTHORIZATION },
 		{ "AUTH", POP3_AUTHORIZATION },
+		{ "AUTH PLAIN AGEAYg==", POP3_AUTHORIZATION },
+		{ "STLS", POP3_AUTHORIZATION },
 		{ "STAT", POP3_TRANSACTION }, { "LIST", POP3_TRANSACTION },
 		{ "RETR 1", POP3_TRANSACTION }, { "DELE 1", POP3_TRANSACTION },
 		{ "TOP 1 0", POP3_TRANSACTION }, { "UIDL", POP3_TRANSACTION },
@@ -77,6 +80,7 @@ test_states_of_every_command(void **state)
 			    rows[i].states & s ? PARSE_OK : PARSE_STATE);
 			assert_int_equal(strncmp(command->name, rows[i].line,
 			    strlen(command->name)), 0);
+			assert_false(is_foreign_verb(rows[i].line));
 		}
 }
 
@@ -85,7 +89,7 @@ test_unknown(void **state)
 {
 	static const char *const lines[] = {
 		"", " ", " STAT", "STA", "STATS", "\tSTAT", "LAST", "APOP a b",
-		"STLS", "XTND XLST", "RETR\t1", "\377\376", "STAT\r"
+		"STLSX", "XTND XLST", "RETR\t1", "\377\376", "STAT\r"
 	};
 	size_t i;
 
@@ -162,6 +166,10 @@ test_text(void **state)
 	assert_text("USER J\303\266rg\t\001", "J\303\266rg\t\001");
 	assert_text("AUTH ", "");
 	assert_text("AUTH PLAIN  ", "PLAIN");
+	assert_text("AUTH PLAIN =", "PLAIN =");
+	assert_text("AUTH LOGIN  YQ== ", "LOGIN  YQ==");
+	assert_int_equal(parse("STLS ", POP3_AUTHORIZATION), PARSE_OK);
+	assert_int_equal(parse("STLS now", POP3_AUTHORIZATION), PARSE_SYNTAX);
 	assert_int_equal(parse("USER", POP3_AUTHORIZATION), PARSE_SYNTAX);
 	/* An empty secret is wrong like any other, not a mistake of form. */
 	assert_text("PASS ", "");
@@ -170,7 +178,7 @@ test_text(void **state)
 static void
 test_lengths(void **state)
 {
-	char line[POP3_LINE_MAX + 1];
+	char line[SASL_LINE_MAX + 1];
 
 	(void)state;
 	memset(line, ' ', sizeof(line));
@@ -185,6 +193,17 @@ test_lengths(void **state)
 	line[POP3_LINE_MAX - 2] = '\0';
 	assert_int_equal(parse(line, POP3_AUTHORIZATION), PARSE_OK);
 	assert_int_equal(args.len, POP3_LINE_MAX - 2 - 5);
+	line[POP3_LINE_MAX - 2] = ' ';
+	line[POP3_LINE_MAX - 1] = '\0';
+	assert_int_equal(parse(line, POP3_AUTHORIZATION), PARSE_TOO_LONG);
+	/* An initial response may be longer. */
+	memset(line, 'A', sizeof(line));
+	memcpy(line, "AUTH PLAIN ", 11);
+	line[SASL_LINE_MAX - 2] = '\0';
+	assert_int_equal(parse(line, POP3_AUTHORIZATION), PARSE_OK);
+	line[SASL_LINE_MAX - 2] = 'A';
+	line[SASL_LINE_MAX - 1] = '\0';
+	assert_int_equal(parse(line, POP3_AUTHORIZATION), PARSE_TOO_LONG);
 }
 
 static void
@@ -212,10 +231,23 @@ test_foreign(void **state)
 	assert_true(is_foreign_verb("PRI * HTTP/2.0"));
 	assert_true(is_foreign_verb("EHLO x"));
 	assert_true(is_foreign_verb("SSH-2.0-OpenSSH"));
+	assert_true(is_foreign_verb("Host: mail.example"));
+	assert_true(is_foreign_verb("Cookie:x=USER"));
+	assert_true(is_foreign_verb("pasv"));
+	assert_true(is_foreign_verb("PORT 127,0,0,1,0,110"));
+	assert_true(is_foreign_verb("STOR x"));
+	assert_true(is_foreign_verb("SYST"));
+	assert_true(is_foreign_verb("FEAT"));
+	assert_true(is_foreign_verb("CWD /"));
 	assert_false(is_foreign_verb(""));
 	assert_false(is_foreign_verb("GETS"));
 	assert_false(is_foreign_verb("XTND GET"));
 	assert_false(is_foreign_verb("DELE 1"));
+	assert_false(is_foreign_verb("XTND :"));
+	assert_false(is_foreign_verb(":"));
+	assert_false(is_foreign_verb("LAST"));
+	assert_false(is_foreign_verb("LANG de"));
+	assert_false(is_foreign_verb("APOP a b"));
 }
 
 int

@@ -1,4 +1,4 @@
-/* LINK: pop3d/session pop3d/commands pop3d/maildrop pop3d/stubs pop3d/transaction pop3d/retrieve pop3d/content pop3d/agent wire/wire privsep/message privsep/gates privsep/log privsep/facts */
+/* LINK: pop3d/session pop3d/login pop3d/commands pop3d/maildrop pop3d/stubs pop3d/transaction pop3d/retrieve pop3d/content pop3d/agent wire/wire wire/sasl privsep/message privsep/gates privsep/log privsep/facts */
 /*
  * test_pop3_session: whole sessions of a worker and an agent, what a client
  * says and what it hears.
@@ -18,6 +18,11 @@
 #include "pop3d/session.h"
 #include "pop3_fake.h"
 
+/* base64 of "alice", of her secret, and of both as PLAIN has them */
+#define ALICE		"YWxpY2U="
+#define WORDS		"ICB0d28gd29yZHMg"
+#define ALICE_PLAIN	"AGFsaWNlACAgdHdvIHdvcmRzIA=="
+
 #define GREETING	"+OK mail.example POP3 ready\r\n"
 #define LOGIN		"USER alice\r\nPASS   two words \r\n"
 #define LOGIN_OK_TEXT	"+OK send PASS\r\n+OK 3 messages (60 octets)\r\n"
@@ -30,6 +35,9 @@ static const char *three[] = {
 
 static struct config config;
 static uint32_t flags;
+static enum service service;
+static int signer;
+static int logged = -1;		/* a memfd: the log of the last session */
 static int type;		/* of the client's socket */
 static char output[4 << 20];
 static size_t output_len;
@@ -41,7 +49,10 @@ setup(void **state)
 	(void)state;
 	strlcpy(config.hostname, "mail.example", sizeof(config.hostname));
 	config.idle_timeout = 5;
+	config.login_timeout = FAKE_TIMEOUT;
 	flags = FACT_PLAINTEXT;
+	service = SERVICE_POP3;
+	signer = -1;
 	type = SOCK_STREAM;
 	fake_begin(three, 3);
 	return 0;
@@ -60,47 +71,104 @@ child_life(int client)
 {
 	static struct session session;
 	struct worker worker = { .client = client, .gate = -1, .master = -1,
-	    .config = &config };
-	int sink = open("/dev/null", O_WRONLY);
+	    .signer = signer, .config = &config };
 
-	dup2(sink, STDERR_FILENO);	/* the log */
+	dup2(logged, STDERR_FILENO);
 	worker.facts.session = 1;
 	worker.facts.flags = flags;
+	worker.facts.service = service;
+	strlcpy(worker.facts.client, "192.0.2.7", sizeof(worker.facts.client));
+	fake.is_plaintext_allowed = (flags & FACT_PLAINTEXT) != 0;
 	fcntl(client, F_SETFL, O_NONBLOCK);
 	session_begin(&session, &worker);
 	session_run(&session);
 	_exit(0);
 }
 
-/* Everything in, everything out: output, NUL-terminated. */
-static void
-dialogue_octets(const char *input, size_t len)
+/* A session in a process of its own; our end of its connection. */
+static int
+begin_session(pid_t *child)
 {
-	int fds[2], status;
-	pid_t child;
-	ssize_t n;
+	int fds[2];
 
+	if (logged != -1)
+		close(logged);
+	logged = memfd_create("log", MFD_CLOEXEC);
 	assert_int_equal(socketpair(AF_UNIX, type, 0, fds), 0);
-	child = fork();
-	assert_int_not_equal(child, -1);
-	if (child == 0) {
+	*child = fork();
+	assert_int_not_equal(*child, -1);
+	if (*child == 0) {
 		close(fds[0]);
 		child_life(fds[1]);
 	}
 	close(fds[1]);
-	assert_int_equal(send(fds[0], input, len, MSG_NOSIGNAL), (ssize_t)len);
-	shutdown(fds[0], SHUT_WR);
 	output_len = 0;
 	writes = 0;
-	while ((n = read(fds[0], output + output_len,
+	return fds[0];
+}
+
+/* Append to output, up to this text or the end. */
+static void
+hear(int fd, const char *until)
+{
+	ssize_t n;
+
+	output[output_len] = '\0';
+	while ((until == NULL || strstr(output, until) == NULL) &&
+	    (n = read(fd, output + output_len,
 	    sizeof(output) - 1 - output_len)) > 0) {
 		output_len += (size_t)n;
+		output[output_len] = '\0';
 		writes++;
 	}
-	output[output_len] = '\0';
-	close(fds[0]);
+}
+
+static void
+end_session(int fd, pid_t child)
+{
+	int status;
+
+	shutdown(fd, SHUT_WR);
+	hear(fd, NULL);
+	close(fd);
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_int_equal(status, 0);
+}
+
+/* Everything in, everything out: output, NUL-terminated. */
+static void
+dialogue_octets(const char *input, size_t len)
+{
+	pid_t child;
+	int fd = begin_session(&child);
+
+	assert_int_equal(send(fd, input, len, MSG_NOSIGNAL), (ssize_t)len);
+	end_session(fd, child);
+}
+
+/* The same in two parts: after waits for the reply to the STLS in before. */
+static void
+dialogue_stls(const char *before, const char *after)
+{
+	pid_t child;
+	int fd = begin_session(&child);
+
+	assert_int_equal(send(fd, before, strlen(before), MSG_NOSIGNAL),
+	    (ssize_t)strlen(before));
+	hear(fd, "+OK begin TLS\r\n");
+	(void)send(fd, after, strlen(after), MSG_NOSIGNAL);
+	end_session(fd, child);
+}
+
+static void
+assert_logged(const char *text)
+{
+	static char log[65536];
+	ssize_t n = pread(logged, log, sizeof(log) - 1, 0);
+
+	log[n > 0 ? n : 0] = '\0';
+	if (strstr(log, text) == NULL)
+		fail_msg("no `%s' in the log: %s", text, log);
 }
 
 static void
@@ -240,25 +308,17 @@ test_no_quit_no_deletion(void **state)
 static void
 test_idle(void **state)
 {
-	int fds[2], status;
 	pid_t child;
-	char c;
+	int fd;
 
 	(void)state;
 	config.idle_timeout = 1;
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
-	child = fork();
-	if (child == 0) {
-		close(fds[0]);
-		child_life(fds[1]);
-	}
-	close(fds[1]);
-	assert_int_equal(write(fds[0], LOGIN "DELE 1\r\n",
-	    strlen(LOGIN) + 8), (ssize_t)strlen(LOGIN) + 8);
-	while (read(fds[0], &c, 1) == 1)
-		continue;
-	close(fds[0]);
-	assert_int_equal(waitpid(child, &status, 0), child);
+	fd = begin_session(&child);
+	assert_int_equal(write(fd, LOGIN "DELE 1\r\n", strlen(LOGIN) + 8),
+	    (ssize_t)strlen(LOGIN) + 8);
+	hear(fd, NULL);
+	end_session(fd, child);
+	assert_logged("event=logout user=alice end=timeout");
 	assert_int_equal(fake.done->expunges, 0);
 }
 
@@ -267,11 +327,12 @@ static void
 test_shutdown(void **state)
 {
 	static struct session session;
-	struct worker worker = { .gate = -1, .config = &config };
+	struct worker worker = { .gate = -1, .signer = -1, .config = &config };
 	int fds[2], channel[2];
 
 	(void)state;
 	worker.facts.flags = FACT_PLAINTEXT;
+	fake.is_plaintext_allowed = 1;
 	assert_int_equal(pipe(channel), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0,
 	    fds), 0);
@@ -371,10 +432,16 @@ test_plaintext_forbidden(void **state)
 {
 	(void)state;
 	flags = 0;
-	dialogue("CAPA\r\nUSER alice\r\nPASS   two words \r\nQUIT\r\n");
+	dialogue("CAPA\r\nUSER alice\r\nPASS   two words \r\nAUTH\r\n"
+	    "AUTH PLAIN\r\nAUTH LOGIN YWxpY2U=\r\nAUTH PLAIN " ALICE_PLAIN
+	    "\r\nQUIT\r\n");
 	assert_heard("+OK capabilities\r\nTOP\r\nUIDL\r\nRESP-CODES\r\n"
 	    "AUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n"
 	    "IMPLEMENTATION Postern\r\n.\r\n"
+	    "-ERR no login without encryption\r\n"
+	    "-ERR no login without encryption\r\n"
+	    "+OK mechanisms\r\n.\r\n"
+	    "-ERR no login without encryption\r\n"
 	    "-ERR no login without encryption\r\n"
 	    "-ERR no login without encryption\r\n+OK goodbye\r\n");
 	assert_int_equal(fake.done->logins, 0);
@@ -385,11 +452,289 @@ test_capa_and_auth(void **state)
 {
 	(void)state;
 	dialogue("CAPA\r\nAUTH\r\nAUTH \r\nAUTH CRAM-MD5\r\nUTF8\r\nQUIT\r\n");
-	assert_heard("+OK capabilities\r\nTOP\r\nUIDL\r\nUSER\r\nRESP-CODES\r\n"
+	assert_heard("+OK capabilities\r\nTOP\r\nUIDL\r\nUSER\r\n"
+	    "SASL PLAIN LOGIN\r\nRESP-CODES\r\n"
 	    "AUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n"
-	    "IMPLEMENTATION Postern\r\n.\r\n+OK no mechanisms\r\n.\r\n"
-	    "+OK no mechanisms\r\n.\r\n-ERR unrecognized mechanism\r\n"
+	    "IMPLEMENTATION Postern\r\n.\r\n"
+	    "+OK mechanisms\r\nPLAIN\r\nLOGIN\r\n.\r\n"
+	    "+OK mechanisms\r\nPLAIN\r\nLOGIN\r\n.\r\n"
+	    "-ERR unrecognized mechanism\r\n"
 	    "+OK\r\n+OK goodbye\r\n");
+}
+
+static void
+assert_logged_in(const char *before, const char *mechanism, const char *tls)
+{
+	char expected[256];
+
+	snprintf(expected, sizeof(expected), "%s+OK 3 messages (60 octets)\r\n"
+	    "+OK 3 60\r\n+OK goodbye\r\n", before);
+	assert_heard(expected);
+	assert_string_equal(fake.done->mechanism, mechanism);
+	assert_string_equal(fake.done->tls, tls);
+	assert_logged("event=logout user=alice end=quit");
+}
+
+/* RFC 5034: with and without an initial response, pipelined or not. */
+static void
+test_auth(void **state)
+{
+	(void)state;
+	dialogue("AUTH PLAIN " ALICE_PLAIN "\r\nSTAT\r\nQUIT\r\n");
+	assert_logged_in("", "PLAIN", "");
+	dialogue("auth plain\r\n" ALICE_PLAIN "\r\nSTAT\r\nQUIT\r\n");
+	assert_logged_in("+ \r\n", "PLAIN", "");
+	dialogue("AUTH PLAIN \n" ALICE_PLAIN "\nSTAT\nQUIT\n");
+	assert_logged_in("+ \r\n", "PLAIN", "");
+	dialogue("AUTH LOGIN\r\n" ALICE "\r\n" WORDS "\r\n"
+	    "STAT\r\nQUIT\r\n");
+	assert_logged_in("+ VXNlcm5hbWU6\r\n+ UGFzc3dvcmQ6\r\n", "LOGIN", "");
+	dialogue("AUTH Login " ALICE "\r\n" WORDS "\r\nSTAT\r\nQUIT\r\n");
+	assert_logged_in("+ UGFzc3dvcmQ6\r\n", "LOGIN", "");
+	/* A name said before is not part of it. */
+	dialogue("USER bob\r\nAUTH PLAIN " ALICE_PLAIN "\r\nSTAT\r\n"
+	    "QUIT\r\n");
+	assert_logged_in("+OK send PASS\r\n", "PLAIN", "");
+}
+
+static void
+test_auth_is_refused_as_pass_is(void **state)
+{
+	(void)state;
+	dialogue("AUTH PLAIN AGJvYgB4\r\nAUTH LOGIN\r\nYm9i\r\neA==\r\n"
+	    "AUTH LOGIN\r\nYm9i\r\n\r\nUSER alice\r\n"
+	    "AUTH PLAIN AGJvYgB4\r\nPASS   two words \r\nQUIT\r\n");
+	assert_heard("-ERR [AUTH] login refused\r\n+ VXNlcm5hbWU6\r\n"
+	    "+ UGFzc3dvcmQ6\r\n-ERR [AUTH] login refused\r\n"
+	    "+ VXNlcm5hbWU6\r\n+ UGFzc3dvcmQ6\r\n"
+	    "-ERR [AUTH] login refused\r\n+OK send PASS\r\n"
+	    "-ERR [AUTH] login refused\r\n-ERR USER comes first\r\n"
+	    "+OK goodbye\r\n");
+	assert_int_equal(fake.done->logins, 4);
+	fake.verdict = LOGIN_LAST;
+	dialogue("AUTH PLAIN AGJvYgB4\r\nNOOP\r\n");
+	assert_heard("-ERR [AUTH] login refused\r\n");
+	fake.verdict = LOGIN_TEMPFAIL;
+	dialogue("AUTH PLAIN AGJvYgB4\r\nQUIT\r\n");
+	assert_heard("-ERR [SYS/TEMP] login does not work now, try again "
+	    "later\r\n+OK goodbye\r\n");
+	fake.open_errno = EBUSY;
+	dialogue("AUTH PLAIN " ALICE_PLAIN "\r\nSTAT\r\n");
+	assert_heard("-ERR [IN-USE] another session has this maildrop open"
+	    "\r\n");
+}
+
+/* What is no response, or not one's own name, never reaches login (C10). */
+static void
+test_auth_malformed(void **state)
+{
+	static const char nul[] = "AUTH PLAIN\r\nAGJvYg\0B4\r\n"
+	    "AUTH LOGIN\r\n" ALICE "\r\nQUIT\0\r\nQUIT\r\n";
+
+	(void)state;
+	dialogue("AUTH PLAIN\r\n*\r\nAUTH LOGIN\r\n" ALICE "\r\n*\r\n"
+	    "AUTH PLAIN *\r\nAUTH PLAIN =\r\nAUTH PLAIN !\r\n"
+	    "AUTH PLAIN\r\n\r\nAUTH LOGIN\r\n=\r\nAUTH LOGIN " ALICE " "
+	    ALICE "\r\nAUTH PLAIN Ym9iAGFsaWNlAHg=\r\n"
+	    "AUTH PLAIN\r\nQUIT\r\nQUIT\r\n");
+	assert_heard("+ \r\n-ERR authentication cancelled\r\n"
+	    "+ VXNlcm5hbWU6\r\n+ UGFzc3dvcmQ6\r\n"
+	    "-ERR authentication cancelled\r\n"
+	    "-ERR malformed response\r\n-ERR malformed response\r\n"
+	    "-ERR malformed response\r\n"
+	    "+ \r\n-ERR malformed response\r\n"
+	    "+ VXNlcm5hbWU6\r\n-ERR malformed response\r\n"
+	    "-ERR malformed response\r\n"
+	    "-ERR [AUTH] login refused\r\n"
+	    "+ \r\n-ERR malformed response\r\n+OK goodbye\r\n");
+	dialogue_octets(nul, sizeof(nul) - 1);
+	assert_heard("+ \r\n-ERR malformed response\r\n+ VXNlcm5hbWU6\r\n"
+	    "+ UGFzc3dvcmQ6\r\n-ERR malformed response\r\n"
+	    "+OK goodbye\r\n");
+	/* The end in the middle of it. */
+	dialogue("AUTH PLAIN\r\nAGJvYgB4");
+	assert_heard("+ \r\n");
+	assert_int_equal(fake.done->logins, 0);
+}
+
+/* A line too long is the end of the exchange, and of nothing else. */
+static void
+test_auth_long_lines(void **state)
+{
+	static char line[3 * SASL_LINE_MAX];
+	char *p;
+
+	(void)state;
+	strlcpy(line, "AUTH PLAIN\r\n", sizeof(line));
+	p = line + strlen(line);
+	memset(p, 'A', SASL_LINE_MAX);
+	strlcpy(p + SASL_LINE_MAX, "\r\nAUTH PLAIN " ALICE_PLAIN "\r\n"
+	    "STAT\r\nQUIT\r\n", 128);
+	dialogue(line);
+	assert_logged_in("+ \r\n-ERR line too long\r\n", "PLAIN", "");
+	/* The longest that is read, as a response and with the command. */
+	memset(p, 'A', SASL_LINE_MAX);
+	strlcpy(p + SASL_LINE_MAX - 4, "\r\nQUIT\r\n", 128);
+	dialogue(line);
+	assert_heard("+ \r\n-ERR malformed response\r\n+OK goodbye\r\n");
+	p[-2] = 'A';
+	p[-1] = 'A';
+	line[10] = ' ';
+	strlcpy(line + SASL_LINE_MAX - 2, "\r\nQUIT\r\n", 128);
+	dialogue(line);
+	assert_heard("-ERR malformed response\r\n+OK goodbye\r\n");
+	assert_int_equal(fake.done->logins, 1);
+}
+
+#define CAPA_BEGIN	"+OK capabilities\r\nTOP\r\nUIDL\r\n"
+#define CAPA_END	"RESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n" \
+	"EXPIRE NEVER\r\nIMPLEMENTATION Postern\r\n.\r\n"
+
+/* RFC 2595: what may be said changes, and it begins anew. */
+static void
+test_stls(void **state)
+{
+	(void)state;
+	flags = 0;
+	signer = 100;
+	dialogue_stls("CAPA\r\nUSER alice\r\nstls\r\n", "CAPA\r\nAUTH\r\n"
+	    "STLS\r\n" LOGIN "CAPA\r\nSTLS\r\nQUIT\r\n");
+	assert_heard(CAPA_BEGIN "STLS\r\n" CAPA_END
+	    "-ERR no login without encryption\r\n+OK begin TLS\r\n"
+	    CAPA_BEGIN "USER\r\nSASL PLAIN LOGIN\r\n" CAPA_END
+	    "+OK mechanisms\r\nPLAIN\r\nLOGIN\r\n.\r\n"
+	    "-ERR already using TLS\r\n"
+	    LOGIN_OK_TEXT
+	    CAPA_BEGIN "USER\r\nSASL PLAIN LOGIN\r\n" CAPA_END
+	    "-ERR already logged in\r\n+OK goodbye\r\n");
+	assert_int_equal(fake.done->handshakes, 1);
+	assert_int_equal(fake.done->goodbyes, 1);
+	assert_string_equal(fake.done->mechanism, "USER");
+	assert_string_equal(fake.done->tls, FAKE_TLS);
+
+	dialogue_stls("STLS\r\n", "AUTH PLAIN " ALICE_PLAIN "\r\nSTAT\r\n"
+	    "QUIT\r\n");
+	assert_logged_in("+OK begin TLS\r\n", "PLAIN", FAKE_TLS);
+
+	/* Offered where secrets may come in the clear, too; not after login. */
+	flags = FACT_PLAINTEXT;
+	dialogue("CAPA\r\nSTLS now\r\n" LOGIN "STLS\r\nSTAT\r\nQUIT\r\n");
+	assert_heard(CAPA_BEGIN "USER\r\nSASL PLAIN LOGIN\r\nSTLS\r\n"
+	    CAPA_END "-ERR wrong arguments\r\n" LOGIN_OK_TEXT
+	    "-ERR already logged in\r\n+OK 3 60\r\n+OK goodbye\r\n");
+	/* No certificate: the session goes on as it was. */
+	signer = -1;
+	dialogue("STLS\r\n" LOGIN "QUIT\r\n");
+	assert_heard("-ERR no TLS here\r\n" LOGIN_OK_TEXT
+	    "+OK goodbye\r\n");
+	assert_int_equal(fake.done->handshakes, 2);
+	assert_int_equal(fake.done->goodbyes, 2);
+}
+
+/* C2: nothing that was said in the clear is left after the handshake. */
+static void
+test_c2_stls_begins_anew(void **state)
+{
+	(void)state;
+	signer = 100;
+	dialogue_stls("USER alice\r\nSTLS\r\n", "PASS   two words \r\n"
+	    "QUIT\r\n");
+	assert_heard("+OK send PASS\r\n+OK begin TLS\r\n"
+	    "-ERR USER comes first\r\n+OK goodbye\r\n");
+	assert_int_equal(fake.done->logins, 0);
+	/* In an exchange it is a response like any other. */
+	dialogue("AUTH PLAIN\r\nSTLS\r\nQUIT\r\n");
+	assert_heard("+ \r\n-ERR malformed response\r\n+OK goodbye\r\n");
+	assert_int_equal(fake.done->handshakes, 1);
+}
+
+/* C2: whatever came behind STLS in one piece with it is never obeyed. */
+static void
+test_c2_stls_injection(void **state)
+{
+	static const char *const behind[] = {
+		"NOOP\r\n", "USER alice\r\n", "x", "\n", "\r\nQUIT\r\n",
+		"\026\003\001"
+	};
+	char line[128];
+	size_t i;
+
+	(void)state;
+	signer = 100;
+	for (i = 0; i < sizeof(behind) / sizeof(behind[0]); i++) {
+		snprintf(line, sizeof(line), "STLS\r\n%s", behind[i]);
+		dialogue(line);
+		assert_heard("+OK begin TLS\r\n");
+		assert_logged("event=starttls-injection client=192.0.2.7");
+	}
+	assert_int_equal(fake.done->handshakes, 0);
+}
+
+static void
+test_handshake_fails(void **state)
+{
+	(void)state;
+	signer = 100;
+	fake.tls_status = WIRE_ERROR;
+	dialogue_stls("STLS\r\n", "USER alice\r\n");
+	assert_heard("+OK begin TLS\r\n");
+	assert_logged("event=tls-failed client=192.0.2.7 "
+	    "reason=\"no shared cipher\"");
+	fake.tls_status = WIRE_TIMEOUT;
+	dialogue_stls("STLS\r\n", "");
+	assert_heard("+OK begin TLS\r\n");
+	assert_logged("event=tls-failed client=192.0.2.7 reason=timeout");
+	/* The server ends: no word of it in the clear. */
+	fake.tls_status = WIRE_SHUTDOWN;
+	dialogue_stls("STLS\r\n", "");
+	assert_heard("+OK begin TLS\r\n");
+	assert_int_equal(fake.done->goodbyes, 0);
+}
+
+static void
+test_pop3s(void **state)
+{
+	(void)state;
+	flags = 0;
+	service = SERVICE_POP3S;
+	signer = 100;
+	dialogue("STLS\r\nAUTH PLAIN " ALICE_PLAIN "\r\nSTAT\r\nQUIT\r\n");
+	assert_logged_in("-ERR already using TLS\r\n", "PLAIN", FAKE_TLS);
+	assert_int_equal(fake.done->handshakes, 1);
+	assert_int_equal(fake.done->goodbyes, 1);
+	/* Not a word before TLS, nor without it. */
+	fake.tls_status = WIRE_EOF;
+	dialogue("USER alice\r\n");
+	assert_string_equal(output, "");
+	assert_logged("event=tls-failed client=192.0.2.7 reason=closed");
+	signer = -1;
+	dialogue("USER alice\r\n");
+	assert_string_equal(output, "");
+	assert_logged("reason=\"no certificate\"");
+	assert_int_equal(fake.done->handshakes, 2);
+}
+
+/* C20: another protocol's client, in the clear or first thing over TLS. */
+static void
+test_c20_foreign_over_tls(void **state)
+{
+	static const char *const lines[] = {
+		"GET / HTTP/1.1\r\nQUIT\r\n", "PASV\r\nQUIT\r\n",
+		"FEAT\r\nQUIT\r\n", "Host: a.example\r\nQUIT\r\n"
+	};
+	size_t i;
+
+	(void)state;
+	signer = 100;
+	for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		dialogue_stls("STLS\r\n", lines[i]);
+		assert_heard("+OK begin TLS\r\n-ERR this is POP3\r\n");
+		assert_logged("event=foreign-protocol");
+		service = SERVICE_POP3S;
+		dialogue(lines[i]);
+		assert_heard("-ERR this is POP3\r\n");
+		service = SERVICE_POP3;
+	}
 }
 
 static void
@@ -407,16 +752,19 @@ static void
 test_bad_lines(void **state)
 {
 	static const char nul[] = "NOOP\0\r\nLIST 1\0\r\nUSER a\0b\r\nQUIT\r\n";
-	char line[2100];
+	static char line[SASL_LINE_MAX + 100];
 
 	(void)state;
 	dialogue_octets(nul, sizeof(nul) - 1);
 	assert_signs("---+");
 	memset(line, 'x', sizeof(line));
-	memcpy(line + 2000, "\r\nQUIT\r\n", 9);
+	memcpy(line + SASL_LINE_MAX, "\r\nQUIT\r\n", 9);
 	dialogue(line);
 	assert_heard("-ERR line too long\r\n+OK goodbye\r\n");
 	memcpy(line, "USER ", 5);
+	memcpy(line + POP3_LINE_MAX, "\r\nQUIT\r\n", 9);
+	dialogue(line);
+	assert_heard("-ERR line too long\r\n+OK goodbye\r\n");
 	memcpy(line + 400, "\r\nQUIT\r\n", 9);
 	dialogue(line);
 	assert_heard("-ERR name too long\r\n+OK goodbye\r\n");
@@ -439,7 +787,7 @@ test_too_many_errors(void **state)
 	for (i = 0; i < 30; i++)
 		strlcat(input, "XTND\r\n", sizeof(input));
 	dialogue(input);
-	assert_signs("-------------------+TUURAPEI.--------------------");
+	assert_signs("-------------------+TUUSRAPEI.--------------------");
 	assert_non_null(strstr(output, "-ERR too many bad commands\r\n"));
 }
 
@@ -449,7 +797,8 @@ test_foreign_protocols(void **state)
 	static const char *const lines[] = {
 		"GET / HTTP/1.1\r\nQUIT\r\n", "POST /x HTTP/1.0\r\nQUIT\r\n",
 		"CONNECT a:25 HTTP/1.1\r\nQUIT\r\n", "EHLO x\r\nQUIT\r\n",
-		"SSH-2.0-x\r\nQUIT\r\n"
+		"SSH-2.0-x\r\nQUIT\r\n", "SYST\r\nQUIT\r\n",
+		"PORT 127,0,0,1,0,25\r\nQUIT\r\n"
 	};
 	size_t i;
 
@@ -572,21 +921,34 @@ static void
 test_secret_wiped(void **state)
 {
 	static struct session session;
-	struct worker worker = { .gate = -1, .master = -1,
+	static const char input[] = "USER bob\r\nPASS my-secret\r\n"
+	    "PASS another-secret\r\nPASS nul\0secret\r\n"
+	    "AUTH PLAIN AGJvYgB4c2VjcmV0\r\n"		/* bob, xsecret */
+	    "AUTH PLAIN\r\nAGJvYgB4c2VjcmV0\r\n"
+	    "AUTH LOGIN\r\nYm9i\r\nc2VjcmV0\r\n"
+	    "AUTH PLAIN\r\nc2VjcmV0\0\r\n"		/* no responses */
+	    "AUTH PLAIN\r\nAGJvYgB4c2VjcmV0=\r\n"
+	    "AUTH PLAIN YWxpY2UAYm9iAHhzZWNyZXQ=\r\n" /* for alice */
+	    "AUTH NTLM c2VjcmV0\r\nAUTH LOGIN Ym9i\r\n";
+	struct worker worker = { .gate = -1, .master = -1, .signer = -1,
 	    .config = &config };
 	int fds[2];
 
 	(void)state;
 	worker.facts.flags = FACT_PLAINTEXT;
+	fake.is_plaintext_allowed = 1;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0,
 	    fds), 0);
 	worker.client = fds[0];
-	assert_true(write(fds[1], "USER bob\r\nPASS my-secret\r\n"
-	    "PASS another-secret\r\nPASS nul\0secret\r\n", 64) == 64);
+	assert_int_equal(write(fds[1], input, sizeof(input) - 1),
+	    sizeof(input) - 1);
 	shutdown(fds[1], SHUT_WR);
 	session_begin(&session, &worker);
 	session_run(&session);
+	assert_int_equal(fake.done->logins, 4);
 	assert_null(memmem(&session, sizeof(session), "secret", 6));
+	assert_null(memmem(&session, sizeof(session), "zZWNyZXQ", 8));
+	assert_null(memmem(&session, sizeof(session), "c2VjcmV0", 8));
 	close(fds[0]);
 	close(fds[1]);
 }
@@ -693,6 +1055,16 @@ main(void)
 		SESSION_TEST(test_open_fails),
 		SESSION_TEST(test_plaintext_forbidden),
 		SESSION_TEST(test_capa_and_auth),
+		SESSION_TEST(test_auth),
+		SESSION_TEST(test_auth_is_refused_as_pass_is),
+		SESSION_TEST(test_auth_malformed),
+		SESSION_TEST(test_auth_long_lines),
+		SESSION_TEST(test_stls),
+		SESSION_TEST(test_c2_stls_begins_anew),
+		SESSION_TEST(test_c2_stls_injection),
+		SESSION_TEST(test_handshake_fails),
+		SESSION_TEST(test_pop3s),
+		SESSION_TEST(test_c20_foreign_over_tls),
 		SESSION_TEST(test_numbers),
 		SESSION_TEST(test_bad_lines),
 		SESSION_TEST(test_too_many_errors),

@@ -1,4 +1,4 @@
-/* LINK: smtpd/agent smtpd/smtp_gates smtpd/policy privsep/nss smtpd/trace smtpd/spool smtpd/spool_write smtpd/spool_read smtpd/envelope smtpd/aliases smtpd/aliases_file smtpd/account smtpd/address privsep/config privsep/gates privsep/log privsep/message */
+/* LINK: smtpd/agent smtpd/smtp_gates smtpd/intake smtpd/header smtpd/policy privsep/nss smtpd/trace smtpd/spool smtpd/spool_write smtpd/spool_read smtpd/envelope smtpd/aliases smtpd/aliases_file smtpd/account smtpd/address privsep/config privsep/facts privsep/gates privsep/log privsep/message */
 /*
  * The session agent behind its gates: each test is a worker that talks to an
  * agent of its own, with a spool of its own and accounts made up here.
@@ -33,6 +33,8 @@ static struct config config;
 static struct spool spool;
 static char place[] = "/tmp/test_smtp_agent.XXXXXX";
 static int dir = -1, gate = -1, hint = -1;
+static enum service service = SERVICE_SMTP;
+static const char *login = "", *tls = "";
 static pid_t pid;
 static char text[VERDICT_TEXT_MAX + 1], status[16];
 
@@ -97,7 +99,8 @@ be_agent(int gate_end, int hint_end)
 	agent.hint = hint_end;
 	agent.config = &config;
 	agent.facts.session = 42;
-	agent.facts.service = SERVICE_SMTP;
+	agent.facts.service = service;
+	strcpy(agent.login, login);
 	strcpy(agent.facts.client, "192.0.2.7");
 	strcpy(agent.facts.local, "192.0.2.1");
 	agent_program.serve(&agent);
@@ -128,6 +131,8 @@ static int
 setup(void **state)
 {
 	(void)state;
+	service = SERVICE_SMTP;
+	login = tls = "";
 	config_default_fixed(&config);
 	strcpy(config.hostname, "mx.here.example");
 	strcpy(config.domains[0], "here.example");
@@ -225,6 +230,7 @@ mail(const char *helo, uint32_t flags, uint64_t size, const char *path)
 
 	message_begin(&m, REQ_MAIL);
 	put_str(&m, helo);
+	put_str(&m, tls);
 	put_u32(&m, flags);
 	put_u64(&m, size);
 	put_str(&m, path);
@@ -596,6 +602,259 @@ forged_helo(void **state)
 	letter_close(&l);
 }
 
+/* What is on disk of the letter that the hint names, after its trace. */
+static const char *
+stored_letter(char stored[4096])
+{
+	struct letter l;
+	const char *content;
+
+	memset(stored, 0, 4096);
+	hinted(&l);
+	assert_true(l.length < 4096);
+	assert_int_equal(pread(l.fd, stored, l.length, (off_t)l.offset),
+	    l.length);
+	assert_string_equal(l.envelope.login, login);
+	letter_close(&l);
+	/* Of the trace's lines only the first has no blank before it. */
+	for (content = strchr(stored, '\n'); content[1] == '\t';
+	    content = strchr(content + 1, '\n'))
+		;
+	return content + 1;
+}
+
+/* Anew, with a worker on that service; who logged in is the agent's word. */
+static void
+serve(enum service which, const char *who)
+{
+	leave();
+	service = which;
+	login = who;
+	start();
+}
+
+/* RFC 3848: which protocol, in TLS or not, logged in or not. */
+static void
+protocols(void **state)
+{
+	static const struct {
+		enum service service;
+		const char *login, *tls;
+		uint32_t flags;
+		const char *with;
+	} rows[] = {
+		{ SERVICE_SMTP, "", "", 0, " with SMTP id " },
+		{ SERVICE_SMTP, "", "", MAIL_ESMTP, " with ESMTP id " },
+		{ SERVICE_SMTP, "", "TLSv1.2 X-Y_Z", MAIL_ESMTP,
+		    "])\n\t(claimed TLSv1.2 X-Y_Z)\n\tby mx.here.example "
+		    "(Postern) with ESMTPS id " },
+		{ SERVICE_SUBMISSION, "alice", "", MAIL_ESMTP,
+		    " with ESMTPA id " },
+		{ SERVICE_SUBMISSION, "alice", "", 0, " with ESMTPA id " },
+		{ SERVICE_SUBMISSIONS, "alice", "TLSv1.3 X", MAIL_ESMTP,
+		    "(claimed TLSv1.3 X)\n\tby mx.here.example (Postern) with "
+		    "ESMTPSA id " },
+		/* A claim ends nothing that it stands in. */
+		{ SERVICE_SMTP, "", "x)\r\nX-Evil: (\"\\\x80", 0,
+		    "(claimed x?" "?" "?X-Evil? ?" "?" "?" "?)\n" },
+		{ SERVICE_SMTP, "", "1234567890123456789012345678901234567890"
+		    "123456789012345678901234567890123456789", 0,
+		    " with ESMTPS id " }
+	};
+	char stored[4096];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		serve(rows[i].service, rows[i].login);
+		tls = rows[i].tls;
+		assert_int_equal(mail("x", rows[i].flags, 0, ""), 250);
+		assert_int_equal(rcpt("alice", "here.example"), 250);
+		assert_int_equal(data("A: b\n\n", 6), 250);
+		(void)stored_letter(stored);
+		if (strstr(stored, rows[i].with) == NULL)
+			fail_msg("%s: not %s", stored, rows[i].with);
+		assert_null(strstr(stored, "\nX-Evil"));
+		/* Nobody is told by what name somebody logs in. */
+		if (login[0] != '\0')
+			assert_null(strstr(strstr(stored, " id "), "alice\n"));
+	}
+}
+
+static const char *
+is_line(const char *at, const char *start)
+{
+	const char *end = strchr(at, '\n');
+
+	if (strncmp(at, start, strlen(start)) != 0 || end == NULL)
+		fail_msg("%s: not %s", at, start);
+	return end + 1;
+}
+
+/* RFC 6409, 8: what is missing is added, on submission only. */
+static void
+made_complete(void **state)
+{
+	static const char whole[] =
+	    "Date: x\nmessage-id: y\n\nDate: x\n";
+	char stored[4096];
+	const char *p;
+
+	(void)state;
+	serve(SERVICE_SMTP, "");
+	begin();
+	assert_int_equal(data("From: a\n\nb\n", 11), 250);
+	assert_string_equal(stored_letter(stored), "From: a\n\nb\n");
+	serve(SERVICE_SUBMISSION, "bob");
+	begin();
+	assert_int_equal(data(whole, strlen(whole)), 250);
+	assert_string_equal(stored_letter(stored), whole);
+	begin();
+	assert_int_equal(data("From: a\n\nb\n", 11), 250);
+	p = is_line(stored_letter(stored), "From: a\n");
+	p = is_line(is_line(p, "Date: "), "Message-ID: <");
+	assert_string_equal(p, "\nb\n");
+	assert_memory_equal(p - 18, "@mx.here.example>\n", 18);
+	/* The id of the letter, and what nobody can guess. */
+	assert_non_null(strstr(strstr(stored, " id "), "for"));
+	assert_memory_equal(strstr(stored, " id ") + 4, strstr(stored,
+	    "Message-ID: <") + 13, 20);
+	assert_int_equal(strspn(p - 34, "0123456789abcdef"), 16);
+	begin();
+	assert_int_equal(data("x", 1), 250);
+	p = is_line(stored_letter(stored), "Date: ");
+	assert_string_equal(is_line(p, "Message-ID: <"), "\nx");
+	begin();
+	assert_int_equal(data("", 0), 250);
+	p = is_line(stored_letter(stored), "Date: ");
+	assert_string_equal(is_line(p, "Message-ID: <"), "");
+}
+
+/* However the worker cuts it; and a body is not looked at. */
+static void
+complete_in_pieces(void **state)
+{
+	static const char content[] = "Subject: a\n Date: b\n\nMessage-ID: c\n";
+	char stored[4096];
+	const char *p;
+	size_t cut, len = strlen(content);
+	int fd;
+
+	(void)state;
+	serve(SERVICE_SUBMISSIONS, "bob");
+	for (cut = 0; cut < len; cut++) {
+		begin();
+		assert_int_equal(simple(REQ_DATA, &fd), 354);
+		assert_int_equal(write(fd, content, cut), cut);
+		usleep(2000);
+		assert_int_equal(write(fd, content + cut, len - cut),
+		    len - cut);
+		close(fd);
+		assert_int_equal(commit(len), 250);
+		p = is_line(stored_letter(stored), "Subject: a\n");
+		p = is_line(is_line(p, " Date: b\n"), "Date: ");
+		assert_string_equal(is_line(p, "Message-ID: <"),
+		    "\nMessage-ID: c\n");
+	}
+}
+
+/* What we add counts against nobody's limit; what was sent does. */
+static void
+complete_sizes(void **state)
+{
+	char *big = malloc(1000001);
+	struct letter l;
+	size_t i;
+
+	(void)state;
+	serve(SERVICE_SUBMISSION, "bob");
+	assert_non_null(big);
+	memset(big, 'x', 1000001);
+	for (i = 100; i < 1000000; i += 100)
+		big[i] = '\n';
+	memcpy(big, "A: b\n\n", 6);
+	/* 990099 octets and 9902 line ends are one too many. */
+	begin();
+	assert_int_equal(data(big, 990099), 552);
+	begin();
+	assert_int_equal(data(big, 990097), 250);
+	hinted(&l);
+	assert_true(l.length > 990097 + 100);
+	letter_close(&l);
+	/* A header that never ends. */
+	memset(big, 'x', 1000001);
+	memcpy(big, "A:", 2);
+	begin();
+	assert_int_equal(data(big, 1000000), 250);
+	hinted(&l);
+	letter_close(&l);
+	begin();
+	assert_int_equal(data(big, 1000001), 552);
+	for (i = 0; i < 1000000; i += 4)
+		memcpy(big + i, "A:b\n", 4);
+	begin();
+	assert_int_equal(data(big, 800000), 250);
+	hinted(&l);
+	letter_close(&l);
+	begin();
+	assert_int_equal(data(big, 800004), 552);
+	/* A CR in the header is one, too. */
+	begin();
+	assert_int_equal(data("A: b\r\n\n", 7), 554);
+	begin();
+	assert_int_equal(data("A: b\n\n\r", 7), 554);
+	free(big);
+}
+
+/* Relaying comes later: a login does not open it. */
+static void
+submitter_recipients(void **state)
+{
+	(void)state;
+	serve(SERVICE_SUBMISSION, "bob");
+	assert_int_equal(mail("x", MAIL_ESMTP, 0, ""), 250);
+	assert_int_equal(rcpt("alice", "here.example"), 250);
+	assert_int_equal(rcpt("alice", "there.example"), 550);
+	assert_string_equal(status, "5.7.1");
+}
+
+/* An agent whose login is not what its service needs is a mistake of ours. */
+static void
+wrong_login(void **state)
+{
+	static const struct {
+		enum service service;
+		const char *login;
+		int is_bug;
+	} rows[] = {
+		{ SERVICE_SUBMISSION, "", 1 }, { SERVICE_SUBMISSIONS, "", 1 },
+		{ SERVICE_SMTP, "alice", 1 },
+		{ SERVICE_SUBMISSION, "a\nb", 0 },
+		{ SERVICE_SUBMISSION, "DOM\\al ice\xc3\xa4", -1 }
+	};
+	struct message m;
+	char stored[4096];
+	size_t i;
+	int how;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		serve(rows[i].service, rows[i].login);
+		if (rows[i].is_bug == -1) {
+			begin();
+			assert_int_equal(data("x\n", 2), 250);
+			(void)stored_letter(stored);
+			continue;
+		}
+		assert_int_equal(message_wait(gate, &m, 0, 10000), 0);
+		close(gate);
+		close(hint);
+		gate = -1;
+		assert_int_equal(waitpid(pid, &how, 0), pid);
+		assert_int_equal(how != 0, rows[i].is_bug);
+	}
+}
+
 /* No room: refused for now, nothing half-queued, and the agent stays. */
 static void
 no_room(void **state)
@@ -658,6 +917,7 @@ faults(void **state)
 		if (bad[i].path != NULL) {
 			message_begin(&m, REQ_MAIL);
 			put_str(&m, "x");
+			put_str(&m, "");
 			put_u32(&m, 0);
 			put_u64(&m, 0);
 			put_str(&m, bad[i].path);
@@ -683,7 +943,7 @@ table(void **state)
 		uint32_t states;
 		size_t size;
 	} expected[] = {
-		{ REQ_MAIL, IN_STATE(SMTP_IDLE), 20 },
+		{ REQ_MAIL, IN_STATE(SMTP_IDLE), 24 },
 		{ REQ_RCPT, IN_STATE(SMTP_MAIL) | IN_STATE(SMTP_RCPT), 9 },
 		{ REQ_DATA, IN_STATE(SMTP_MAIL) | IN_STATE(SMTP_RCPT), 0 },
 		{ REQ_COMMIT, IN_STATE(SMTP_DATA), 8 },
@@ -730,7 +990,11 @@ main(void)
 		TEST(accepted), TEST(recipients), TEST(aliases),
 		TEST(duplicates_and_limits), TEST(sizes), TEST(loops),
 		TEST(wrong_count), TEST(aborted), TEST(verify),
-		TEST(forged_helo), TEST(no_room), TEST(no_spool), TEST(faults), TEST(table),
+		TEST(forged_helo), TEST(no_room), TEST(no_spool),
+		TEST(faults), TEST(table),
+		TEST(protocols), TEST(made_complete),
+		TEST(complete_in_pieces), TEST(complete_sizes),
+		TEST(submitter_recipients), TEST(wrong_login),
 	};
 
 	/* Log lines of what goes wrong on purpose go to nobody. */

@@ -1,4 +1,4 @@
-/* LINK: smtpd/session smtpd/commands smtpd/parameters smtpd/receive smtpd/stubs smtpd/address smtpd/data wire/wire privsep/message privsep/log */
+/* LINK: smtpd/session smtpd/commands smtpd/security smtpd/auth smtpd/parameters smtpd/receive smtpd/stubs smtpd/address smtpd/data wire/wire wire/sasl privsep/facts privsep/message privsep/log */
 /*
  * Whole SMTP sessions: a worker's session in one process, an agent in another
  * (tests/smtp_agent.h), the client here; and a random walk of batches of
@@ -23,9 +23,14 @@
 #include "privsep/channel.h"
 #include "privsep/log.h"
 #include "smtpd/session.h"
+#include "wire/sasl.h"
 #include "tests/smtp_agent.h"
+#include "tests/smtp_secure.h"
 
 static struct config config;
+static enum service service;
+static uint32_t facts;
+static int signer;
 static int haste = 1;			/* how fast time passes */
 static int client, master, log_end;	/* our ends */
 static pid_t session_pid, agent_pid;
@@ -54,6 +59,7 @@ gate_ask(int gate, const struct message *request, struct message *reply,
 {
 	int n;
 
+	fake_secure_gate();
 	if (message_send(gate, request) == -1)
 		return -1;
 	if ((n = message_wait(gate, reply, maxfds, 10000)) != 1) {
@@ -111,7 +117,11 @@ run_session(int fd, int gate, int watch, int logs)
 	worker.client = fd;
 	worker.gate = gate;
 	worker.master = watch;
+	worker.signer = signer;
 	worker.facts.session = 7;
+	worker.facts.service = service;
+	worker.facts.flags = facts;
+	fake_secure.is_needed = service_is_submission(service);
 	worker.config = &config;
 	session_init(&session, &worker);
 	session_run(&session);
@@ -228,6 +238,10 @@ setup(void **state)
 	strlcpy(config.hostname, "mail.example", sizeof(config.hostname));
 	config.message_size_limit = 1000000;
 	config.idle_timeout = 60;
+	config.login_timeout = 60;
+	service = SERVICE_SMTP;
+	facts = 0;
+	signer = -1;
 	haste = 1;
 	signal(SIGPIPE, SIG_IGN);
 	return 0;
@@ -262,7 +276,7 @@ test_one_letter(void **state)
 	get_u32(&m);
 	get_str(&m, line, sizeof(line));
 	assert_non_null(strstr(line,
-	    "event=disconnect commands=6 messages=1 errors=1 helo=c"));
+	    "event=disconnect commands=6 messages=1 errors=1 helo=c tls=-"));
 	end();
 }
 
@@ -639,12 +653,265 @@ test_far_too_big(void **state)
 	free(text);
 }
 
+/* Does a line with this come to the log? */
+static void
+expect_log(const char *what)
+{
+	char line[LOG_LINE_MAX] = "";
+	struct message m;
+
+	while (strstr(line, what) == NULL) {
+		if (message_wait(log_end, &m, 0, 5000) != 1)
+			fail_msg("\"%s\": not \"%s\"", line, what);
+		get_u32(&m);
+		get_str(&m, line, sizeof(line));
+	}
+}
+
+/* The last octets of TLS, then those of TCP. */
+static void
+expect_close_notify(void)
+{
+	expect("199 close_notify");
+	expect("");
+}
+
+#define AUTH_ALICE	"AUTH PLAIN AGFsaWNlAHB3\r\n"
+
+static void
+test_starttls(void **state)
+{
+	(void)state;
+	signer = 9;
+	greet();
+	open_transaction("a");
+	say("STARTTLS\r\n");
+	expect("220 2.0.0");
+	say(FAKE_HELLO);
+	/* As new: no greeting, no HELO, no transaction, nobody known. */
+	say("RCPT TO:<c@d>\r\n");
+	expect("503 5.5.1");
+	say("MAIL FROM:<a@b>\r\n");
+	expect("503 5.5.1");
+	say("EHLO c\r\n");
+	expect("250 HELP");
+	open_transaction("a");
+	say("DATA\r\nx\r\n.\r\nQUIT\r\n");
+	expect("354");
+	expect("250 2.0.0 octets=2 ");
+	expect("221");
+	expect_log("tls=\"" FAKE_TLS "\"");
+	expect_close_notify();
+	end();
+	/* Another end than QUIT: it is said, and what comes is drained. */
+	greet();
+	say("STARTTLS\r\n");
+	expect("220 2.0.0");
+	say(FAKE_HELLO "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+	expect("421 4.7.0");
+	expect_close_notify();
+	end();
+}
+
+/* C2: in the same segment, or just behind it: nothing of it is obeyed. */
+static void
+test_c2_injection(void **state)
+{
+	static const char *const behind[] = { "NOOP\r\n", "\r\n", "x",
+	    "EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n",
+	    FAKE_HELLO };
+	char text[128];
+	size_t i;
+
+	(void)state;
+	signer = 9;
+	for (i = 0; i < sizeof(behind) / sizeof(behind[0]); i++) {
+		greet();
+		snprintf(text, sizeof(text), "STARTTLS\r\n%s", behind[i]);
+		say(text);
+		expect("220 2.0.0");
+		expect("");
+		expect_log("event=starttls-injection");
+		expect_log("tls=-");
+		end();
+		if (strcmp(behind[i], FAKE_HELLO) == 0)
+			continue;
+		greet();
+		say("STARTTLS\r\n");
+		expect("220 2.0.0");
+		say(behind[i]);
+		if (strlen(behind[i]) < 5)
+			assert_int_equal(shutdown(client, SHUT_WR), 0);
+		expect("");
+		expect_log("event=tls-failed");
+		end();
+	}
+}
+
+static void
+test_handshake_fails(void **state)
+{
+	(void)state;
+	/* TLS at once: not an octet in the clear. */
+	service = SERVICE_SUBMISSIONS;
+	signer = 9;
+	begin();
+	say("EHLO client\r\n");
+	expect("");
+	expect_log("event=tls-failed client= service=submissions "
+	    "error=\"no hello\"");
+	end();
+	config.login_timeout = 1;
+	begin();
+	expect("");
+	expect_log("event=tls-failed");
+	end();
+	signer = -1;
+	begin();
+	expect("");
+	expect_log("error=\"no certificate\"");
+	end();
+	signer = 9;
+	begin();
+	say(FAKE_HELLO);
+	expect("220 mail.example ESMTP");
+	say("QUIT\r\n");
+	expect("221");
+	expect_close_notify();
+	end();
+}
+
+/* RFC 4954, the response on its own; after it, mail. */
+static void
+test_auth(void **state)
+{
+	static const struct {
+		const char *text;
+		const char *replies[4];
+	} rows[] = {
+		{ AUTH_ALICE, { "235 2.7.0" } },
+		{ "AUTH PLAIN\r\nAGFsaWNlAHB3\r\n", { "334 ", "235 2.7.0" } },
+		{ "AUTH LOGIN\r\nYWxpY2U=\r\ncHc=\r\n", { "334 VXNlcm5hbWU6",
+		    "334 UGFzc3dvcmQ6", "235 2.7.0" } },
+		{ "AUTH LOGIN YWxpY2U=\r\ncHc=\r\n", { "334 UGFzc3dvcmQ6",
+		    "235 2.7.0" } },
+		{ "AUTH PLAIN\r\n*\r\n", { "334 ", "501 5.0.0" } },
+		{ "AUTH LOGIN\r\nYWxpY2U=\r\n*\r\n", { "334 ", "334 ",
+		    "501 5.0.0" } },
+		{ "AUTH PLAIN\r\n\r\n", { "334 ", "501 5.5.2" } },
+		{ "AUTH PLAIN\r\nnot base64!\r\n", { "334 ", "501 5.5.2" } },
+		{ "AUTH PLAIN\r\nAGFs\naWNlAHB3\r\n", { "334 ", "501 5.5.2" } },
+		{ "AUTH PLAIN\r\nQUIT\r\n", { "334 ", "501 5.5.2" } },
+		{ "AUTH LOGIN bm8=\r\ncHc=\r\n", { "334 ", "535 5.7.8" } }
+	};
+	size_t i, j;
+
+	(void)state;
+	service = SERVICE_SUBMISSION;
+	facts = FACT_PLAINTEXT;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		greet();
+		say(rows[i].text);
+		for (j = 0; rows[i].replies[j] != NULL; j++)
+			expect(rows[i].replies[j]);
+		/* One command, one reply, and the session goes on. */
+		say("NOOP\r\n");
+		expect("250 2.0.0 Nothing");
+		if (rows[i].replies[j - 1][0] != '2') {
+			say("MAIL FROM:<a@b>\r\n" AUTH_ALICE);
+			expect("530 5.7.0");
+			expect("235 2.7.0");
+		}
+		open_transaction("a");
+		say("DATA\r\nx\r\n.\r\nQUIT\r\n");
+		expect("354");
+		expect("250 2.0.0 octets=2 ");
+		expect("221");
+		expect("");
+		end();
+	}
+}
+
+/* The exchange ends the session, or the session the exchange. */
+static void
+test_auth_ends(void **state)
+{
+	static char line[SASL_LINE_MAX + 100];
+	size_t len;
+
+	(void)state;
+	service = SERVICE_SUBMISSION;
+	facts = FACT_PLAINTEXT;
+	greet();
+	say("AUTH PLAIN\r\n");
+	expect("334 ");
+	memset(line, 'A', sizeof(line));
+	memcpy(line + SASL_LINE_MAX, "\r\nNOOP\r\n", 9);
+	say(line);
+	expect("500 5.5.6");
+	expect("250 2.0.0 Nothing");
+	say("AUTH PLAIN AGxhc3QAcHc=\r\nNOOP\r\n");
+	expect("535 5.7.8");
+	expect("421 4.7.0");
+	expect("");
+	end();
+	/* As long as both can be, with the command before it. */
+	greet();
+	memset(line, 0, sizeof(line));
+	strlcpy(line, "AUTH PLAIN AGFs", sizeof(line));
+	for (len = strlen(line); len < SASL_LINE_MAX - 4; len += 4)
+		memcpy(line + len, "QUFB", 5);
+	say(line);
+	say("\r\nQUIT\r\n");
+	expect("501 5.5.2");
+	expect("221");
+	end();
+	config.idle_timeout = 1;
+	greet();
+	say("AUTH LOGIN\r\n");
+	expect("334 ");
+	expect("421 4.4.2");
+	expect("");
+	end();
+	config.idle_timeout = 60;
+	greet();
+	say("AUTH LOGIN\r\nYWxpY2U=\r\n");
+	expect("334 ");
+	expect("334 ");
+	close(master);
+	expect("421 4.3.2");
+	expect("");
+	master = -1;
+	end();
+	greet();
+	say("AUTH LOGIN\r\n");
+	expect("334 ");
+	assert_int_equal(shutdown(client, SHUT_WR), 0);
+	expect("");
+	end();
+}
+
+/* Nobody who is not logged in comes as far as the agent (C3). */
+static void
+test_limits_before_login(void **state)
+{
+	(void)state;
+	service = SERVICE_SUBMISSION;
+	signer = 9;
+	repeat_until("MAIL FROM:<a@b>\r\n", SESSION_ERRORS_MAX, "530 5.7.0",
+	    "421 4.7.0");
+	facts = FACT_PLAINTEXT;
+	repeat_until("AUTH PLAIN AG5vAHB3\r\n", SESSION_ERRORS_MAX,
+	    "535 5.7.8", "421 4.7.0");
+}
+
 /*
  * The random walk.  The model knows SMTP's sequence and limits, nothing of the
  * code under test.
  */
 struct model {
 	int	greeted, open, recipients, over;
+	int	esmtp, submits, plaintext, tls, login;
 	int	errors, idle, refusals;
 	char	sender[16];
 };
@@ -653,6 +920,7 @@ struct batch {
 	char	text[4096];
 	char	expected[64][4];
 	int	count;
+	int	ends_in_tls;	/* nothing may follow before the handshake */
 };
 
 static void
@@ -679,6 +947,16 @@ walk_error(struct model *model, struct batch *batch, const char *text,
 	batch_add(batch, text, code);
 }
 
+/* What needs login is refused whatever else is wrong with it. */
+static int
+walk_needs_login(struct model *model, struct batch *batch, const char *line)
+{
+	if (!model->submits || model->login)
+		return 0;
+	walk_error(model, batch, line, "530");
+	return 1;
+}
+
 static void
 walk_mail(struct model *model, struct batch *batch, unsigned int dice)
 {
@@ -688,6 +966,8 @@ walk_mail(struct model *model, struct batch *batch, unsigned int dice)
 	char line[64];
 
 	snprintf(line, sizeof(line), "MAIL FROM:<%s@b>\r\n", sender);
+	if (walk_needs_login(model, batch, line))
+		return;
 	if (!model->greeted || model->open) {
 		walk_error(model, batch, line, "503");
 	} else if (strcmp(sender, "no") == 0) {
@@ -714,6 +994,8 @@ walk_rcpt(struct model *model, struct batch *batch, unsigned int dice)
 
 	if (which > 4)
 		which = 0;
+	if (walk_needs_login(model, batch, lines[which]))
+		return;
 	if (!model->open) {
 		walk_error(model, batch, lines[which], "503");
 	} else if (which > 2) {
@@ -730,6 +1012,8 @@ walk_data(struct model *model, struct batch *batch, unsigned int dice)
 {
 	const char *code = "250", *text = "x\r\nRSET\r\n..\r\n.\r\n";
 
+	if (walk_needs_login(model, batch, "DATA\r\n"))
+		return;
 	if (model->recipients == 0) {
 		walk_error(model, batch, "DATA\r\n", "503");
 		return;
@@ -764,9 +1048,11 @@ walk_greet(struct model *model, struct batch *batch, unsigned int dice)
 		return;
 	case 1:
 		batch_add(batch, "HELO c\r\n", "250");
+		model->esmtp = 0;
 		break;
 	default:
 		batch_add(batch, "EHLO c\r\n", "250");
+		model->esmtp = 1;
 		break;
 	}
 	model->greeted = 1;
@@ -792,7 +1078,8 @@ walk_other(struct model *model, struct batch *batch, unsigned int dice)
 		break;
 	case 4:
 		model->idle++;
-		batch_add(batch, "VRFY x\r\n", "252");
+		if (!walk_needs_login(model, batch, "VRFY x\r\n"))
+			batch_add(batch, "VRFY x\r\n", "252");
 		break;
 	case 5:
 		model->idle++;
@@ -810,6 +1097,45 @@ walk_other(struct model *model, struct batch *batch, unsigned int dice)
 	}
 }
 
+/* All is forgotten but the limits. */
+static void
+walk_starttls(struct model *model, struct batch *batch)
+{
+	model->idle++;
+	if (!model->greeted || model->tls || !model->esmtp || model->login) {
+		walk_error(model, batch, "STARTTLS\r\n", "503");
+		return;
+	}
+	batch_add(batch, "STARTTLS\r\n", "220");
+	batch->ends_in_tls = 1;
+	model_close(model);
+	model->tls = 1;
+	model->greeted = model->esmtp = 0;
+}
+
+static void
+walk_auth(struct model *model, struct batch *batch, unsigned int dice)
+{
+	const char *line = dice % 3 == 0 ? AUTH_ALICE :
+	    "AUTH PLAIN AG5vAHB3\r\n";
+	const char *code = "535";
+
+	model->idle++;
+	if (!model->submits) {
+		code = "502";
+	} else if (!model->greeted || model->open || model->login ||
+	    !model->esmtp)
+		code = "503";
+	else if (!model->tls && !model->plaintext)
+		code = "538";
+	else if (dice % 3 == 0) {
+		model->login = 1;
+		batch_add(batch, line, "235");
+		return;
+	}
+	walk_error(model, batch, line, code);
+}
+
 static void
 walk_step(struct model *model, struct batch *batch, unsigned int verb,
     unsigned int dice)
@@ -824,6 +1150,10 @@ walk_step(struct model *model, struct batch *batch, unsigned int verb,
 		walk_data(model, batch, dice);
 	else if (verb < 39)
 		walk_other(model, batch, dice);
+	else if (verb < 42)
+		walk_auth(model, batch, dice);
+	else if (verb < 47)
+		walk_starttls(model, batch);
 	else {
 		batch_add(batch, "QUIT\r\n", "221");
 		model->over = 1;
@@ -837,39 +1167,68 @@ walk_step(struct model *model, struct batch *batch, unsigned int verb,
 	}
 }
 
+/* Some commands in one go; sanity of model and session is in the replies. */
+static int
+walk_batch(struct model *model, unsigned int *seed)
+{
+	static struct batch batch;
+	int i, length = 1 + rand_r(seed) % 8;
+
+	memset(&batch, 0, sizeof(batch));
+	for (i = 0; i < length && !model->over && !batch.ends_in_tls; i++) {
+		unsigned int verb = rand_r(seed);
+
+		walk_step(model, &batch, verb % 160 >= 48 ? 3 + verb % 31 :
+		    verb % 48, rand_r(seed));
+	}
+	say(batch.text);
+	for (length = 0; length < batch.count; length++)
+		expect(batch.expected[length]);
+	if (batch.ends_in_tls && !model->over)
+		say(FAKE_HELLO);
+	return i;
+}
+
+/* Port 25 and submission, with and without TLS, in turn. */
 static void
 test_c3_random_walk(void **state)
 {
-	static struct batch batch;
 	struct model model;
 	unsigned int seed = 3;
-	int steps = 0, i, length, sessions = 0;
+	int steps = 0, sessions = 0, logins = 0, upgrades = 0;
 
 	(void)state;
-	while (steps < 12000) {
+	signer = 9;
+	while (steps < 24000) {
 		memset(&model, 0, sizeof(model));
+		model.submits = sessions % 3 != 0;
+		model.plaintext = sessions % 3 == 1;
+		service = model.submits ? SERVICE_SUBMISSION : SERVICE_SMTP;
+		facts = model.plaintext ? FACT_PLAINTEXT : 0;
 		begin();
 		expect("220");
 		sessions++;
-		while (!model.over) {
-			memset(&batch, 0, sizeof(batch));
-			length = 1 + rand_r(&seed) % 8;
-			for (i = 0; i < length && !model.over; i++) {
-				unsigned int verb = rand_r(&seed);
-
-				walk_step(&model, &batch, verb % 160 >= 40 ?
-				    3 + verb % 31 : verb % 40,
-				    rand_r(&seed));
-				steps++;
-			}
-			say(batch.text);
-			for (i = 0; i < batch.count; i++)
-				expect(batch.expected[i]);
+		/* Most of a session is to come after login. */
+		if (model.plaintext && sessions % 4 != 0) {
+			say("EHLO c\r\n" AUTH_ALICE);
+			expect("250");
+			expect("235");
+			model.greeted = model.esmtp = model.login = 1;
+			model.idle = 2;
 		}
-		expect("");
+		while (!model.over)
+			steps += walk_batch(&model, &seed);
+		if (model.tls)
+			expect_close_notify();
+		else
+			expect("");
 		end();
+		logins += model.login;
+		upgrades += model.tls;
 	}
-	assert_true(sessions > 10);
+	print_message("%d sessions, %d logins, %d upgrades\n", sessions,
+	    logins, upgrades);
+	assert_true(sessions > 10 && logins > 10 && upgrades > 10);
 }
 
 int
@@ -890,6 +1249,12 @@ main(void)
 		cmocka_unit_test_setup(test_large, setup),
 		cmocka_unit_test_setup(test_c16_slow_data, setup),
 		cmocka_unit_test_setup(test_far_too_big, setup),
+		cmocka_unit_test_setup(test_starttls, setup),
+		cmocka_unit_test_setup(test_c2_injection, setup),
+		cmocka_unit_test_setup(test_handshake_fails, setup),
+		cmocka_unit_test_setup(test_auth, setup),
+		cmocka_unit_test_setup(test_auth_ends, setup),
+		cmocka_unit_test_setup(test_limits_before_login, setup),
 		cmocka_unit_test_setup(test_c3_random_walk, setup),
 	};
 

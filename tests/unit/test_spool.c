@@ -125,6 +125,7 @@ round_trip(void **state)
 	assert_string_equal(l.envelope.helo, "there.example");
 	assert_string_equal(l.envelope.client, "2001:db8::1");
 	assert_int_equal(l.envelope.flags, MAIL_ESMTP);
+	assert_string_equal(l.envelope.login, "");
 	assert_int_equal(l.envelope.recipient_count, 3);
 	assert_string_equal(l.envelope.recipients[0].account, "alice");
 	assert_string_equal(l.envelope.recipients[1].local, "po\"st er");
@@ -139,6 +140,52 @@ round_trip(void **state)
 	/* Nobody who gets this descriptor can write through it. */
 	assert_int_equal(fcntl(l.fd, F_GETFL) & O_ACCMODE, O_RDONLY);
 	letter_close(&l);
+}
+
+/* Who logged in: any name that NSS may have, once, and no other text. */
+static void
+login(void **state)
+{
+	static const struct {
+		const char *name;
+		int is_good;
+	} rows[] = {
+		{ "alice", 1 }, { "DOM\\Al Ice", 1 }, { "\xc3\xa4@x", 1 },
+		{ "", 0 }, { "a\nb", 0 }, { "a\x7f", 0 }, { "\x1b[2J", 0 }
+	};
+	struct spool_name name;
+	struct letter l;
+	char longest[ENVELOPE_LOGIN_MAX + 1];
+	size_t i;
+
+	(void)state;
+	memset(longest, 'l', sizeof(longest));
+	longest[ENVELOPE_LOGIN_MAX] = '\0';
+	assert_false(envelope_is_login(longest));
+	longest[ENVELOPE_LOGIN_MAX - 1] = '\0';
+	assert_true(envelope_is_login(longest));
+	for (i = 0; i <= sizeof(rows) / sizeof(rows[0]); i++) {
+		int is_twice = i == sizeof(rows) / sizeof(rows[0]);
+		const char *who = is_twice ? "alice" : rows[i].name;
+		int is_good = !is_twice && rows[i].is_good;
+
+		make_envelope();
+		envelope_put_text(&envelope, ENVELOPE_LOGIN, who);
+		if (is_twice)
+			envelope_put_text(&envelope, ENVELOPE_LOGIN, who);
+		else
+			assert_int_equal(envelope_is_login(who), is_good);
+		assert_int_equal(spool_begin(&writer, &spool, &envelope), 0);
+		assert_int_equal(spool_commit(&writer, &name), 0);
+		errno = 0;
+		assert_int_equal(letter_open(&spool, &name, &l),
+		    is_good ? 0 : -1);
+		if (is_good) {
+			assert_string_equal(l.envelope.login, who);
+			letter_close(&l);
+		} else
+			assert_int_equal(errno, EBADMSG);
+	}
 }
 
 /* Larger than the buffer, in odd pieces: the header is written last. */
@@ -596,7 +643,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(round_trip), TEST(large), TEST(abort_leaves_nothing),
+		TEST(round_trip), TEST(login), TEST(large),
+		TEST(abort_leaves_nothing),
 		TEST(failed_write), TEST(damage), TEST(outcomes),
 		TEST(torn_record), TEST(deferred_again),
 		TEST(very_many_records), TEST(locks), TEST(clean_incoming),

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -430,6 +431,80 @@ test_secret_leaves_nothing(void **state)
 	ASSERT_LINE(100, 1, "NOOP");
 }
 
+/* As TLS may: a reader that has to write first, a writer that has to read. */
+static int rounds;
+
+static ssize_t
+contrary_read(struct wire *self, void *buf, size_t len)
+{
+	(void)len;
+	if (rounds++ == 0) {
+		self->transport_wants = POLLOUT;
+		errno = EAGAIN;
+		return -1;
+	}
+	self->transport_wants = 0;
+	memcpy(buf, "NOOP\r\n", 6);
+	return 6;
+}
+
+static ssize_t
+contrary_write(struct wire *self, const void *buf, size_t len)
+{
+	(void)buf;
+	if (rounds++ == 0) {
+		self->transport_wants = POLLIN;
+		errno = EAGAIN;
+		return -1;
+	}
+	self->transport_wants = 0;
+	return (ssize_t)len;
+}
+
+static void
+test_transport_wants(void **state)
+{
+	(void)state;
+	w.transport_read = contrary_read;
+	w.transport_write = contrary_write;
+	rounds = 0;
+	ASSERT_LINE(100, 0, "NOOP");	/* there is nothing to poll for */
+	assert_int_equal(rounds, 2);
+	rounds = 0;
+	wire_put(&w, "+OK\r\n", 5);
+	SAY("x");
+	assert_int_equal(wire_flush(&w), WIRE_OK);
+	assert_int_equal(rounds, 2);
+	rounds = 0;
+	assert_int_equal(read(w.fd, &(char){ 0 }, 1), 1);
+	wire_put(&w, "+OK\r\n", 5);
+	assert_int_equal(wire_flush(&w), WIRE_TIMEOUT);
+}
+
+/* Always ready, never done: the deadline comes all the same. */
+static ssize_t
+busy_read(struct wire *self, void *buf, size_t len)
+{
+	(void)self;
+	(void)buf;
+	(void)len;
+	rounds++;
+	errno = EAGAIN;
+	return -1;
+}
+
+static void
+test_deadline_of_the_busy(void **state)
+{
+	int64_t begun = wire_clock();
+
+	(void)state;
+	SAY("x");
+	w.transport_read = busy_read;
+	assert_status(100, 0, WIRE_TIMEOUT);
+	assert_in_range(wire_clock() - begun, 100, 1000);
+}
+
 #define WIRE_TEST(t)	cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int
@@ -454,6 +529,8 @@ main(void)
 		WIRE_TEST(test_printf_needs_room),
 		WIRE_TEST(test_chunks),
 		WIRE_TEST(test_watched_end),
+		WIRE_TEST(test_transport_wants),
+		WIRE_TEST(test_deadline_of_the_busy),
 		WIRE_TEST(test_secret_leaves_nothing)
 	};
 
