@@ -21,6 +21,18 @@ def host():
     if postern.accounts is None:
         postern.set_up()
     yield postern
+    found = reports()
+    assert not found, found
+
+
+def reports():
+    """What a sanitizer reported of any daemon since this was last asked."""
+    found = []
+    for daemon in postern.Daemon.every:
+        of_it = daemon.new_reports()
+        if of_it:
+            found += of_it + daemon.lines[-60:]
+    return "\n".join(found)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +47,6 @@ def daemons(host):
     yield start
     failures = []
     for daemon in started:
-        failures += daemon.log("Sanitizer|runtime error")
         if daemon.is_alive():
             status = daemon.stop()
             if status != 0:
@@ -47,6 +58,9 @@ def daemons(host):
         except AssertionError as error:
             failures.append(str(error))
             daemon.kill_tree()
+    found = reports()
+    if found:
+        failures.append(found)
     assert not failures, "\n".join(failures)
 
 
@@ -81,8 +95,7 @@ def users(host):
 # What no client can bring about, whatever it does.
 ABNORMAL = re.compile(
     r"event=(worker-crash|role-ended|died|gate-fault|gate-failed|no-agent|"
-    r"no-login|no-generation|no-queue|spool-fault|unreadable|undeliverable)"
-    r"|Sanitizer|runtime error")
+    r"no-login|no-generation|no-queue|spool-fault|unreadable|undeliverable)")
 
 
 @pytest.fixture(autouse=True)
@@ -99,6 +112,8 @@ def still_alive(request):
             odd = [line for line in daemon.lines[start:]
                    if ABNORMAL.search(line)]
             assert not odd, odd
+    found = reports()
+    assert not found, found
 
 
 def pytest_configure(config):

@@ -96,6 +96,16 @@ def eventually(condition, what, seconds=None, every=0.02):
 
 # Daemons
 
+# What a sanitizer says: of anything; of a signal, and of which process; and
+# the lines around that, which name no process.
+REPORT = re.compile(r"Sanitizer|runtime error")
+SIGNAL_REPORT = re.compile(
+    r"==(\d+)==ERROR: AddressSanitizer: SEGV on unknown address (0x[0-9a-f]+)")
+AROUND_SIGNAL = re.compile(
+    r"AddressSanitizer:DEADLYSIGNAL$|AddressSanitizer can not provide "
+    r"additional info\.$|SUMMARY: AddressSanitizer: SEGV ")
+
+
 class Daemon:
     """One pop3d or smtpd with directories, ports and log of its own.
 
@@ -103,6 +113,7 @@ class Daemon:
     """
 
     next_port = 10000
+    every = []			# of the whole run
 
     def __init__(self, program, conf="", name=None, service=None,
                  addresses=("127.0.0.1",), run=None, also=()):
@@ -123,6 +134,10 @@ class Daemon:
         self.lines = []
         self.process = None
         self.old_sids = []	# of masters that were killed
+        self.reports = []	# of a sanitizer, not looked at yet
+        self.crashed = set()	# processes that a test sent a crash signal
+        self.reader = None
+        Daemon.every.append(self)
 
     @property
     def port(self):
@@ -163,16 +178,19 @@ class Daemon:
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             start_new_session=True, cwd="/",
             env={"PATH": "/usr/bin:/bin", "SECRET_OF_THE_CALLER": "leaked?"})
-        threading.Thread(target=self._read_log, args=(self.process.stderr,),
-                         daemon=True).start()
+        self.reader = threading.Thread(
+            target=self._read_log, args=(self.process.stderr,), daemon=True)
+        self.reader.start()
         if wait:
             self.wait_ready()
         return self
 
     def _read_log(self, stream):
         for line in stream:
-            self.lines.append(line.decode("ascii", "backslashreplace")
-                              .rstrip("\n"))
+            line = line.decode("ascii", "backslashreplace").rstrip("\n")
+            self.lines.append(line)
+            if REPORT.search(line):
+                self.reports.append(line)
 
     def wait_ready(self):
         def accepts():
@@ -246,6 +264,25 @@ class Daemon:
     def forget_log(self):
         self.lines.clear()
 
+    def crash(self, pid, number=signal.SIGSEGV):
+        """Send a crash signal, once: what a sanitizer says of it is ours."""
+        if pid not in self.crashed:
+            self.crashed.add(pid)
+            kill(pid, number)
+
+    def new_reports(self):
+        """What a sanitizer has reported and no test brought about."""
+        count = len(self.reports)
+        lines, self.reports[:count] = self.reports[:count], []
+        return ["%s: %s" % (self.program, line) for line in lines
+                if not self.is_brought_about(line)]
+
+    def is_brought_about(self, line):
+        match = SIGNAL_REPORT.match(line)
+        if match:
+            return int(match.group(1)) in self.crashed
+        return len(self.crashed) > 0 and bool(AROUND_SIGNAL.match(line))
+
     def leftovers(self):
         """What is still there after the end: processes, files."""
         left = ["process %d %s %s" % (p.pid, p.role, p.state)
@@ -262,6 +299,8 @@ class Daemon:
         except AssertionError:
             raise AssertionError("left by %s: %s" % (
                 self.program, self.leftovers())) from None
+        if self.reader is not None:
+            self.reader.join(PATIENCE)	# to the last line
 
     def wait_no_session(self):
         """Until every session of the past has ended on the server's side."""

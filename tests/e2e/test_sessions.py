@@ -113,7 +113,7 @@ def test_a_worker_killed(pop3d, users, number):
     target, = serving(pop3d)
     others = [login(pop3d, name) for name in names[1:]]
     try:
-        os.kill(target.pid, number)
+        pop3d.crash(target.pid, number)
         victim.sock.settimeout(5)
         try:
             while victim.sock.recv(100):
@@ -177,7 +177,7 @@ def test_a_crash_makes_a_new_generation(daemons, users, program, role):
     else:
         second = None
         target = sorted(before)[0]
-    os.kill(target, signal.SIGSEGV)
+    daemon.crash(target)
 
     def renewed():
         now = {p.pid for p in daemon.processes(role_exe) if p.ppid == master}
@@ -225,7 +225,7 @@ def test_crashes_are_held_back(daemons):
         for process in daemon.processes("login"):
             if process.ppid == master:
                 seen.add(process.pid)
-                postern.kill(process.pid, signal.SIGSEGV)
+                daemon.crash(process.pid)
         time.sleep(0.02)
     assert 2 <= len(seen) <= 7, seen
     # While held back, clients get the temporary error, and later service.

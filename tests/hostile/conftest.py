@@ -35,6 +35,8 @@ def puppets(host):
         assert daemon.stop() == 0, "\n".join(daemon.lines[-20:])
     for daemon in started:
         daemon.wait_nothing_left()
+    found = _e2e.reports()
+    assert not found, found
 
 
 @pytest.hookimpl(hookwrapper=True)

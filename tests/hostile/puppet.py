@@ -263,6 +263,13 @@ class PuppetDaemon(Daemon):
             postern.BUILD, conf), **how)
         self.faults = 0
 
+    def is_brought_about(self, line):
+        """A puppet that is told to crash does so at an address of its own."""
+        match = postern.SIGNAL_REPORT.match(line)
+        if match:
+            return int(match.group(2), 16) == 0xdead000
+        return bool(postern.AROUND_SIGNAL.match(line))
+
     def wait_ready(self):
         def ready():
             assert self.is_alive(), "\n".join(self.lines[-20:])
