@@ -15,8 +15,6 @@ import pytest
 import postern
 from postern import Daemon, Dialogue, eventually
 
-pytestmark = pytest.mark.skipif(postern.SANITIZED,
-                                reason="built with loose tables")
 HERE = os.path.dirname(os.path.abspath(__file__))
 LAME = os.path.join(HERE, "lame.py")
 # Where every role's user can reach them.
@@ -61,7 +59,14 @@ QUEUE = USER + ROOM + SEAL
 
 def cases(table):
     return [(program, role, fault) for program, role, faults in table
-            for fault in faults]
+            for fault in possible(faults)]
+
+
+def possible(faults):
+    """A sanitizer's runtime ends by itself where it may set no limit, and
+    its builds set fewer."""
+    return [fault for fault in faults
+            if not (postern.SANITIZED and fault[0] == "prlimit64")]
 
 
 def lame_daemon(program, role, fault):
@@ -301,7 +306,7 @@ MASTER = SEAL + LIMITED + [("prctl", "0=24", "fail")]
 
 @pytest.mark.parametrize("program", ("pop3d", "smtpd"))
 def test_C18_a_master_that_cannot_step_down_ends(host, program):
-    for fault in MASTER:
+    for fault in possible(MASTER):
         daemon = Daemon(program)
         done = subprocess.run(
             [sys.executable, LAME, *fault,
@@ -309,6 +314,7 @@ def test_C18_a_master_that_cannot_step_down_ends(host, program):
              daemon.conf_path], stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE, timeout=20, check=False)
         assert done.returncode not in (0, None), (fault, done.stderr)
+        assert not postern.REPORT.search(done.stderr.decode()), fault
         assert b"event=generation" not in done.stderr, (fault, done.stderr)
         with pytest.raises(OSError):
             daemon.connect().close()

@@ -48,7 +48,8 @@ def finish_other(daemon, other):
     other.close()
 
 
-@pytest.mark.skipif(postern.SANITIZED, reason="built with a loose table")
+@pytest.mark.skipif(postern.SANITIZED,
+                    reason="a sanitizer build has looser tables")
 @pytest.mark.may_crash
 def test_a_worker_that_tries_is_ended(daemon):
     """Every trial: no return, a line in the log, nobody else disturbed."""
