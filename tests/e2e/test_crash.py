@@ -124,11 +124,14 @@ class Killer(threading.Thread):
         role = self.random.choice(sorted(by_role) or [None])
         if role is None:
             return
-        postern.kill(self.random.choice(by_role[role]), signal.SIGKILL)
-        self.victims[role] += 1
-        if role == self.daemon_.program:
-            self.daemon_.process.wait()
+        pid = self.random.choice(by_role[role])
+        postern.kill(pid, signal.SIGKILL)
+        if pid == self.daemon_.process.pid:
+            self.daemon_.process.wait(postern.PATIENCE)
             self.restart()
+        elif role == self.daemon_.program:
+            role = "fork of the master"		# which has not exec'd yet
+        self.victims[role] += 1
 
     def restart(self):
         self.daemon_.old_sids.append(self.daemon_.process.pid)
