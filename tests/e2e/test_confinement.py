@@ -115,8 +115,18 @@ class Census:
         else:
             wanted |= {"queue", "SMTP agent"}
         serving = 3 if self.daemon.program == "pop3d" else 2
-        return set(self.found) == wanted and len(
-            self.found["serving worker"]) == serving
+        return (set(self.found) == wanted
+                and len(self.found["serving worker"]) == serving
+                and all(self.has_stepped_down(name, process)
+                        for name, group in self.found.items()
+                        for process in group))
+
+    @staticmethod
+    def has_stepped_down(name, process):
+        """The filter comes last; a role that serves nobody yet may be slow."""
+        exact = EXACT.get(name, EXACT["waiting worker"])
+        have = process.status().get("Seccomp_filters", exact["filters"])
+        return int(have) >= exact["filters"]
 
     @staticmethod
     def name(process, processes, master):
