@@ -520,8 +520,11 @@ role_ended(struct generation *g, struct child *c, pid_t pid, int status)
 	if (c->pid != pid)
 		return 0;
 	c->pid = 0;
-	if (c == &g->spawner)
+	if (c == &g->spawner) {
+		g->sessions++;		/* not forgotten while we need it */
 		session_spawner_ended(g);
+		g->sessions--;
+	}
 	if (!g->is_closed && !master.is_stopping) {
 		log_event(LOG_CRIT, 0, "event=role-ended role=%s pid=%d "
 		    "status=%#x", c->name, (int)pid, (unsigned)status);

@@ -81,7 +81,7 @@ handshake_failed(struct session *session, const char *why)
 	char text[LOG_VALUE_MAX];
 
 	log_event(LOG_INFO, session->worker->facts.session,
-	    "event=tls-failed client=%s service=%s error=%s",
+	    "event=tls-failed client=%s service=%s reason=%s",
 	    session->worker->facts.client,
 	    service_name(session->worker->facts.service),
 	    log_value(why, text));

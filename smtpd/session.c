@@ -273,7 +273,7 @@ log_summary(const struct session *session)
 	    "event=disconnect commands=%u messages=%u errors=%u helo=%s "
 	    "tls=%s", session->commands, session->messages, session->errors,
 	    log_value(session->helo, helo), log_value(
-	    session->tls[0] != '\0' ? session->tls : "-", tls));
+	    session->tls[0] != '\0' ? session->tls : "none", tls));
 }
 
 /* TLS comes first where the service has it so: not even a greeting before. */

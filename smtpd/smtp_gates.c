@@ -232,7 +232,7 @@ log_received(const struct smtp_session *s, const struct spool_name *name)
 	    "helo=%s tls=%s user=%s", name->id, log_value(s->sender, from),
 	    (unsigned long long)name->size, s->envelope.recipient_count,
 	    s->agent->facts.client, log_value(s->helo, helo),
-	    log_value(s->tls[0] != '\0' ? s->tls : "-", tls),
+	    log_value(s->tls[0] != '\0' ? s->tls : "none", tls),
 	    log_value(login[0] != '\0' ? login : "-", user));
 }
 

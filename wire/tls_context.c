@@ -6,6 +6,7 @@
  * memory only: no file, no private key.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <openssl/err.h>
@@ -91,11 +92,12 @@ tls_reason(char reason[TLS_REASON_MAX], const char *otherwise)
 static void
 unusable(const struct keyring_pair *pair, const char *what)
 {
-	char reason[TLS_REASON_MAX];
+	char reason[TLS_REASON_MAX], file[LOG_VALUE_MAX];
 
 	tls_reason(reason, "not usable");
-	errno = EINVAL;
-	fatal("certificate %s: %s: %s", pair->chain_file, what, reason);
+	log_event(LOG_ERR, 0, "event=certificate file=%s text=\"%s: %s\"",
+	    log_value(pair->chain_file, file), what, reason);
+	exit(1);
 }
 
 /* Is name (of a client) what the certificate is for? */

@@ -283,7 +283,8 @@ def test_C2_smtp_is_new_after_starttls(smtpd, user):
 
 @pytest.mark.parametrize("line", [
     "GET / HTTP/1.1", "POST / HTTP/1.1", "HEAD / HTTP/1.0", "PUT /x HTTP/1.1",
-    "OPTIONS * HTTP/1.1", "CWD /", "PASV", "STOR x", "FEAT", "PORT 1,2,3,4,5,6"])
+    "OPTIONS * HTTP/1.1", "CWD /", "PASV", "STOR x", "FEAT",
+    "PORT 1,2,3,4,5,6"])
 def test_C20_other_protocols(way, line):
     """HTTP and FTP, in TLS and in the clear: one refusal, the end."""
     daemon, service = way

@@ -160,7 +160,8 @@ def in_mutt(c, content):
             scheme, c.user, c.name, c.port, password(c.user)))
     return c.run(["mutt", "-n", "-F", c.file("muttrc", config), "-s", "by mutt",
                   "--", c.user + "@example.test"],
-                 input=content.partition(b"\r\n\r\n")[2].replace(b"\r\n", b"\n"))
+                 input=content.partition(b"\r\n\r\n")[2].replace(
+                     b"\r\n", b"\n"))
 
 
 IN = {"curl": in_curl, "msmtp": in_msmtp, "mutt": in_mutt,
@@ -217,8 +218,8 @@ def out_s_client(c):
         b"USER %s\r\nPASS %s\r\n" % (c.user.encode(),
                                      password(c.user).encode()),
         b"retr 1\r\n", b"quit\r\n"])
-    match = re.search(r"\+OK[^\n]*octets[^\n]*\n.*?\+OK[^\n]*\n(.*?\r?\n)\.\r?\n",
-                      text, re.S)
+    match = re.search(r"\+OK[^\n]*octets[^\n]*\n.*?\+OK[^\n]*\n"
+                      r"(.*?\r?\n)\.\r?\n", text, re.S)
     letters = [] if not match else [match.group(1).encode("latin-1").replace(
         b"\r\n", b"\n").replace(b"\n..", b"\n.").replace(b"\n", b"\r\n")]
     return status, text, letters

@@ -2,7 +2,8 @@
 
 The numbers and layouts are written down here once more, by hand, from
 privsep/login_gate.h, privsep/signer_gate.h, pop3d/gates.h, smtpd/gates.h and
-privsep/channel.h: what the tests expect must not follow a slip in the daemon's own tables.
+privsep/channel.h: what the tests expect must not follow a slip in the daemon's
+own tables.
 """
 import os
 import re
@@ -18,7 +19,7 @@ OPEN, FETCH, EXPUNGE = 0x101, 0x102, 0x103
 MAIL, RCPT, DATA, COMMIT, ABORT, VERIFY = range(0x201, 0x207)
 DELIVER, SETTLE = 0x302, 0x303
 SIGN = 0x401				# the signer's, nobody else's
-CHANNEL = range(1, 14)			# CH_SPAWN to CH_DELIVERY; 1 is LOGIN, too
+CHANNEL = range(1, 14)		# CH_SPAWN to CH_DELIVERY; 1 is LOGIN, too
 REPLY = 0x8000
 
 REQUESTS = (LOGIN, OPEN, FETCH, EXPUNGE, MAIL, RCPT, DATA, COMMIT, ABORT,

@@ -276,7 +276,7 @@ test_one_letter(void **state)
 	get_u32(&m);
 	get_str(&m, line, sizeof(line));
 	assert_non_null(strstr(line,
-	    "event=disconnect commands=6 messages=1 errors=1 helo=c tls=-"));
+	    "event=disconnect commands=6 messages=1 errors=1 helo=c tls=none"));
 	end();
 }
 
@@ -732,7 +732,7 @@ test_c2_injection(void **state)
 		expect("220 2.0.0");
 		expect("");
 		expect_log("event=starttls-injection");
-		expect_log("tls=-");
+		expect_log("tls=none");
 		end();
 		if (strcmp(behind[i], FAKE_HELLO) == 0)
 			continue;
