@@ -32,7 +32,7 @@
 #define FD_CERTIFICATE	4
 #define FILE_MAX	65536	/* octets */
 #define DAY		86400L	/* seconds */
-#define YEARS		10
+#define YEARS		5
 #define NAME_MAX_CN	64	/* RFC 5280, ub-common-name */
 #define HOST_MAX	253
 #define SERIAL_BITS	127	/* positive, and 16 octets at most */
