@@ -1,5 +1,5 @@
 /*
- * content: line ends, byte stuffing and TOP's selection.
+ * content: line ends, NULs, byte stuffing and TOP's selection.
  *
  * Runs in the worker, as worker-user, confined; touches memory and the wire.
  */
@@ -15,8 +15,8 @@ content_begin(struct content *c, struct wire *w)
 	c->last = '\n';
 }
 
-void
-content_put(struct content *c, const uint8_t *p, size_t len)
+static void
+put_text(struct content *c, const uint8_t *p, size_t len)
 {
 	const uint8_t *end = p + len, *lf;
 	uint8_t last = c->last;
@@ -47,6 +47,24 @@ content_put(struct content *c, const uint8_t *p, size_t len)
 		p = lf + 1;
 	}
 	c->last = last;
+}
+
+/*
+ * Some programs take a NUL for the end of all that comes (QUIRKS), and RFC
+ * 5322 has none: another octet goes in its place, so that every count stays.
+ */
+void
+content_put(struct content *c, const uint8_t *p, size_t len)
+{
+	static const uint8_t no_nul = 0x80;
+	const uint8_t *end = p + len, *nul;
+
+	while (p < end && (nul = memchr(p, '\0', (size_t)(end - p))) != NULL) {
+		put_text(c, p, (size_t)(nul - p));
+		put_text(c, &no_nul, 1);
+		p = nul + 1;
+	}
+	put_text(c, p, (size_t)(end - p));
 }
 
 void

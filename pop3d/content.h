@@ -1,7 +1,8 @@
 /*
  * content: a message's stored content as POP3 sends it: line ends as
- * wire/octets.h says, a dot put before a line that begins with one (RFC 1939,
- * 3), and for TOP only the header and so many lines of the body.
+ * wire/octets.h says, 0x80 for every NUL, a dot put before a line that begins
+ * with one (RFC 1939, 3), and for TOP only the header and so many lines of
+ * the body.
  * Content comes in pieces, split anywhere.
  */
 #ifndef POP3D_CONTENT_H

@@ -39,7 +39,7 @@ make_model(const uint8_t *p, size_t len)
 	for (i = 0; i < len; i++) {
 		if (p[i] == '\n' && (i == 0 || p[i - 1] != '\r'))
 			model[model_len++] = '\r';
-		model[model_len++] = p[i];
+		model[model_len++] = p[i] == '\0' ? 0x80 : p[i];
 	}
 	if (len > 0 && p[len - 1] != '\n') {
 		model[model_len++] = '\r';

@@ -90,6 +90,35 @@ test_all_splits(void **state)
 	}
 }
 
+/* A NUL is sent as another octet, wherever it stands; it is counted as one. */
+static void
+test_nuls(void **state)
+{
+	static const uint8_t in[] = "\0.\0\n\0\0\r\0\n.\0\n\0";
+	static const uint8_t wanted[] =
+	    "\x80.\x80\r\n\x80\x80\r\x80\r\n..\x80\r\n\x80\r\n";
+	const size_t len = sizeof(in) - 1;
+	struct content c;
+	struct octets o;
+	size_t a, b;
+
+	(void)state;
+	octets_init(&o);
+	octets_count(&o, in, len);
+	for (a = 0; a <= len; a++)
+		for (b = a; b <= len; b++) {
+			begin(&c);
+			content_put(&c, in, a);
+			content_put(&c, in + a, b - a);
+			content_put(&c, in + b, len - b);
+			content_end(&c);
+			assert_int_equal(wire_flush(&w), WIRE_OK);
+			assert_int_equal(out_len, sizeof(wanted) - 1);
+			assert_memory_equal(out, wanted, out_len);
+			assert_int_equal(c.octets, octets_total(&o));
+		}
+}
+
 /* Lines of all lengths around the border of the wire's buffer. */
 static void
 test_buffer_borders(void **state)
@@ -162,6 +191,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_all_splits),
+		cmocka_unit_test(test_nuls),
 		cmocka_unit_test(test_buffer_borders),
 		cmocka_unit_test(test_top)
 	};
