@@ -40,8 +40,15 @@ struct mailbox_letter {
 
 struct mailbox;		/* one open maildrop or delivery target */
 
+/* What stored octets are, and so what a client sees of them. */
+enum mailbox_content {
+	CONTENT_PLAIN,		/* all of them */
+	CONTENT_MBOX		/* what wire/mbox_filter.h lets through */
+};
+
 struct mailbox_ops {
-	const char	*name;		/* "maildir" */
+	const char	*name;		/* "maildir", "mbox" */
+	enum mailbox_content content;	/* of what fetch gives */
 
 	/*
 	 * Open the place itself and nothing in it, so that the caller can

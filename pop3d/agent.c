@@ -186,6 +186,7 @@ fetch_one(struct pop3_agent *a, size_t number, struct message *reply)
 	put_u32(reply, verdict);
 	put_u64(reply, offset);
 	put_u64(reply, length);
+	put_u32(reply, a->ops->content);
 	if (verdict == FETCH_OK)
 		put_fd(reply, fd);
 }

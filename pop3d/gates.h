@@ -12,7 +12,8 @@ enum pop3_request {
 				 *  memfd: count records of POP3_RECORD octets,
 				 *  u64 octets (LE), then UIDL, NUL-padded */
 	REQ_FETCH,		/* u32 first, u32 count (1-16) -> u32 n, then n
-				 *  of u32 verdict, u64 offset, u64 length; a
+				 *  of u32 verdict, u64 offset, u64 length,
+				 *  u32 content (enum mailbox_content); a
 				 *  descriptor for each with FETCH_OK */
 	REQ_EXPUNGE		/* u32 first octet of the bitmap, u32 last (1:
 				 *  act now), data -> u32 failed; on disk */

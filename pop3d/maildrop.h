@@ -18,6 +18,7 @@ struct fetched {
 	int		fd;		/* if FETCH_OK */
 	uint64_t	offset;
 	uint64_t	length;
+	enum mailbox_content content;
 };
 
 struct maildrop {

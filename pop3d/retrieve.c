@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "../privsep/log.h"
+#include "../wire/mbox_filter.h"
 #include "content.h"
 #include "session.h"
 #include "transaction.h"
@@ -25,6 +26,7 @@ static uint8_t block[RETR_BLOCK];
 struct source {
 	struct fetched	 f;
 	uint64_t	 at;	/* octets read of f.length */
+	struct mbox_filter filter;	/* if f.content is CONTENT_MBOX */
 };
 
 /* The next octets: how many, 0 at the end, -1 with errno. */
@@ -59,6 +61,7 @@ source_open(struct session *s, uint32_t number, struct source *src)
 	/* Two or more of the shortest requests: the client pipelines. */
 	more_waits = wire_buffered(&s->wire) >= sizeof("RETR 1\n") - 1;
 	src->at = 0;
+	mbox_filter_init(&src->filter);
 	if (maildrop_fetch(&s->drop, number, more_waits, &src->f) == -1) {
 		wire_printf(&s->wire, "-ERR [SYS/TEMP] try again later\r\n");
 		transaction_failed(s, "fetch");
@@ -76,6 +79,35 @@ source_open(struct session *s, uint32_t number, struct source *src)
 		break;
 	}
 	return -1;
+}
+
+/* Octets that the client sees; of these what TOP wants, if it is one. */
+static void
+put_seen(struct content *c, struct top *top, const uint8_t *p, size_t len)
+{
+	content_put(c, p, top == NULL ? len : top_take(top, p, len));
+}
+
+/* So many octets of the block, or the end of the content. */
+static void
+put_stored(struct source *src, struct content *c, struct top *top, size_t len)
+{
+	const uint8_t *p = block;
+	struct mbox_span span;
+	size_t n;
+
+	if (src->f.content == CONTENT_PLAIN) {
+		put_seen(c, top, p, len);
+		return;
+	}
+	if (len == 0) {
+		mbox_filter_end(&src->filter, &span);
+		put_seen(c, top, span.data, span.len);
+	}
+	for (; len > 0; p += n, len -= n) {
+		n = mbox_filter_take(&src->filter, p, len, &span);
+		put_seen(c, top, span.data, span.len);
+	}
 }
 
 /*
@@ -103,13 +135,14 @@ send_message(struct session *s, uint32_t number, uint64_t listed,
 	wire_printf(&s->wire, "+OK %" PRIu64 " octets\r\n", listed);
 	while (s->wire.failed == WIRE_OK && c.octets <= listed &&
 	    (n = source_read(src, RETR_BLOCK)) > 0)
-		content_put(&c, block, (size_t)n);
+		put_stored(src, &c, NULL, (size_t)n);
 	if (s->wire.failed != WIRE_OK)
 		return;
 	if (n == -1 && errno != ENODATA) {
 		transaction_failed(s, "read");
 		return;
 	}
+	put_stored(src, &c, NULL, 0);
 	content_end(&c);
 	if (n == -1 || c.octets != listed) {
 		content_differs(s, number, listed, c.octets);
@@ -150,11 +183,12 @@ send_top(struct session *s, uint64_t lines, struct source *src)
 	wire_printf(&s->wire, "+OK top of message\r\n");
 	while (s->wire.failed == WIRE_OK && !t.is_full &&
 	    (n = source_read(src, TOP_BLOCK)) > 0)
-		content_put(&c, block, top_take(&t, block, (size_t)n));
+		put_stored(src, &c, &t, (size_t)n);
 	if (n == -1) {
 		transaction_failed(s, "read");
 		return;
 	}
+	put_stored(src, &c, &t, 0);
 	content_end(&c);
 	/* Some programs wait for the end of the header (QUIRKS). */
 	if (!t.in_body)

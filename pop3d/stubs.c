@@ -38,13 +38,15 @@ ask_open(int gate, enum pop3_open *verdict, uint32_t *count, uint64_t *octets,
 static int
 get_fetched(struct message *reply, struct fetched *f)
 {
-	uint32_t verdict = get_u32(reply);
+	uint32_t verdict = get_u32(reply), content;
 
 	f->fd = -1;
 	f->offset = get_u64(reply);
 	f->length = get_u64(reply);
-	if (verdict > FETCH_TEMPFAIL)
+	content = get_u32(reply);
+	if (verdict > FETCH_TEMPFAIL || content > CONTENT_MBOX)
 		return -1;
+	f->content = (enum mailbox_content)content;
 	f->verdict = (enum pop3_fetch)verdict;
 	if (f->verdict == FETCH_OK)
 		f->fd = get_fd(reply);
