@@ -49,7 +49,8 @@ field_value(const char *fields, const char *end, char letter)
 int
 maildir_is_plausible(uint64_t size, uint64_t octets)
 {
-	return octets >= size && octets <= 2 * size + 2;
+	/* A CR for each LF, and at most two line ends behind it all. */
+	return octets >= size && octets <= 2 * size + 4;
 }
 
 static uint64_t

@@ -13,6 +13,7 @@ content_begin(struct content *c, struct wire *w)
 	c->wire = w;
 	c->octets = 0;
 	c->last = '\n';
+	c->header = HEADER_LINE_BEGINS;
 }
 
 static void
@@ -59,6 +60,8 @@ content_put(struct content *c, const uint8_t *p, size_t len)
 	static const uint8_t no_nul = 0x80;
 	const uint8_t *end = p + len, *nul;
 
+	if (c->header != HEADER_ENDED)
+		octets_header(&c->header, p, len);
 	while (p < end && (nul = memchr(p, '\0', (size_t)(end - p))) != NULL) {
 		put_text(c, p, (size_t)(nul - p));
 		put_text(c, &no_nul, 1);
@@ -75,6 +78,17 @@ content_end(struct content *c)
 	wire_put(c->wire, "\r\n", 2);
 	c->octets += 2;
 	c->last = '\n';
+}
+
+/* Some programs wait for the end of the header (QUIRKS). */
+void
+content_end_header(struct content *c)
+{
+	if (c->header == HEADER_ENDED)
+		return;
+	wire_put(c->wire, "\r\n", 2);
+	c->octets += 2;
+	c->header = HEADER_ENDED;
 }
 
 void

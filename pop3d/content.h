@@ -11,18 +11,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../wire/octets.h"
 #include "../wire/wire.h"
 
 struct content {
 	struct wire	*wire;
 	uint64_t	 octets;	/* sent, without dots put before */
 	uint8_t		 last;		/* octet of content, LF before the first */
+	enum octets_header header;
 };
 
 void	content_begin(struct content *, struct wire *);
 void	content_put(struct content *, const uint8_t *, size_t);
-/* Finish the last line; the terminating dot is the caller's. */
+/*
+ * Finish the last line, and a header that has not ended if that is wanted; the
+ * terminating dot is the caller's.
+ */
 void	content_end(struct content *);
+void	content_end_header(struct content *);
 
 /* Where TOP is: what it lets through. */
 struct top {

@@ -144,6 +144,10 @@ send_message(struct session *s, uint32_t number, uint64_t listed,
 	}
 	put_stored(src, &c, NULL, 0);
 	content_end(&c);
+	/* As it was counted: a size that another program has put into a file's
+	 * name is without it. */
+	if (c.octets > 0 && c.octets + 2 == listed)
+		content_end_header(&c);
 	if (n == -1 || c.octets != listed) {
 		content_differs(s, number, listed, c.octets);
 		return;
@@ -190,9 +194,7 @@ send_top(struct session *s, uint64_t lines, struct source *src)
 	}
 	put_stored(src, &c, &t, 0);
 	content_end(&c);
-	/* Some programs wait for the end of the header (QUIRKS). */
-	if (!t.in_body)
-		wire_put(&s->wire, "\r\n", 2);
+	content_end_header(&c);
 	wire_put(&s->wire, ".\r\n", 3);
 	s->octets += c.octets;
 }

@@ -171,6 +171,8 @@ finish_header(struct smtp_session *s)
 		len = header_print(&s->header, &origin, text);
 		if (len == -1)
 			bug("header does not fit");
+		if (len > 1 && text[len - 1] == '\n' && text[len - 2] == '\n')
+			s->count.is_over = 1;	/* we have ended it */
 	}
 	put_own(s, text, (size_t)len);
 	spool_put(&s->writer, s->header.held, s->header.held_len);
@@ -259,9 +261,17 @@ intake_drain(struct smtp_session *s, int fd)
 		if (n == 1 && (n = take_piece(s, fd)) == -1)
 			return -1;
 	} while (n != 0);
-	if (s->fault.code == 0 && !header_is_over(&s->header)) {
+	if (s->fault.code != 0)
+		return 0;
+	if (!header_is_over(&s->header)) {
 		header_end(&s->header);
 		finish_header(s);
 	}
+	/*
+	 * Every header in the spool ends with an empty line: there are mail
+	 * programs that wait for it.
+	 */
+	if (!s->count.is_over)
+		spool_put(&s->writer, "\n\n", s->count.column == 0 ? 1 : 2);
 	return 0;
 }

@@ -13,6 +13,28 @@ octets_init(struct octets *o)
 {
 	o->count = 0;
 	o->last = '\n';
+	o->header = HEADER_LINE_BEGINS;
+}
+
+void
+octets_header(enum octets_header *header, const void *data, size_t len)
+{
+	const uint8_t *p = data, *end = p + len;
+
+	while (p < end && *header != HEADER_ENDED) {
+		if (*header == HEADER_LINE_TEXT) {
+			p = memchr(p, '\n', (size_t)(end - p));
+			if (p == NULL)
+				return;
+			*header = HEADER_LINE_BEGINS;
+		} else if (*p == '\n')
+			*header = HEADER_ENDED;
+		else if (*p == '\r' && *header == HEADER_LINE_BEGINS)
+			*header = HEADER_LINE_CR;
+		else
+			*header = HEADER_LINE_TEXT;
+		p++;
+	}
 }
 
 void
@@ -24,6 +46,8 @@ octets_count(struct octets *o, const void *data, size_t len)
 
 	if (len == 0)
 		return;
+	if (o->header != HEADER_ENDED)
+		octets_header(&o->header, data, len);
 	end = p + len;
 	while ((lf = memchr(p, '\n', (size_t)(end - p))) != NULL) {
 		if (lf > p)
@@ -42,5 +66,9 @@ octets_count(struct octets *o, const void *data, size_t len)
 uint64_t
 octets_total(const struct octets *o)
 {
-	return o->last == '\n' ? o->count : o->count + 2;
+	uint64_t total = o->last == '\n' ? o->count : o->count + 2;
+
+	if (total > 0 && o->header != HEADER_ENDED)
+		total += 2;
+	return total;
 }

@@ -30,6 +30,18 @@ capture(struct wire *from, const void *data, size_t len)
 	return (ssize_t)len;
 }
 
+static int
+has_empty_line(const uint8_t *p, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		if ((i == 0 || p[i - 1] == '\n') && (p[i] == '\n' ||
+		    (p[i] == '\r' && i + 1 < len && p[i + 1] == '\n')))
+			return 1;
+	return 0;
+}
+
 static void
 make_model(const uint8_t *p, size_t len)
 {
@@ -42,6 +54,10 @@ make_model(const uint8_t *p, size_t len)
 		model[model_len++] = p[i] == '\0' ? 0x80 : p[i];
 	}
 	if (len > 0 && p[len - 1] != '\n') {
+		model[model_len++] = '\r';
+		model[model_len++] = '\n';
+	}
+	if (len > 0 && !has_empty_line(p, len)) {
 		model[model_len++] = '\r';
 		model[model_len++] = '\n';
 	}
@@ -82,6 +98,8 @@ send_pieces(const uint8_t *p, size_t len, size_t piece, struct top *t)
 		content_put(&c, p + at, t != NULL ? top_take(t, p + at, n) : n);
 	}
 	content_end(&c);
+	if (t == NULL && c.octets > 0)
+		content_end_header(&c);
 	if (wire_flush(&w) != WIRE_OK)
 		abort();
 	out_len = unstuff(out, out_len);

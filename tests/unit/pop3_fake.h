@@ -21,6 +21,7 @@
 #include "privsep/log.h"
 #include "privsep/message.h"
 #include "privsep/worker.h"
+#include "wire/octets.h"
 #include "wire/tls.h"
 
 #define FAKE_MAX 10000
@@ -64,12 +65,11 @@ static struct mailbox fake_box;
 static uint64_t
 fake_octets(const char *s)
 {
-	uint64_t n = 0;
-	char last = '\n';
+	struct octets o;
 
-	for (; *s != '\0'; last = *s++)
-		n += *s == '\n' && last != '\r' ? 2 : 1;
-	return last == '\n' ? n : n + 2;
+	octets_init(&o);
+	octets_count(&o, s, strlen(s));
+	return octets_total(&o);
 }
 
 static int

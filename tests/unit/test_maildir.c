@@ -22,7 +22,7 @@ test_names(void **state)
 		{ "9.M1.x,S=5,W=6", 9, UINT64_MAX, UINT64_MAX, 6, 14 },
 		{ "9.Q1.x,W=5", 9, UINT64_MAX, 5, 6, 10 },
 		{ "1.Q1.x,S=5,W=4", 1, UINT64_MAX, UINT64_MAX, 6, 14 },
-		{ "1.Q1.x,S=5,W=13", 1, UINT64_MAX, UINT64_MAX, 6, 15 },
+		{ "1.Q1.x,S=5,W=15", 1, UINT64_MAX, UINT64_MAX, 6, 15 },
 		{ "1.Q1.x,W=05", 1, UINT64_MAX, UINT64_MAX, 6, 11 },
 		{ "1.Q1.x,W=-5", 1, UINT64_MAX, UINT64_MAX, 6, 11 },
 		{ "1.Q1.x,W=5x", 1, UINT64_MAX, UINT64_MAX, 6, 11 },
@@ -94,7 +94,7 @@ test_many(void **state)
 	for (i = 0; i < 3000; i++) {
 		assert_true(strcmp(last, uidl((size_t)i)) < 0);
 		strlcpy(last, uidl((size_t)i), sizeof(last));
-		assert_int_equal(ops->message(box, (size_t)i)->octets, 3);
+		assert_int_equal(ops->message(box, (size_t)i)->octets, 5);
 	}
 }
 
@@ -123,7 +123,7 @@ test_uidl_stays(void **state)
 	    "Maildir/cur/5.M1P2.host:2,FRS");
 	reopen();
 	assert_string_equal(uidl(0), "5.M1P2.host");
-	assert_int_equal(ops->message(box, 0)->octets, 3);
+	assert_int_equal(ops->message(box, 0)->octets, 5);
 }
 
 static void
@@ -187,8 +187,9 @@ test_sizes(void **state)
 		const char	*text;
 		uint64_t	 octets;
 	} t[] = {
-		{ "", 0 }, { "a", 3 }, { "a\n", 3 }, { "a\nb", 6 },
-		{ "a\r\n", 3 }, { "\n\n", 4 }, { ".\n", 3 }, { "a\r", 4 },
+		{ "", 0 }, { "\na", 5 }, { "a\n", 5 }, { "a\n\nb", 8 },
+		{ "a\r\n\r\n", 5 }, { "\n\n", 4 }, { ".\n", 5 },
+		{ "\na\r", 6 },
 	};
 	char name[64];
 	size_t i;
@@ -200,12 +201,12 @@ test_sizes(void **state)
 		put(name, t[i].text);
 	}
 	put("Maildir/new/8.Q8.x,W=77", "said in the name, and so not counted\n");
-	put("Maildir/new/9.Q9.x,S=2,W=100", "not plausible, and so counted\n");
+	put("Maildir/new/9.Q9.x,S=2,W=100", "not plausible, and so counted\n\n");
 	reopen();
 	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++)
 		assert_int_equal(ops->message(box, i)->octets, t[i].octets);
 	assert_int_equal(ops->message(box, 8)->octets, 77);
-	assert_int_equal(ops->message(box, 9)->octets, 31);
+	assert_int_equal(ops->message(box, 9)->octets, 33);
 }
 
 /* A size that the name lies about is never served, and heals. */
@@ -224,7 +225,7 @@ test_wrong_size(void **state)
 	reopen();
 	assert_true(has("Maildir/cur/1.Q1.x:2,S"));
 	assert_string_equal(uidl(0), "1.Q1.x");
-	assert_int_equal(ops->message(box, 0)->octets, 6);
+	assert_int_equal(ops->message(box, 0)->octets, 8);
 	assert_content(0, "four\n");
 	assert_content(1, "a\n");
 }

@@ -85,8 +85,48 @@ test_all_splits(void **state)
 				    strlen(cases[i].out));
 				assert_memory_equal(out, cases[i].out,
 				    out_len);
+				if (c.octets > 0)
+					content_end_header(&c);
 				assert_int_equal(c.octets, octets_total(&o));
 			}
+	}
+}
+
+/* It is sent once, and only where no empty line has come. */
+static void
+test_end_of_header(void **state)
+{
+	static const struct {
+		const char	*in;
+		const char	*out;
+	} headers[] = {
+		{ "h", "h\r\n\r\n" },
+		{ "h\nh\r\n", "h\r\nh\r\n\r\n" },
+		{ "h\n\r\r\n", "h\r\n\r\r\n\r\n" },
+		{ "h\n\n", "h\r\n\r\n" },
+		{ "h\r\n\r\nb", "h\r\n\r\nb\r\n" },
+		{ "\nb", "\r\nb\r\n" }
+	};
+	const uint8_t *in;
+	struct content c;
+	size_t i, len, split;
+
+	(void)state;
+	for (i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
+		in = (const uint8_t *)headers[i].in;
+		len = strlen(headers[i].in);
+		for (split = 0; split <= len; split++) {
+			begin(&c);
+			content_put(&c, in, split);
+			content_put(&c, in + split, len - split);
+			content_end(&c);
+			content_end_header(&c);
+			content_end_header(&c);
+			assert_int_equal(wire_flush(&w), WIRE_OK);
+			assert_int_equal(out_len, strlen(headers[i].out));
+			assert_memory_equal(out, headers[i].out, out_len);
+			assert_int_equal(c.octets, out_len);
+		}
 	}
 }
 
@@ -115,6 +155,7 @@ test_nuls(void **state)
 			assert_int_equal(wire_flush(&w), WIRE_OK);
 			assert_int_equal(out_len, sizeof(wanted) - 1);
 			assert_memory_equal(out, wanted, out_len);
+			content_end_header(&c);
 			assert_int_equal(c.octets, octets_total(&o));
 		}
 }
@@ -191,6 +232,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_all_splits),
+		cmocka_unit_test(test_end_of_header),
 		cmocka_unit_test(test_nuls),
 		cmocka_unit_test(test_buffer_borders),
 		cmocka_unit_test(test_top)

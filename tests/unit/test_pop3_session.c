@@ -1,4 +1,4 @@
-/* LINK: pop3d/session pop3d/login pop3d/commands pop3d/maildrop pop3d/stubs pop3d/transaction pop3d/retrieve pop3d/content pop3d/agent wire/mbox_filter wire/wire wire/sasl privsep/message privsep/gates privsep/log privsep/facts */
+/* LINK: pop3d/session pop3d/login pop3d/commands pop3d/maildrop pop3d/stubs pop3d/transaction pop3d/retrieve pop3d/content pop3d/agent wire/octets wire/mbox_filter wire/wire wire/sasl privsep/message privsep/gates privsep/log privsep/facts */
 /*
  * test_pop3_session: whole sessions of a worker and an agent, what a client
  * says and what it hears.
@@ -273,9 +273,9 @@ test_header_only(void **state)
 	fake.contents = one;
 	fake.count = 1;
 	dialogue(LOGIN "TOP 1 0\r\nRETR 1\r\n");
-	assert_heard("+OK send PASS\r\n+OK 1 messages (18 octets)\r\n"
+	assert_heard("+OK send PASS\r\n+OK 1 messages (20 octets)\r\n"
 	    "+OK top of message\r\nSubject: nothing\r\n\r\n.\r\n"
-	    "+OK 18 octets\r\nSubject: nothing\r\n.\r\n");
+	    "+OK 20 octets\r\nSubject: nothing\r\n\r\n.\r\n");
 }
 
 static void
@@ -863,8 +863,8 @@ test_many_messages(void **state)
 	dialogue(input);
 	assert_int_equal(fake.done->fetches, 3);	/* 16, 16, 8 and more */
 	assert_int_equal(fake.done->bitmap[9998 / 8], 1 << (9998 % 8));
-	assert_non_null(strstr(output, "\r\n9998 3\r\n10000 3\r\n.\r\n"));
-	p = strstr(output, "+OK 9999 messages (29997 octets)\r\n1 3\r\n2 3\r\n");
+	assert_non_null(strstr(output, "\r\n9998 5\r\n10000 5\r\n.\r\n"));
+	p = strstr(output, "+OK 9999 messages (49995 octets)\r\n1 5\r\n2 5\r\n");
 	assert_non_null(p);
 }
 
