@@ -78,6 +78,12 @@ struct mailbox_ops {
 		    uint64_t *offset, uint64_t *length);
 
 	/*
+	 * Is it sure that the message was delivered before then?  (No, if it
+	 * is not known.)  NULL: it never is.
+	 */
+	int	(*is_older)(struct mailbox *, size_t number, time_t than);
+
+	/*
 	 * Remove what has its bit set (bit n of octet n/8), on disk when it
 	 * returns.  *failed counts those still there (0 unless -1).
 	 */

@@ -453,6 +453,25 @@ maildir_fetch(struct mailbox *mb, size_t number, int *fd, uint64_t *offset,
 	return 0;
 }
 
+/*
+ * Its name says when, and so does its file: a copy keeps the name.  Only what
+ * both say is old is.
+ */
+static int
+maildir_is_older(struct mailbox *mb, size_t number, time_t than)
+{
+	const struct maildir_entry *entry = &mb->index.entries[number];
+	struct stat st;
+
+	if (than <= 0 || entry->seconds == 0 ||
+	    entry->seconds >= (uint64_t)than ||
+	    (entry->flags & ENTRY_GONE) != 0)
+		return 0;
+	return fstatat(mb->folder[entry->folder], entry->name, &st,
+	    AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+	    st.st_mtime < than;
+}
+
 /* One pass of removal over what is marked and still there; what is left. */
 static size_t
 expunge_pass(struct mailbox *mb, const uint8_t *bitmap, int *changed,
@@ -513,6 +532,7 @@ const struct mailbox_ops maildir_ops = {
 	.count = maildir_count,
 	.message = maildir_message,
 	.fetch = maildir_fetch,
+	.is_older = maildir_is_older,
 	.expunge = maildir_expunge,
 	.append = maildir_append,
 	.settle = maildir_settle,

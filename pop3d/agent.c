@@ -16,6 +16,7 @@
 
 #include "../privsep/log.h"
 #include "agent.h"
+#include "policy.h"
 
 #define LOCK_TRIES	50
 #define LOCK_PAUSE_MS	20	/* so a second in all */
@@ -29,6 +30,17 @@ log_failure(const struct pop3_agent *a, const char *what, int error)
 	log_event(LOG_ERR, a->agent->facts.session,
 	    "event=maildrop-failed user=%s what=%s error=\"%s\"",
 	    log_value(a->agent->identity.name, user), what, strerror(error));
+}
+
+static void
+log_expired(const struct pop3_agent *a, size_t count)
+{
+	char user[LOG_VALUE_MAX];
+
+	if (count > 0)
+		log_event(LOG_INFO, a->agent->facts.session,
+		    "event=expired user=%s messages=%zu",
+		    log_value(a->agent->identity.name, user), count);
 }
 
 static int
@@ -120,6 +132,10 @@ open_box(struct pop3_agent *a, enum pop3_open *verdict, size_t *count,
 	*verdict = OPEN_TEMPFAIL;
 	if (a->box == NULL)
 		return -1;		/* logged when it was not entered */
+	if (policy_is_too_soon(a->agent, a->stamp, time(NULL))) {
+		*verdict = OPEN_LOGIN_DELAY;
+		return -1;
+	}
 	if (open_patiently(a) == -1) {
 		if (errno == EBUSY)
 			*verdict = OPEN_IN_USE;
@@ -134,8 +150,11 @@ open_box(struct pop3_agent *a, enum pop3_open *verdict, size_t *count,
 		fd = make_index(a, *count, octets);
 	if (fd == -1)
 		log_failure(a, "index", errno);
-	else
+	else {
 		*verdict = OPEN_OK;
+		if (policy_stamp(a->stamp, time(NULL)) == -1)
+			log_failure(a, "login-stamp", errno);
+	}
 	return fd;
 }
 
@@ -246,14 +265,38 @@ has_stray_bits(const struct pop3_agent *a, size_t count)
 	    a->bitmap[a->bitmap_size - 1] >> (count % 8) != 0;
 }
 
+/* Bits that are set in the bitmap. */
+static size_t
+count_marked(const struct pop3_agent *a)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < a->bitmap_size; i++)
+		n += (size_t)__builtin_popcount(a->bitmap[i]);
+	return n;
+}
+
+/*
+ * What the client wants removed, and in the same step what the site's policy
+ * does not keep any longer (RFC 1939, 8).
+ */
 static uint32_t
 expunge(struct pop3_agent *a)
 {
-	size_t failed = 0;
+	size_t failed = 0, marked, expired;
 
-	if (a->ops->expunge(a->box, a->bitmap, &failed) == 0)
+	marked = count_marked(a);
+	expired = policy_expire(a->agent, a->ops, a->box, a->ops->count(a->box),
+	    a->bitmap, time(NULL));
+	if (marked + expired == 0 ||
+	    a->ops->expunge(a->box, a->bitmap, &failed) == 0) {
+		log_expired(a, expired);
 		return 0;
+	}
 	log_failure(a, "expunge", errno);
+	/* The client asked for nothing, so nothing has failed for it. */
+	if (marked == 0)
+		return 0;
 	if (failed == 0)
 		failed = 1;		/* not known to be on disk */
 	return failed < UINT32_MAX ? (uint32_t)failed : UINT32_MAX;
@@ -327,6 +370,7 @@ enter(struct pop3_agent *a)
 	int dirs[MAILBOX_DIRS_MAX];
 	size_t count = 0;
 
+	a->stamp = policy_enter(a->agent);
 	a->ops = mailbox_format(a->agent->config);
 	if (a->ops == NULL)
 		log_failure(a, "format", errno);
@@ -349,7 +393,7 @@ warm(const struct config *config)
 static void
 serve(struct agent *agent)
 {
-	struct pop3_agent a = { .agent = agent };
+	struct pop3_agent a = { .agent = agent, .stamp = -1 };
 
 	enter(&a);
 	if (gates_serve(&pop3_gates, &a, agent->gate, -1) == -1) {

@@ -26,6 +26,7 @@ struct pop3_agent {
 	size_t				 bitmap_size;
 	size_t				 bitmap_len;	/* received */
 	int				 has_logged;	/* a failed fetch */
+	int				 stamp;	/* of the last login, or -1 */
 };
 
 extern const struct gate_table pop3_gates;

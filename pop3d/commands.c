@@ -33,6 +33,7 @@ static const struct pop3_command commands[] = {
 	{ "STLS", AUT,	      ARGS_NUMBERS, 0, 0, SHORT, command_stls },
 	{ "CAPA", POP3_ANY,   ARGS_NUMBERS, 0, 0, SHORT, command_capa },
 	{ "UTF8", POP3_ANY,   ARGS_NUMBERS, 0, 0, SHORT, command_utf8 },
+	{ "LANG", POP3_ANY,   ARGS_WORD,    0, 1, SHORT, command_lang },
 	{ "QUIT", POP3_ANY,   ARGS_NUMBERS, 0, 0, SHORT, command_quit }
 };
 

@@ -1,6 +1,6 @@
 /*
- * commands: what a POP3 client can say (RFC 1939, RFC 2449) as one constant
- * table, and the strict parser that finds the entry for a line.
+ * commands: what a POP3 client can say (RFC 1939, 2449, 2595, 5034, 6856) as
+ * one constant table, and the strict parser that finds the entry for a line.
  */
 #ifndef POP3D_COMMANDS_H
 #define POP3D_COMMANDS_H

@@ -60,6 +60,8 @@ content_put(struct content *c, const uint8_t *p, size_t len)
 	static const uint8_t no_nul = 0x80;
 	const uint8_t *end = p + len, *nul;
 
+	if (len == 0)
+		return;
 	if (c->header != HEADER_ENDED)
 		octets_header(&c->header, p, len);
 	while (p < end && (nul = memchr(p, '\0', (size_t)(end - p))) != NULL) {

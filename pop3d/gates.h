@@ -24,7 +24,7 @@ enum pop3_request {
 #define POP3_FETCH_MAX	16
 #define POP3_BITMAP_MAX	4096	/* octets a message */
 
-enum pop3_open { OPEN_OK, OPEN_IN_USE, OPEN_TEMPFAIL };
+enum pop3_open { OPEN_OK, OPEN_IN_USE, OPEN_TEMPFAIL, OPEN_LOGIN_DELAY };
 enum pop3_fetch { FETCH_OK, FETCH_GONE, FETCH_TEMPFAIL };
 
 #endif

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "../wire/utf8.h"
 #include "login.h"
 #include "session.h"
 
@@ -53,6 +54,10 @@ command_user(struct session *s, const struct arguments *args)
 		wire_printf(&s->wire, "-ERR name too long\r\n");
 		return;
 	}
+	if (s->is_utf8 && !utf8_is_valid(args->text, args->len)) {
+		wire_printf(&s->wire, "-ERR name is not UTF-8\r\n");
+		return;
+	}
 	memcpy(s->user, args->text, args->len + 1);
 	s->has_user = 1;
 	wire_printf(&s->wire, "+OK send PASS\r\n");
@@ -81,6 +86,11 @@ open_maildrop(struct session *s)
 	case OPEN_TEMPFAIL:
 		wire_printf(&s->wire, "-ERR [SYS/TEMP] the maildrop can not "
 		    "be opened now\r\n");
+		break;
+	case OPEN_LOGIN_DELAY:
+		wire_printf(&s->wire, "-ERR [LOGIN-DELAY] come again %" PRIu32
+		    " seconds after the last login\r\n",
+		    s->worker->config->login_delay);
 		break;
 	}
 	/* The login is spent: another needs another session. */
@@ -130,6 +140,14 @@ command_pass(struct session *s, const struct arguments *args)
 		return;
 	}
 	s->has_user = 0;
+	/*
+	 * Without UTF8 octets are octets: there are passwords of other
+	 * character sets, and PAM compares nothing else (QUIRKS).
+	 */
+	if (s->is_utf8 && !utf8_is_valid(args->text, args->len)) {
+		wire_printf(&s->wire, "-ERR password is not UTF-8\r\n");
+		return;
+	}
 	login_with(s, s->user, args->text, "USER");
 }
 

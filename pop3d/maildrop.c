@@ -176,11 +176,11 @@ maildrop_fetch(struct maildrop *d, uint32_t number, int more_waits,
 }
 
 int
-maildrop_expunge(struct maildrop *d, uint32_t *failed)
+maildrop_expunge(struct maildrop *d, int may_expire, uint32_t *failed)
 {
 	*failed = 0;
 	drop_ahead(d);
-	if (d->left == d->count)
+	if (d->left == d->count && !may_expire)
 		return 0;
 	return ask_expunge(d->gate, d->deleted, ((size_t)d->count + 7) / 8,
 	    failed);

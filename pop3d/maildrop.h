@@ -58,8 +58,11 @@ void	maildrop_reset(struct maildrop *);
 int	maildrop_fetch(struct maildrop *, uint32_t number, int more_waits,
 	    struct fetched *);
 
-/* Remove what is marked; 0 and *failed are still there. */
-int	maildrop_expunge(struct maildrop *, uint32_t *failed);
+/*
+ * Remove what is marked; 0 and *failed are still there.  With may_expire the
+ * agent is asked even if nothing is: it knows what is too old.
+ */
+int	maildrop_expunge(struct maildrop *, int may_expire, uint32_t *failed);
 
 /* The gates themselves (stubs.c).  The descriptors are the caller's. */
 int	ask_open(int gate, enum pop3_open *verdict, uint32_t *count,

@@ -51,12 +51,12 @@ static void
 session_reset(struct session *s)
 {
 	s->state = POP3_AUTHORIZATION;
-	s->bad = 0;
+	s->bad = s->is_utf8 = 0;
 	login_forget(s);
 }
 
-static int
-can_start_tls(const struct session *s)
+int
+session_can_start_tls(const struct session *s)
 {
 	return !s->has_tls && s->worker->signer != -1;
 }
@@ -98,7 +98,7 @@ void
 command_stls(struct session *s, const struct arguments *args)
 {
 	(void)args;
-	if (!can_start_tls(s)) {
+	if (!session_can_start_tls(s)) {
 		wire_printf(&s->wire, "-ERR %s\r\n",
 		    s->has_tls ? "already using TLS" : "no TLS here");
 		return;
@@ -117,35 +117,14 @@ command_stls(struct session *s, const struct arguments *args)
 		session_reset(s);
 }
 
-void
-command_capa(struct session *s, const struct arguments *args)
-{
-	(void)args;
-	wire_printf(&s->wire, "+OK capabilities\r\nTOP\r\nUIDL\r\n");
-	if (login_is_allowed(s))
-		wire_printf(&s->wire, "USER\r\nSASL %s\r\n",
-		    sasl_mechanisms);
-	if (can_start_tls(s))
-		wire_printf(&s->wire, "STLS\r\n");
-	wire_printf(&s->wire, "RESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n"
-	    "EXPIRE NEVER\r\nIMPLEMENTATION Postern\r\n.\r\n");
-}
-
-/* Outlook says it after login; whatever UTF-8 there is, RETR sends (QUIRKS). */
-void
-command_utf8(struct session *s, const struct arguments *args)
-{
-	(void)args;
-	wire_printf(&s->wire, "+OK\r\n");
-}
-
 /* UPDATE: only here is anything deleted (RFC 1939, 6). */
 static void
 update(struct session *s)
 {
 	uint32_t failed, marked = s->drop.count - s->drop.left;
 
-	if (maildrop_expunge(&s->drop, &failed) == -1) {
+	if (maildrop_expunge(&s->drop, s->worker->config->expire > 0,
+	    &failed) == -1) {
 		session_gate_failed(s, "expunge");
 		return;
 	}

@@ -23,6 +23,7 @@ struct session {
 	const char	*ended;		/* how, as logged */
 	int		 bad;		/* bad commands in a row */
 	int		 has_tls;
+	int		 is_utf8;	/* names and secrets must be */
 	int		 in_exchange;	/* AUTH: the next line is a response */
 	int		 has_user;
 	char		 user[ACCOUNT_NAME_MAX];
@@ -42,6 +43,9 @@ void	session_run(struct session *);
 /* No further command is read; what is pending is still sent. */
 void	session_end(struct session *, const char *how);
 
+/* Would STLS be answered with a handshake? */
+int	session_can_start_tls(const struct session *);
+
 /*
  * The other side of the gate failed us (errno): nothing can be done for this
  * client.
@@ -52,6 +56,7 @@ void	session_gate_failed(struct session *, const char *what);
 void	command_auth(struct session *, const struct arguments *);
 void	command_capa(struct session *, const struct arguments *);
 void	command_dele(struct session *, const struct arguments *);
+void	command_lang(struct session *, const struct arguments *);
 void	command_list(struct session *, const struct arguments *);
 void	command_noop(struct session *, const struct arguments *);
 void	command_pass(struct session *, const struct arguments *);

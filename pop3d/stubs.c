@@ -25,7 +25,7 @@ ask_open(int gate, enum pop3_open *verdict, uint32_t *count, uint64_t *octets,
 	*count = get_u32(&reply);
 	*octets = get_u64(&reply);
 	*index = v == OPEN_OK ? get_fd(&reply) : -1;
-	if (get_end(&reply) == -1 || v > OPEN_TEMPFAIL) {
+	if (get_end(&reply) == -1 || v > OPEN_LOGIN_DELAY) {
 		if (*index != -1)
 			close(*index);
 		errno = EBADMSG;

@@ -90,6 +90,8 @@ struct config {
 	uint32_t		login_timeout;		/* seconds */
 	uint32_t		idle_timeout;		/* seconds */
 	uint32_t		prefork;		/* waiting workers */
+	uint32_t		expire;			/* days, 0: never */
+	uint32_t		login_delay;		/* seconds, 0: none */
 	uint32_t		login_min_uid;
 	struct account_ids	worker_user;
 	struct account_ids	queue_user;

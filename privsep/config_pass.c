@@ -307,6 +307,7 @@ static const struct {
 	[KIND_SCHEDULE] = { put_schedule, get_schedule },
 	[KIND_DURATION] = { put_count, get_u32_field },
 	[KIND_NUMBER] = { put_count, get_u32_field },
+	[KIND_DAYS] = { put_count, get_u32_field },
 	[KIND_USER] = { put_user, get_user },
 	[KIND_SERVICE] = { put_text, get_service },
 };

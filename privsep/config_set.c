@@ -25,6 +25,9 @@ static const struct unit time_units[] = {
 static const struct unit size_units[] = {
 	{ 'K', 1 << 10 }, { 'M', 1 << 20 }, { 'G', 1 << 30 }, { '\0', 0 }
 };
+static const struct unit day_units[] = {
+	{ 'd', 1 }, { '\0', 0 }
+};
 static const struct unit no_units[] = {
 	{ '\0', 0 }
 };
@@ -216,6 +219,22 @@ set_number(struct config_entry *l)
 	return set_u32(l, no_units);
 }
 
+/* "30d", or the same without its letter, or "never". */
+static int
+set_days(struct config_entry *l)
+{
+	uint32_t *days = FIELD_AT(uint32_t, l->config, l->field);
+
+	if (l->count == 1 && strcmp(l->words[0], "never") == 0) {
+		*days = 0;
+		return 0;
+	}
+	if (set_u32(l, day_units) == -1)
+		return -1;
+	return *days > 0 ? 0 : config_wrong(l, "needs at least a day, or "
+	    "never");
+}
+
 static int
 set_schedule(struct config_entry *l)
 {
@@ -369,6 +388,7 @@ int (*const config_setters[KIND_COUNT])(struct config_entry *) = {
 	[KIND_SCHEDULE] = set_schedule,
 	[KIND_DURATION] = set_duration,
 	[KIND_NUMBER] = set_number,
+	[KIND_DAYS] = set_days,
 	[KIND_USER] = set_user,
 	[KIND_SERVICE] = set_service,
 	[KIND_MISSING] = set_missing,

@@ -33,6 +33,7 @@ enum config_kind {
 	KIND_SCHEDULE,		/* uint32_t[], seconds */
 	KIND_DURATION,		/* uint32_t, seconds */
 	KIND_NUMBER,		/* uint32_t */
+	KIND_DAYS,		/* uint32_t, 0: never */
 	KIND_USER,		/* struct account_ids */
 	KIND_SERVICE,		/* char[64], the name of a PAM service */
 	KIND_MISSING,		/* a keyword of a later version: refused */

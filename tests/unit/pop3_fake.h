@@ -36,6 +36,7 @@ static struct fake {
 	int		  open_errno;
 	int		  fetch_errno;	/* for every message */
 	size_t		  expunge_failed;
+	uint32_t	  old;		/* bits of the first messages */
 	enum login_verdict verdict;	/* of a wrong secret */
 	int		  is_gate_broken;
 	int		  is_plaintext_allowed;
@@ -56,6 +57,8 @@ static struct fake {
 	uint32_t	  used;
 	int		  pair[2];
 } fake;
+
+static struct config fake_config;	/* the agent's, too large to copy */
 
 struct mailbox {
 	struct mailbox_message message;
@@ -129,6 +132,14 @@ fake_expunge(struct mailbox *box, const uint8_t *bitmap, size_t *failed)
 	return *failed > 0 ? -1 : 0;
 }
 
+static int
+fake_is_older(struct mailbox *box, size_t number, time_t than)
+{
+	(void)box;
+	(void)than;
+	return number < 32 && (fake.old >> number & 1) != 0;
+}
+
 static void
 fake_close(struct mailbox *box)
 {
@@ -142,6 +153,7 @@ static const struct mailbox_ops fake_ops = {
 	.count = fake_count,
 	.message = fake_message,
 	.fetch = fake_fetch,
+	.is_older = fake_is_older,
 	.expunge = fake_expunge,
 	.close = fake_close
 };
@@ -287,7 +299,10 @@ fake_begin(const char **contents, size_t count)
 	fake.contents = contents;
 	fake.count = count;
 	fake.verdict = LOGIN_REFUSED;
+	fake_config.expire = fake_config.login_delay = 0;
+	fake.who.config = &fake_config;
 	fake.agent.agent = &fake.who;
+	fake.agent.stamp = -1;
 	fake.agent.ops = &fake_ops;
 	fake.agent.box = &fake_box;
 	fake.state = pop3_gates.first_state;
