@@ -104,6 +104,13 @@ struct mailbox_ops {
 
 extern const struct mailbox_ops maildir_ops;
 
+/*
+ * Before enter(): the agent's channel to its companion, which makes what the
+ * user may not make where the mailbox is (mbox_keeper.h).  -1, as it is at
+ * first: there is none, and this process does it itself.
+ */
+void	mailbox_use_companion(int sock);
+
 /* The format that the configuration names; NULL with ENOTSUP. */
 const struct mailbox_ops *mailbox_format(const struct config *);
 

@@ -4,10 +4,12 @@
  * Runs as root with the capabilities to change ids only, without PAM, exec or
  * network; reads nothing but the channels from master and login.  A fork of
  * it is an agent: the user (POP3, delivery) or queue-user (an SMTP session)
- * before it reads its first request, and for good.
+ * before it reads its first request, and for good; or an agent's companion,
+ * the same user with another group.
  */
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include <errno.h>
@@ -37,6 +39,7 @@ static struct {
 	struct children		children;
 	struct sandbox_filter	mailbox_filter;
 	struct sandbox_filter	spool_filter;
+	struct sandbox_filter	companion_filter;
 	int			has_hint;
 } agents;
 
@@ -85,10 +88,19 @@ agent_confine(const struct agent *agent, enum agent_room room,
 	    &agents.mailbox_filter);
 }
 
-static void
-lose_privilege(const struct identity *who)
+void
+companion_confine(int directory)
 {
-	become_user(who->uid, who->gid);
+	struct sandbox_place place = { .fd = directory, .use = ROOM_MAKE };
+
+	sandbox_landlock(&place, directory != -1);
+	sandbox_install(&agents.companion_filter);
+}
+
+static void
+lose_privilege(uid_t uid, gid_t gid)
+{
+	become_user(uid, gid);
 	become_sealed();
 	become_bounded(RLIMIT_CORE, 0);
 #ifndef POSTERN_SANITIZE
@@ -96,24 +108,31 @@ lose_privilege(const struct identity *who)
 #endif
 }
 
+/* What every fork does before it becomes its user. */
 static void
-agent_life(struct agent *agent)
+fork_begin(void)
 {
 	sigset_t none;
 
 	close(FD_MASTER);
 	close(FD_LINK);
-	/* A recipient has nothing to say to the queue but on its gate. */
-	if (agent->hint != -1 && agent->facts.service == SERVICE_DELIVERY) {
-		close(agent->hint);
-		agent->hint = -1;
-	}
 	sigemptyset(&none);
 	if (signal(SIGCHLD, SIG_DFL) == SIG_ERR ||
 	    signal(SIGXFSZ, SIG_IGN) == SIG_ERR ||
 	    sigprocmask(SIG_SETMASK, &none, NULL) == -1)
 		fatal("signals");
-	lose_privilege(&agent->identity);
+}
+
+static void
+agent_life(struct agent *agent)
+{
+	fork_begin();
+	/* A recipient has nothing to say to the queue but on its gate. */
+	if (agent->hint != -1 && agent->facts.service == SERVICE_DELIVERY) {
+		close(agent->hint);
+		agent->hint = -1;
+	}
+	lose_privilege(agent->identity.uid, agent->identity.gid);
 	agent_program.serve(agent);
 	_exit(agent->has_faulted ? CHILD_FAULTED : 0);
 }
@@ -143,6 +162,52 @@ is_acceptable(const struct agent *agent)
 	    who->home[0] == '/';
 }
 
+/* Its peer is the agent: it holds no end of the session itself. */
+static void
+companion_life(struct agent *agent, int sock, gid_t group)
+{
+	fork_begin();
+	close(agent->gate);
+	if (agent->hint != -1)
+		close(agent->hint);
+	lose_privilege(agent->identity.uid, group);
+	agent_program.companion->serve(agent, sock);
+	_exit(0);
+}
+
+/* Before the agent, so that this one has no other descriptor of either. */
+static void
+start_companion(struct agent *agent)
+{
+	gid_t group = agent->identity.gid;
+	int ends[2];
+	pid_t pid;
+
+	if (is_spooling(agent) || agent_program.companion == NULL ||
+	    !agent_program.companion->is_wanted(agent, &group))
+		return;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == -1) {
+		log_event(LOG_ERR, agent->facts.session,
+		    "event=no-companion text=\"%s\"", strerror(errno));
+		return;
+	}
+	pid = fork();
+	if (pid == 0) {
+		close(ends[0]);
+		companion_life(agent, ends[1], group);
+	}
+	close(ends[1]);
+	if (pid == -1) {
+		log_event(LOG_ERR, agent->facts.session,
+		    "event=no-companion text=\"fork: %s\"", strerror(errno));
+		close(ends[0]);
+		return;
+	}
+	agent->companion = ends[0];
+	children_add(&agents.children, pid, agent->facts.session, 0,
+	    NOTE_USER_CRASHED);
+}
+
 static void
 start_agent(struct agent *agent)
 {
@@ -154,14 +219,17 @@ start_agent(struct agent *agent)
 		    agent->identity.uid);
 		return;
 	}
+	start_companion(agent);
 	pid = fork();
+	if (pid == 0)
+		agent_life(agent);
+	if (agent->companion != -1)
+		close(agent->companion);
 	if (pid == -1) {
 		log_event(LOG_ERR, agent->facts.session,
 		    "event=no-agent text=\"fork: %s\"", strerror(errno));
 		return;
 	}
-	if (pid == 0)
-		agent_life(agent);
 	children_add(&agents.children, pid, agent->facts.session, 0,
 	    is_spooling(agent) ? NOTE_CRASHED : NOTE_USER_CRASHED);
 }
@@ -172,6 +240,7 @@ agent_prepare(struct agent *agent)
 	memset(agent, 0, sizeof(*agent));
 	agent->config = &agents.config;
 	agent->hint = agents.has_hint ? FD_HINT : -1;
+	agent->companion = -1;
 }
 
 /* An SMTP session: its agent is queue-user, logged in or not. */
@@ -234,6 +303,7 @@ confine(pid_t master)
 	sandbox_compile(SANDBOX_AGENTS, &own);
 	sandbox_compile(SANDBOX_MAILBOX, &agents.mailbox_filter);
 	sandbox_compile(SANDBOX_SPOOL, &agents.spool_filter);
+	sandbox_compile(SANDBOX_COMPANION, &agents.companion_filter);
 	if (agent_program.warm != NULL)
 		agent_program.warm(&agents.config);
 	become_limited(CAP_BIT(CAP_SETUID) | CAP_BIT(CAP_SETGID));

@@ -16,12 +16,32 @@
 struct agent {
 	int			 gate;	/* requests come and replies go here */
 	int			 hint;	/* smtpd: datagrams to the queue, or -1 */
+	int			 companion;	/* channel to it, or -1: none */
 	struct facts		 facts;
 	struct identity		 identity;	/* what this process now is */
 	char			 login[ACCOUNT_NAME_MAX]; /* who logged in, or "" */
 	const struct config	*config;	/* an agent's fields only */
 	int			 has_faulted;	/* set by serve: the peer
 						 * broke the gates' rules */
+};
+
+/*
+ * A second process beside an agent that becomes a user, for what needs another
+ * group than the user's own (mailbox/mbox_keeper.h).  It is forked first, as
+ * the same user, with one other group at most, never 0; its peer is that one
+ * agent, and it ends when the agent does.
+ */
+struct companion {
+	/*
+	 * As root, before the fork: does this agent get one, and with which
+	 * group?  Looks only at what an administrator named.  0 or 1.
+	 */
+	int		(*is_wanted)(const struct agent *, gid_t *group);
+	/*
+	 * As the user with that group; must confine itself with
+	 * companion_confine() before it reads the first request.
+	 */
+	void		(*serve)(const struct agent *, int sock);
 };
 
 struct agent_program {
@@ -33,6 +53,7 @@ struct agent_program {
 	 * agent_confine() before it reads the first request.
 	 */
 	void		(*serve)(struct agent *);
+	const struct companion *companion;	/* or NULL */
 };
 
 /* Defined once by pop3d/agents.c and smtpd/agents.c. */
@@ -51,5 +72,11 @@ enum agent_room {
 
 void	agent_confine(const struct agent *, enum agent_room,
 	    const int *directories, size_t count);
+
+/*
+ * What a companion may still do: make and remove files in this directory (-1:
+ * nothing), write what it makes, read none, open none that is there already.
+ */
+void	companion_confine(int directory);
 
 #endif

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include <errno.h>
@@ -31,6 +32,8 @@
 #define FS_TRUNCATE	(UINT64_C(1) << 14)	/* 3 */
 #define FS_IOCTL_DEV	(UINT64_C(1) << 15)	/* 5 */
 #define FS_FIRST	((UINT64_C(1) << 13) - 1)
+#define FS_OF_FILE	(LANDLOCK_ACCESS_FS_READ_FILE | \
+			    LANDLOCK_ACCESS_FS_WRITE_FILE | FS_TRUNCATE)
 #define NET_BOTH	UINT64_C(3)		/* 4: bind, connect TCP */
 #define SCOPE_BOTH	UINT64_C(3)		/* 6: abstract sockets, signals */
 
@@ -64,6 +67,10 @@ landlock_rights(unsigned use, uint64_t handled)
 		rights |= LANDLOCK_ACCESS_FS_WRITE_FILE |
 		    LANDLOCK_ACCESS_FS_MAKE_REG |
 		    LANDLOCK_ACCESS_FS_REMOVE_FILE | FS_REFER | FS_TRUNCATE;
+	if ((use & ROOM_MAKE) != 0)
+		rights |= LANDLOCK_ACCESS_FS_WRITE_FILE |
+		    LANDLOCK_ACCESS_FS_MAKE_REG |
+		    LANDLOCK_ACCESS_FS_REMOVE_FILE;
 	return rights & handled;
 }
 
@@ -72,10 +79,15 @@ landlock_allow(int ruleset, const struct sandbox_place *place,
     uint64_t handled)
 {
 	struct landlock_path_beneath_attr attr;
+	struct stat st;
 
+	if (fstat(place->fd, &st) == -1)
+		fatal("a place to be allowed");
 	memset(&attr, 0, sizeof(attr));
 	attr.parent_fd = place->fd;
 	attr.allowed_access = landlock_rights(place->use, handled);
+	if (!S_ISDIR(st.st_mode))
+		attr.allowed_access &= FS_OF_FILE;
 	if (syscall(SYS_landlock_add_rule, ruleset,
 	    LANDLOCK_RULE_PATH_BENEATH, &attr, 0) == -1)
 		fatal("landlock_add_rule");

@@ -109,6 +109,12 @@ static const int filing[] = {
 	SCMP_SYS(sysinfo), SCMP_SYS(getcwd),
 };
 
+/* What a companion needs to make a file, see it and remove it. */
+static const int making[] = {
+	SCMP_SYS(unlinkat), SCMP_SYS(newfstatat), SCMP_SYS(utimensat),
+	SCMP_SYS(umask),
+};
+
 /*
  * The loose table of sanitizer builds, whose runtime opens, maps and signals
  * at will: never shipped.
@@ -218,6 +224,14 @@ allow_list(enum sandbox_table which, uint16_t mark)
 		    SCMP_CMP64(3, SCMP_CMP_EQ, AT_EMPTY_PATH, 0));
 		return ctx;
 	}
+	if (which == SANDBOX_COMPANION) {
+		rules(ctx, SCMP_ACT_ALLOW, making, COUNT(making));
+		/* only what is not there yet, so nobody's mail */
+		rule_compare(ctx, SCMP_ACT_ALLOW, SCMP_SYS(openat),
+		    SCMP_CMP64(2, SCMP_CMP_MASKED_EQ, O_CREAT | O_EXCL,
+		    O_CREAT | O_EXCL));
+		return ctx;
+	}
 	if (which == SANDBOX_SIGNER) {
 		rules(ctx, SCMP_ACT_ALLOW, waiting, COUNT(waiting));
 		/* O_NONBLOCK, for each session's socket */
@@ -279,6 +293,7 @@ sandbox_table_build(enum sandbox_table which, uint16_t mark)
 	case SANDBOX_SPAWNER:
 	case SANDBOX_WORKER:
 	case SANDBOX_SIGNER:
+	case SANDBOX_COMPANION:
 	case SANDBOX_MAILBOX:
 	case SANDBOX_QUEUE:
 		return allow_list(which, mark);

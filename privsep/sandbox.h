@@ -24,6 +24,7 @@ enum sandbox_table {
 	SANDBOX_SIGNER,		/* allow-list: read, write, wait */
 	SANDBOX_MAILBOX,	/* allow-list: files below a descriptor */
 	SANDBOX_SPOOL,		/* as agents, for NSS modules */
+	SANDBOX_COMPANION,	/* allow-list: make and remove files */
 	SANDBOX_QUEUE		/* allow-list: files, poll */
 };
 
@@ -41,9 +42,10 @@ void	sandbox_install(const struct sandbox_filter *);
 /* What Landlock leaves below a directory. */
 #define ROOM_READ	0x01	/* read files, list directories */
 #define ROOM_CHANGE	0x02	/* and write, create, link, rename, remove */
+#define ROOM_MAKE	0x04	/* create, write, remove; read nothing */
 
 struct sandbox_place {
-	int		fd;	/* directory, O_PATH is enough */
+	int		fd;	/* directory, O_PATH is enough; or one file */
 	unsigned	use;	/* ROOM_ bits */
 };
 

@@ -1,0 +1,151 @@
+/*
+ * mbox_dotlock: NAME.lock beside an mbox.
+ *
+ * Runs in a keeper, as the user with the directory's group, or (in tests) in
+ * the process that uses the mbox; makes and removes NAME.lock.
+ *
+ * The file holds the process's number in decimal and a line end, as Debian's
+ * liblockfile writes it, so that others can see that it is dead.  Where the
+ * disk is full it is empty, which no program minds: it must be possible to
+ * remove mail then.
+ */
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "mbox_keeper.h"
+
+static void
+close_keep_errno(int fd)
+{
+	int saved = errno;
+
+	close(fd);
+	errno = saved;
+}
+
+/* Untouched for long: whoever made it has died, or forgotten it. */
+static int
+is_stale(int directory, const char *name)
+{
+	struct stat st;
+
+	return fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    time(NULL) - st.st_mtim.tv_sec > DOTLOCK_STALE_SECONDS;
+}
+
+static int
+make_once(int directory, const char *name)
+{
+	return openat(directory, name, O_WRONLY | O_CREAT | O_EXCL |
+	    O_NOFOLLOW | O_CLOEXEC, 0644);
+}
+
+int
+dotlock_make(int directory, const char *name, struct dotlock *lock)
+{
+	char number[24];
+	struct stat st;
+	int fd, n;
+
+	fd = make_once(directory, name);
+	if (fd == -1 && errno == EEXIST && is_stale(directory, name)) {
+		if (unlinkat(directory, name, 0) == -1 && errno != ENOENT)
+			return -1;
+		fd = make_once(directory, name);
+	}
+	if (fd == -1)
+		return -1;
+	if (fstat(fd, &st) == -1) {
+		close_keep_errno(fd);
+		return -1;
+	}
+	n = snprintf(number, sizeof(number), "%ld\n", (long)getpid());
+	if (write(fd, number, (size_t)n) != n)
+		errno = 0;		/* without a number it is a lock, too */
+	lock->fd = fd;
+	lock->dev = st.st_dev;
+	lock->ino = st.st_ino;
+	return 0;
+}
+
+int
+dotlock_touch(const struct dotlock *lock)
+{
+	return futimens(lock->fd, NULL);
+}
+
+/* Is that the file that now has the name? */
+static int
+is_named(int directory, const char *name, dev_t dev, ino_t ino)
+{
+	struct stat st;
+
+	return fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    st.st_dev == dev && st.st_ino == ino;
+}
+
+int
+dotlock_remove(int directory, const char *name, struct dotlock *lock)
+{
+	int r = 0;
+
+	/* Held too long, it may have been thought stale, and be another's. */
+	if (is_named(directory, name, lock->dev, lock->ino))
+		r = unlinkat(directory, name, 0);
+	close_keep_errno(lock->fd);
+	lock->fd = -1;
+	return r;
+}
+
+/* The process that a lock names, or -1. */
+static pid_t
+owner_of(int fd)
+{
+	char text[24];
+	const char *error;
+	ssize_t n;
+	long long number;
+
+	n = read(fd, text, sizeof(text) - 1);
+	if (n <= 0)
+		return -1;
+	text[n] = '\0';
+	text[strcspn(text, "\r\n")] = '\0';
+	number = strtonum(text, 1, 1 << 30, &error);
+	return error == NULL ? (pid_t)number : -1;
+}
+
+void
+dotlock_clear_dead(int directory, const char *name)
+{
+	struct stat st;
+	pid_t owner;
+	int fd;
+
+	fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
+	    O_NOCTTY | O_CLOEXEC);
+	if (fd == -1)
+		return;
+	/*
+	 * As long as fd is open its inode is no other file's, and with the
+	 * flock no two of us look and remove at a time: so a lock that was
+	 * made after this one is not taken for it.
+	 */
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	    flock(fd, LOCK_EX | LOCK_NB) == 0) {
+		owner = owner_of(fd);
+		if (owner != -1 && kill(owner, 0) == -1 && errno == ESRCH &&
+		    is_named(directory, name, st.st_dev, st.st_ino))
+			(void)unlinkat(directory, name, 0);
+	}
+	close(fd);
+}
