@@ -54,10 +54,10 @@ read_stamp(int stamp)
 	ssize_t i, n;
 
 	n = pread(stamp, text, sizeof(text), 0);
-	for (i = 0; i < n && i <= DIGITS_MAX; i++) {
+	for (i = 0; i < n; i++) {
 		if (text[i] == '\n' && i > 0)
 			return seconds;
-		if (text[i] < '0' || text[i] > '9')
+		if (i == DIGITS_MAX || text[i] < '0' || text[i] > '9')
 			return -1;
 		seconds = seconds * 10 + (text[i] - '0');
 	}

@@ -137,6 +137,8 @@ test_values(void **state)
 	    "login-timeout 5s\n"
 	    "idle-timeout 10\n"
 	    "prefork 2\n"
+	    "expire 90d\n"
+	    "login-delay 5m\n"
 	    "login-min-uid 500\n"
 	    "plaintext-login never\n"
 	    "mailbox maildir ~/mail/box\n"
@@ -163,6 +165,8 @@ test_values(void **state)
 	assert_int_equal(config.retry_schedule[3], 86400);
 	assert_int_equal(config.retry_schedule[4], 7);
 	assert_int_equal(config.idle_timeout, 10);
+	assert_int_equal(config.expire, 90);
+	assert_int_equal(config.login_delay, 300);
 	assert_int_equal(config.plaintext_login, PLAINTEXT_NEVER);
 	assert_string_equal(config.mailbox_path, "~/mail/box");
 	assert_string_equal(config.worker_user.name, "w");
@@ -224,6 +228,13 @@ test_refused(void **state)
 	assert_refused("spool-dir /var/../etc", "goes up");
 	assert_refused("worker-user -x", "not an account name");
 	assert_refused("worker-user ../x", "not an account name");
+	assert_int_equal(line("expire 30"), 0);
+	assert_int_equal(config.expire, 30);
+	assert_refused("expire 0", "at least a day");
+	assert_refused("expire 12h", "not a number");
+	assert_refused("expire 36501", "out of bounds");
+	assert_refused("expire never 3", "one value");
+	assert_refused("login-delay 2d", "out of bounds");
 	assert_refused("pam-service ../x", "not the name of a PAM service");
 	assert_refused("hostname a\x01", "control character 0x1");
 	assert_refused("hostname a.example\r", "control character 0xd");

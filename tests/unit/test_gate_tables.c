@@ -1,4 +1,4 @@
-/* LINK: privsep/gates privsep/message privsep/log privsep/facts pop3d/agent smtpd/smtp_gates smtpd/intake smtpd/header smtpd/deliver smtpd/policy privsep/nss smtpd/trace smtpd/spool smtpd/spool_write smtpd/envelope smtpd/aliases smtpd/aliases_file smtpd/account smtpd/address privsep/config mailbox/mailbox mailbox/maildir mailbox/maildir_name mailbox/maildir_index mailbox/maildir_append wire/octets */
+/* LINK: privsep/gates privsep/message privsep/log privsep/facts pop3d/agent pop3d/policy mailbox/state smtpd/smtp_gates smtpd/intake smtpd/header smtpd/deliver smtpd/policy privsep/nss smtpd/trace smtpd/spool smtpd/spool_write smtpd/envelope smtpd/aliases smtpd/aliases_file smtpd/account smtpd/address privsep/config mailbox/mailbox mailbox/maildir mailbox/maildir_name mailbox/maildir_index mailbox/maildir_append wire/octets */
 /*
  * test_gate_tables: the three constant tables of agents side by side (C9):
  * every request in every state, of every size, with any number of

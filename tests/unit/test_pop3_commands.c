@@ -26,6 +26,7 @@
 HANDLER(command_auth)
 HANDLER(command_capa)
 HANDLER(command_dele)
+HANDLER(command_lang)
 HANDLER(command_list)
 HANDLER(command_noop)
 HANDLER(command_pass)
@@ -68,7 +69,8 @@ test_states_of_every_command(void **state)
 		{ "RETR 1", POP3_TRANSACTION }, { "DELE 1", POP3_TRANSACTION },
 		{ "TOP 1 0", POP3_TRANSACTION }, { "UIDL", POP3_TRANSACTION },
 		{ "NOOP", POP3_TRANSACTION }, { "RSET", POP3_TRANSACTION },
-		{ "CAPA", POP3_ANY }, { "QUIT", POP3_ANY }, { "UTF8", POP3_ANY }
+		{ "CAPA", POP3_ANY }, { "QUIT", POP3_ANY }, { "UTF8", POP3_ANY },
+		{ "LANG", POP3_ANY }
 	};
 	unsigned int s;
 	size_t i;

@@ -436,7 +436,7 @@ test_plaintext_forbidden(void **state)
 	    "AUTH PLAIN\r\nAUTH LOGIN YWxpY2U=\r\nAUTH PLAIN " ALICE_PLAIN
 	    "\r\nQUIT\r\n");
 	assert_heard("+OK capabilities\r\nTOP\r\nUIDL\r\nRESP-CODES\r\n"
-	    "AUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n"
+	    "AUTH-RESP-CODE\r\nPIPELINING\r\nUTF8 USER\r\nLANG\r\nEXPIRE NEVER\r\n"
 	    "IMPLEMENTATION Postern\r\n.\r\n"
 	    "-ERR no login without encryption\r\n"
 	    "-ERR no login without encryption\r\n"
@@ -454,12 +454,93 @@ test_capa_and_auth(void **state)
 	dialogue("CAPA\r\nAUTH\r\nAUTH \r\nAUTH CRAM-MD5\r\nUTF8\r\nQUIT\r\n");
 	assert_heard("+OK capabilities\r\nTOP\r\nUIDL\r\nUSER\r\n"
 	    "SASL PLAIN LOGIN\r\nRESP-CODES\r\n"
-	    "AUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n"
+	    "AUTH-RESP-CODE\r\nPIPELINING\r\nUTF8 USER\r\nLANG\r\nEXPIRE NEVER\r\n"
 	    "IMPLEMENTATION Postern\r\n.\r\n"
 	    "+OK mechanisms\r\nPLAIN\r\nLOGIN\r\n.\r\n"
 	    "+OK mechanisms\r\nPLAIN\r\nLOGIN\r\n.\r\n"
 	    "-ERR unrecognized mechanism\r\n"
-	    "+OK\r\n+OK goodbye\r\n");
+	    "+OK UTF-8 mode\r\n+OK goodbye\r\n");
+}
+
+/* RFC 6856, 3: texts are English, whatever language is chosen. */
+static void
+test_lang(void **state)
+{
+	(void)state;
+	dialogue("LANG\r\nlang \r\nLANG *\r\nLANG EN\r\nLANG en-GB-oed\r\n"
+	    "LANG i-default\r\nLANG i\r\nLANG sv\r\nLANG english\r\n"
+	    "LANG en-\r\nLANG -en\r\nLANG en--x\r\nLANG en-verylongs\r\n"
+	    "LANG en sv\r\nLANG **\r\nLANG e\xc3\xb1\r\n" LOGIN
+	    "LANG en\r\nQUIT\r\n");
+	assert_heard("+OK languages\r\nen English\r\ni-default English\r\n"
+	    ".\r\n+OK languages\r\nen English\r\ni-default English\r\n"
+	    ".\r\n+OK en texts are in English\r\n"
+	    "+OK en texts are in English\r\n"
+	    "+OK en texts are in English\r\n"
+	    "+OK i-default texts are in English\r\n"
+	    "-ERR no such language\r\n-ERR no such language\r\n"
+	    "-ERR no such language\r\n-ERR no such language\r\n"
+	    "-ERR no such language\r\n-ERR no such language\r\n"
+	    "-ERR no such language\r\n-ERR no such language\r\n"
+	    "-ERR no such language\r\n-ERR no such language\r\n"
+	    "+OK send PASS\r\n+OK 3 messages (60 octets)\r\n"
+	    "+OK en texts are in English\r\n+OK goodbye\r\n");
+}
+
+/* RFC 6856, 2.2: in UTF-8 mode names and passwords are that; else octets. */
+static void
+test_utf8(void **state)
+{
+	(void)state;
+	dialogue("USER \xfc\r\nPASS \xfc\r\nUTF8\r\nUSER \xfc\r\n"
+	    "PASS x\r\nUSER \xc3\xbc\r\nPASS \xfc\r\nPASS x\r\n"
+	    "USER \xc3\xbc\r\nPASS \xc3\xbc\r\n" LOGIN "UTF8\r\nQUIT\r\n");
+	assert_heard("+OK send PASS\r\n-ERR [AUTH] login refused\r\n"
+	    "+OK UTF-8 mode\r\n-ERR name is not UTF-8\r\n"
+	    "-ERR USER comes first\r\n+OK send PASS\r\n"
+	    "-ERR password is not UTF-8\r\n-ERR USER comes first\r\n"
+	    "+OK send PASS\r\n-ERR [AUTH] login refused\r\n"
+	    "+OK send PASS\r\n+OK 3 messages (60 octets)\r\n"
+	    "+OK UTF-8 mode\r\n+OK goodbye\r\n");
+	assert_int_equal(fake.done->logins, 3);
+}
+
+/* RFC 2449, 6.5 and 6.7: the policy is told, and the agent acts by it. */
+static void
+test_policy(void **state)
+{
+	(void)state;
+	config.expire = fake_config.expire = 30;
+	config.login_delay = 60;
+	fake.old = 0x5;
+	dialogue("CAPA\r\n" LOGIN "QUIT\r\n");
+	assert_non_null(strstr(output,
+	    "\r\nLOGIN-DELAY 60\r\nEXPIRE 30\r\n"));
+	assert_int_equal(fake.done->expunges, 1);
+	assert_int_equal(fake.done->bitmap[0], 0x5);
+	assert_logged("event=expired user=\"\" messages=2");
+	assert_logged("deleted=0");
+
+	/* Together with what the client deletes; not if it does not quit. */
+	dialogue(LOGIN "DELE 2\r\nQUIT\r\n");
+	assert_int_equal(fake.done->expunges, 2);
+	assert_int_equal(fake.done->bitmap[0], 0x7);
+	dialogue(LOGIN "DELE 2\r\n");
+	assert_int_equal(fake.done->expunges, 2);
+
+	/* What failed is the client's affair only if it asked for it. */
+	fake.expunge_failed = 1;
+	dialogue(LOGIN "QUIT\r\n");
+	assert_signs("+++");
+	dialogue(LOGIN "DELE 2\r\nQUIT\r\n");
+	assert_signs("+++-");
+
+	/* Nothing is old: nothing is done. */
+	fake.old = 0;
+	dialogue(LOGIN "QUIT\r\n");
+	assert_signs("+++");
+	assert_int_equal(fake.done->expunges, 4);
+	config.expire = config.login_delay = 0;
 }
 
 static void
@@ -588,7 +669,7 @@ test_auth_long_lines(void **state)
 
 #define CAPA_BEGIN	"+OK capabilities\r\nTOP\r\nUIDL\r\n"
 #define CAPA_END	"RESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n" \
-	"EXPIRE NEVER\r\nIMPLEMENTATION Postern\r\n.\r\n"
+	"UTF8 USER\r\nLANG\r\nEXPIRE NEVER\r\nIMPLEMENTATION Postern\r\n.\r\n"
 
 /* RFC 2595: what may be said changes, and it begins anew. */
 static void
@@ -787,7 +868,7 @@ test_too_many_errors(void **state)
 	for (i = 0; i < 30; i++)
 		strlcat(input, "XTND\r\n", sizeof(input));
 	dialogue(input);
-	assert_signs("-------------------+TUUSRAPEI.--------------------");
+	assert_signs("-------------------+TUUSRAPULEI.--------------------");
 	assert_non_null(strstr(output, "-ERR too many bad commands\r\n"));
 }
 
@@ -1049,6 +1130,9 @@ main(void)
 		SESSION_TEST(test_idle),
 		SESSION_TEST(test_shutdown),
 		SESSION_TEST(test_expunge_fails),
+		SESSION_TEST(test_lang),
+		SESSION_TEST(test_utf8),
+		SESSION_TEST(test_policy),
 		SESSION_TEST(test_states),
 		SESSION_TEST(test_login_refused),
 		SESSION_TEST(test_login_last_and_tempfail),
