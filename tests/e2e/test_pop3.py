@@ -208,7 +208,11 @@ CONTENTS = [
 def as_sent(content):
     """A stored message as RETR must give it (lines that end in LF)."""
     text = content.replace(b"\n", b"\r\n")
-    return text if text.endswith(b"\r\n") or not text else text + b"\r\n"
+    if text and not text.endswith(b"\r\n"):
+        text += b"\r\n"
+    if text and b"\r\n\r\n" not in b"\r\n" + text:
+        text += b"\r\n"		# a header without its end gets one
+    return text
 
 
 def test_sizes_and_octets(pop3d, user):
