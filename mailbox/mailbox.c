@@ -14,7 +14,7 @@ mailbox_format(const struct config *config)
 	case MAILBOX_MAILDIR:
 		return &maildir_ops;
 	case MAILBOX_MBOX:
-		break;
+		return &mbox_ops;
 	}
 	errno = ENOTSUP;
 	return NULL;

@@ -103,6 +103,7 @@ struct mailbox_ops {
 };
 
 extern const struct mailbox_ops maildir_ops;
+extern const struct mailbox_ops mbox_ops;
 
 /*
  * Before enter(): the agent's channel to its companion, which makes what the

@@ -130,8 +130,6 @@ void	maildir_entry_correct(const struct mailbox *,
  */
 int	maildir_entry_open(struct mailbox *, struct maildir_entry *,
 	    struct stat *);
-/* fsync() of a directory, on file systems that know it. */
-int	maildir_sync(int directory);
 
 /* maildir_append.c */
 int	maildir_append(struct mailbox *, const struct mailbox_letter *);

@@ -58,6 +58,7 @@
 #include <unistd.h>
 
 #include "maildir.h"
+#include "path.h"
 
 #define ID_MAX		64	/* characters of a queue id */
 #define COPY_SIZE	(64 * 1024)
@@ -514,7 +515,7 @@ maildir_append(struct mailbox *mb, const struct mailbox_letter *letter)
 		return -1;
 	if (todo != MAILDIR_DONE && finish(mb, &names) == -1)
 		return -1;
-	if (maildir_sync(mb->folder[MAILDIR_NEW]) == -1)
+	if (path_sync(mb->folder[MAILDIR_NEW]) == -1)
 		return -1;
 	if (arc4random_uniform(SWEEP_EVERY) == 0)
 		maildir_sweep(mb, time(NULL));

@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "mailbox.h"
+#include "mbox_keeper.h"
 
 #define MBOX_HASH_SIZE	20	/* octets of a SHA-256 that make a UIDL */
 #define MBOX_FROM_MAX	1024	/* octets of a "From " line, its LF included */
@@ -72,6 +73,7 @@ struct mbox_locks {
 	int	has_file;	/* OFD write lock on mailbox.file */
 	int	has_dotlock;	/* NAME.lock is ours */
 	time_t	touched;	/* when the dotlock last was */
+	struct dotlock dotlock;	/* if this process made it itself */
 };
 
 struct mailbox {
@@ -87,6 +89,7 @@ struct mailbox {
 						 * no lock is ever taken on it,
 						 * as workers get copies */
 	int			 session;	/* ~/.postern/pop3.lock, or -1 */
+	int			 has_waited;	/* for others' locks, to open */
 	struct mbox_locks	 locks;
 	struct mbox_identity	 known;		/* the file as it was indexed */
 	uint64_t		 first;		/* offset of the first message:
@@ -126,6 +129,12 @@ int	mbox_entry_is_intact(int fd, const struct mbox_entry *);
  * is there.
  */
 int	mbox_place_enter(struct mailbox *, const struct config *,
+	    const struct identity *, int create);
+/*
+ * Only mailbox.directory and name, for the keeper, which runs beside the
+ * agent; ENOENT: the directory is not there.  Sets nothing else.
+ */
+int	mbox_place_find(struct mailbox *, const struct config *,
 	    const struct identity *, int create);
 /*
  * Open the file that now has the name (file and reader): regular, the user's,
@@ -182,7 +191,7 @@ void	mbox_unlock(struct mailbox *);
 /* While something takes long: the dotlock stays fresh. */
 void	mbox_lock_touch(struct mailbox *);
 
-/* mbox_create.c */
+/* mbox_lock.c, too */
 
 /* Make the file if it is not there; before the agent is confined. */
 int	mbox_create(struct mailbox *);

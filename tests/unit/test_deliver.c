@@ -1,4 +1,4 @@
-/* LINK: smtpd/deliver mailbox/mailbox mailbox/maildir mailbox/maildir_name mailbox/maildir_index mailbox/maildir_append wire/octets privsep/gates privsep/message privsep/log */
+/* LINK: MAILBOX smtpd/deliver privsep/gates privsep/message privsep/log */
 /* LIBS: -lmd -lbsd */
 /*
  * test_deliver: the delivery gates, asked as the queue asks and as it never
@@ -290,7 +290,7 @@ test_deferred(void **state)
 	send_deliver(&a);
 	expect_verdict(DELIVERY_DEFERRED, "4.2.1");
 	stop();
-	config.mailbox_format = MAILBOX_MBOX;
+	config.mailbox_format = (enum mailbox_format)2;
 	assert_int_equal(start(), 0);
 	send_deliver(&a);
 	expect_verdict(DELIVERY_DEFERRED, "4.3.5");

@@ -1,4 +1,4 @@
-/* LINK: privsep/gates privsep/message privsep/log privsep/facts pop3d/agent pop3d/policy mailbox/state smtpd/smtp_gates smtpd/intake smtpd/header smtpd/deliver smtpd/policy privsep/nss smtpd/trace smtpd/spool smtpd/spool_write smtpd/envelope smtpd/aliases smtpd/aliases_file smtpd/account smtpd/address privsep/config mailbox/mailbox mailbox/maildir mailbox/maildir_name mailbox/maildir_index mailbox/maildir_append wire/octets */
+/* LINK: MAILBOX privsep/gates privsep/message privsep/log privsep/facts pop3d/agent pop3d/policy smtpd/smtp_gates smtpd/intake smtpd/header smtpd/deliver smtpd/policy privsep/nss smtpd/trace smtpd/spool smtpd/spool_write smtpd/envelope smtpd/aliases smtpd/aliases_file smtpd/account smtpd/address privsep/config */
 /*
  * test_gate_tables: the three constant tables of agents side by side (C9):
  * every request in every state, of every size, with any number of
@@ -19,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include "mailbox/mbox_keeper.h"
 #include "pop3d/agent.h"
 #include "smtpd/agent.h"
 #include "smtpd/deliver.h"
@@ -49,9 +50,11 @@ static const struct row {
 #define ROWS	(sizeof(rows) / sizeof(rows[0]))
 
 static const struct gate_table *const tables[] = {
-	&pop3_gates, &smtp_gates, &delivery_gates
+	&pop3_gates, &smtp_gates, &delivery_gates, &keeper_gates
 };
 #define TABLES	(sizeof(tables) / sizeof(tables[0]))
+
+const struct companion mailbox_companion;
 
 void
 agent_confine(const struct agent *agent, enum agent_room room,

@@ -1,4 +1,4 @@
-/* LINK: mailbox/mailbox mailbox/maildir mailbox/maildir_name mailbox/maildir_index mailbox/maildir_append wire/octets */
+/* LINK: MAILBOX */
 /* LIBS: -lmd -lbsd -Wl,--wrap=maildir_scan */
 /*
  * test_maildir_append: delivery to a Maildir, and to what every kind of death

@@ -1,0 +1,153 @@
+/*
+ * mbox_digest: the size of a message of an mbox on the wire, and the hash that
+ * names it.
+ *
+ * Runs in agents, as the user whose mail it is; reads the descriptor it gets.
+ *
+ * The hash is over the "From " line, the header as a client sees it, the size
+ * on the wire, and the first octets of the body: what two messages do not have
+ * in common, and what other programs leave alone when they rewrite an mbox.
+ * Its line end is the only octet of a body that may come or go, when a program
+ * finds that the last message of the file lacks one.
+ */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "mbox.h"
+#include "mbox_digest.h"
+
+#define BODY_HASHED	1024	/* octets of the body, at most */
+#define BLOCK		(64 * 1024)
+
+void
+mbox_digest_begin(struct mbox_digest *d, const uint8_t *from, size_t len)
+{
+	if (len > 0 && from[len - 1] == '\n')
+		len--;
+	if (len > 0 && from[len - 1] == '\r')
+		len--;
+	mbox_filter_init(&d->filter);
+	octets_init(&d->octets);
+	SHA256Init(&d->hash);
+	SHA256Update(&d->hash, from, len);
+	SHA256Update(&d->hash, (const uint8_t *)"\n", 1);
+	d->body = 0;
+}
+
+static void
+digest_span(struct mbox_digest *d, const struct mbox_span *span)
+{
+	size_t n = span->len;
+
+	if (n == 0)
+		return;
+	octets_count(&d->octets, span->data, n);
+	if (span->is_body) {
+		if (n > BODY_HASHED - d->body)
+			n = BODY_HASHED - d->body;
+		d->body += n;
+	}
+	if (n > 0)
+		SHA256Update(&d->hash, span->data, n);
+}
+
+void
+mbox_digest_feed(struct mbox_digest *d, const uint8_t *p, size_t len)
+{
+	struct mbox_span span;
+	size_t n;
+
+	for (; len > 0; p += n, len -= n) {
+		n = mbox_filter_take(&d->filter, p, len, &span);
+		digest_span(d, &span);
+	}
+}
+
+int
+mbox_digest_has_body(const struct mbox_digest *d)
+{
+	return !d->filter.in_header;
+}
+
+void
+mbox_digest_end(struct mbox_digest *d, struct mbox_entry *entry)
+{
+	uint8_t digest[SHA256_DIGEST_LENGTH], size[8];
+	struct mbox_span span;
+	size_t i;
+
+	mbox_filter_end(&d->filter, &span);
+	digest_span(d, &span);
+	if (d->body < BODY_HASHED && d->octets.last != '\n')
+		SHA256Update(&d->hash, (const uint8_t *)"\n", 1);
+	entry->octets = octets_total(&d->octets);
+	for (i = 0; i < sizeof(size); i++)
+		size[i] = (uint8_t)(entry->octets >> (8 * i));
+	SHA256Update(&d->hash, size, sizeof(size));
+	SHA256Final(digest, &d->hash);
+	memcpy(entry->hash, digest, MBOX_HASH_SIZE);
+}
+
+static ssize_t
+read_at(int fd, uint8_t *p, size_t len, uint64_t offset)
+{
+	ssize_t n;
+
+	do
+		n = pread(fd, p, len, (off_t)offset);
+	while (n == -1 && errno == EINTR);
+	return n;
+}
+
+/* Does what comes behind the content separate it from what follows? */
+static int
+ends_there(int fd, uint64_t offset)
+{
+	uint8_t line[2 + MBOX_FROM_MAX], *p = line, *lf;
+	ssize_t n = read_at(fd, line, sizeof(line), offset);
+	size_t len;
+
+	if (n == -1)
+		return 0;
+	len = (size_t)n;
+	if (len >= 2 && p[0] == '\r' && p[1] == '\n') {
+		p += 2;
+		len -= 2;
+	} else if (len >= 1 && p[0] == '\n') {
+		p++;
+		len--;
+	}
+	if (len == 0)
+		return 1;
+	lf = memchr(p, '\n', len);
+	return mbox_is_from(p, lf == NULL ? len : (size_t)(lf - p) + 1);
+}
+
+int
+mbox_entry_is_intact(int fd, const struct mbox_entry *entry)
+{
+	static uint8_t block[BLOCK];
+	uint64_t at = MBOX_HEADER(entry), left = entry->length;
+	struct mbox_entry now = { .octets = 0 };
+	struct mbox_digest d;
+	ssize_t n;
+
+	n = read_at(fd, block, entry->from_len, entry->from);
+	if (n != entry->from_len ||
+	    !mbox_is_from(block, entry->from_len) ||
+	    (left > 0 && block[n - 1] != '\n'))
+		return 0;
+	mbox_digest_begin(&d, block, entry->from_len);
+	for (; left > 0; at += (uint64_t)n, left -= (uint64_t)n) {
+		n = read_at(fd, block, left < BLOCK ? (size_t)left : BLOCK,
+		    at);
+		if (n <= 0)
+			return 0;
+		mbox_digest_feed(&d, block, (size_t)n);
+	}
+	mbox_digest_end(&d, &now);
+	return now.octets == entry->octets &&
+	    memcmp(now.hash, entry->hash, MBOX_HASH_SIZE) == 0 &&
+	    ends_there(fd, at);
+}
