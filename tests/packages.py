@@ -15,6 +15,13 @@ SUPERSERVERS = ["openbsd-inetd", "xinetd", "libwrap0", "libevent-2.1-7",
 if not os.path.exists("/usr/bin/systemd-socket-activate"):
     SUPERSERVERS += ["systemd", "libsystemd-shared"]
 
+# What shares our mailboxes in tests/e2e/test_neighbours.py: they would be the
+# host's mail servers if they were installed.
+NEIGHBOURS = ["dovecot-core", "dovecot-pop3d", "libexttextcat-2.0-0",
+              "liblua5.4-0", "libunwind8", "libwrap0", "libapparmor1",
+              "libstemmer0d", "libsodium23", "libtirpc3", "libicu72",
+              "postfix", "libdb5.3", "libnsl2", "libsasl2-2"]
+
 
 def unpack(build, *names):
     """{name: directory or None} for each package."""

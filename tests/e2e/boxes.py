@@ -34,9 +34,17 @@ PATIENCE = 60			# seconds for a lock
 
 
 def wire(content):
-    """Stored content as RETR must send it: CR LF, a final one, no more."""
-    content = re.sub(rb"(?<!\r)\n", b"\r\n", content)
-    return content + b"\r\n" if content and content[-1:] != b"\n" else content
+    """Stored content as RETR must send it.
+
+    CR LF line ends, a final one, an end of the header; a NUL, which hangs
+    programs, is 0x80.
+    """
+    content = re.sub(rb"(?<!\r)\n", b"\r\n", content.replace(b"\0", b"\x80"))
+    if content and content[-1:] != b"\n":
+        content += b"\r\n"
+    if content and b"\r" not in content.split(b"\n"):
+        content += b"\r\n"
+    return content
 
 
 def top(octets, lines):
