@@ -183,9 +183,12 @@ put_mailbox(struct coder *k, const struct config *c,
 static void
 get_mailbox(struct coder *k, struct config *c, const struct config_field *f)
 {
-	if (get_number(k) != MAILBOX_MAILDIR)
+	uint32_t format = get_number(k);
+
+	if (format > MAILBOX_MBOX)
 		k->bad = 1;
-	c->mailbox_format = MAILBOX_MAILDIR;
+	else
+		c->mailbox_format = (enum mailbox_format)format;
 	get_string(k, FIELD_AT(char, c, f), CONFIG_PATH_MAX);
 	if (!config_is_mailbox_path(c->mailbox_path))
 		k->bad = 1;

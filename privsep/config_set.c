@@ -162,16 +162,25 @@ set_plaintext(struct config_entry *l)
 static int
 set_mailbox(struct config_entry *l)
 {
+	static const char *const formats[] = {
+		[MAILBOX_MAILDIR] = "maildir", [MAILBOX_MBOX] = "mbox"
+	};
 	struct config *c = l->config;
+	int format;
 
-	if (l->count > 0 && strcmp(l->words[0], "mbox") == 0)
-		return config_wrong(l, "mbox is not supported in this version");
-	if (l->count != 2 || strcmp(l->words[0], "maildir") != 0)
-		return config_wrong(l, "needs `maildir' and a path");
+	for (format = MAILBOX_MAILDIR; format <= MAILBOX_MBOX; format++)
+		if (l->count == 2 && strcmp(l->words[0], formats[format]) == 0)
+			break;
+	if (format > MAILBOX_MBOX)
+		return config_wrong(l, "needs `maildir' or `mbox', and a path");
+	/* The file itself is looked for by its name, so it must have one. */
+	if (format == MAILBOX_MBOX && l->words[1][0] != '\0' &&
+	    l->words[1][strlen(l->words[1]) - 1] == '/')
+		return config_wrong(l, "`%s' is no file", l->words[1]);
 	if (!config_is_mailbox_path(l->words[1]))
 		return config_wrong(l, "`%s' is not a path below ~/, or an "
 		    "absolute one with %%u in it", l->words[1]);
-	c->mailbox_format = MAILBOX_MAILDIR;
+	c->mailbox_format = (enum mailbox_format)format;
 	strlcpy(c->mailbox_path, l->words[1], sizeof(c->mailbox_path));
 	return 0;
 }

@@ -217,8 +217,12 @@ test_refused(void **state)
 	assert_refused("login-min-uid 0", "out of bounds");
 	assert_refused("prefork 1001", "out of bounds");
 	assert_refused("plaintext-login sometimes", "needs never");
-	assert_refused("mailbox mbox /var/mail/%u", "mbox is not supported");
-	assert_int_equal(line("mailbox maildir /srv/mail/%u/Maildir"), 0);
+	assert_refused("mailbox mbox", "needs `maildir' or `mbox'");
+	assert_refused("mailbox mh ~/Mail", "needs `maildir' or `mbox'");
+	assert_refused("mailbox mbox ~/mail/", "is no file");
+	assert_refused("mailbox mbox /var/mail", "not a path below ~/");
+	assert_int_equal(line("mailbox mbox /var/mail/%u"), 0);
+	assert_int_equal(config.mailbox_format, MAILBOX_MBOX);
 	assert_refused("mailbox maildir /var/mail", "not a path below ~/");
 	assert_refused("mailbox maildir /var/%x/%u", "not a path below ~/");
 	assert_refused("mailbox maildir ~/../x", "not a path below ~/");
@@ -697,7 +701,7 @@ test_pass_only_what_is_needed(void **state)
 	(void)state;
 	assert_int_equal(parse("hostname m.example\nspool-dir /x/spool\n"
 	    "pam-service mail\nmessage-size-limit 5G\nretry-schedule 3 4\n"
-	    "pam-confdir /x/pam\nmailbox maildir ~/M\nlogin-timeout 9\n"
+	    "pam-confdir /x/pam\nmailbox mbox ~/M\nlogin-timeout 9\n"
 	    "tls-certificate /x/c\ntls-key /x/k\n"
 	    "tls-certificate a.example /x/c2 /x/k2\n"
 	    "inetd-service pop3\n"), 0);
@@ -731,6 +735,7 @@ test_pass_only_what_is_needed(void **state)
 	fd = config_send(&config, ROLE_AGENTS);
 	assert_int_equal(config_receive(fd, ROLE_AGENTS, &received), 0);
 	assert_string_equal(received.spool_dir, "/x/spool");
+	assert_int_equal(received.mailbox_format, MAILBOX_MBOX);
 	assert_string_equal(received.mailbox_path, "~/M");
 	assert_int_equal(received.queue_user.uid, 802);
 	assert_string_equal(received.pam_service, "");
