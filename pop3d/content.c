@@ -5,7 +5,14 @@
  */
 #include <string.h>
 
+#include "../wire/scan.h"
 #include "content.h"
+
+/*
+ * What the output must have room for, or it is sent: below, pieces would be
+ * small.  A TLS record has 16 KiB at most.
+ */
+#define ROOM_LEAST	256
 
 void
 content_begin(struct content *c, struct wire *w)
@@ -16,60 +23,109 @@ content_begin(struct content *c, struct wire *w)
 	c->header = HEADER_LINE_BEGINS;
 }
 
-static void
-put_text(struct content *c, const uint8_t *p, size_t len)
+/* A line that begins with a dot gets one more (RFC 1939, 3). */
+static inline uint8_t *
+copy_dot(uint8_t *out, const uint8_t *p, const uint8_t *end, size_t *dots)
 {
-	const uint8_t *end = p + len, *lf;
-	uint8_t last = c->last;
-	size_t n;
-
-	while (p < end) {
-		if (*p == '.' && last == '\n')
-			wire_put(c->wire, ".", 1);
-		lf = memchr(p, '\n', (size_t)(end - p));
-		if (lf == NULL) {
-			n = (size_t)(end - p);
-			wire_put(c->wire, p, n);
-			c->octets += n;
-			last = end[-1];
-			break;
-		}
-		n = (size_t)(lf - p);
-		if (n > 0)
-			last = lf[-1];
-		if (last == '\r') {
-			wire_put(c->wire, p, n + 1);
-			c->octets += n + 1;
-		} else {
-			wire_put_line(c->wire, p, n);
-			c->octets += n + 2;
-		}
-		last = '\n';
-		p = lf + 1;
+	if (p < end && *p == '.') {
+		*out++ = '.';
+		++*dots;
 	}
-	c->last = last;
+	return out;
 }
 
 /*
- * Some programs take a NUL for the end of all that comes (QUIRKS), and RFC
- * 5322 has none: another octet goes in its place, so that every count stays.
+ * An LF, or a NUL; some programs take that for the end of all that comes
+ * (QUIRKS), and RFC 5322 has none: another octet goes in its place, so that
+ * every count stays.
  */
+static inline uint8_t *
+copy_special(uint8_t *out, uint8_t c, uint8_t last)
+{
+	if (c == '\0')
+		*out++ = 0x80;
+	else {
+		if (last != '\r')
+			*out++ = '\r';
+		*out++ = '\n';
+	}
+	return out;
+}
+
+/*
+ * What no LF or NUL is among, sixteen octets at a time, which are copied
+ * before they are looked at: so the output must have room for so many more
+ * than it will have.
+ */
+static inline const uint8_t *
+copy_run(uint8_t **out, const uint8_t *p, const uint8_t *end)
+{
+	scan_octets v, hits;
+	uint8_t *o = *out;
+	unsigned int n;
+
+	for (; end - p >= SCAN_STEP; p += SCAN_STEP, o += SCAN_STEP) {
+		v = scan_load(p);
+		memcpy(o, &v, SCAN_STEP);
+		hits = (scan_octets)((v == '\n') | (v == 0));
+		if (scan_has(hits)) {
+			n = scan_first(hits);
+			*out = o + n;
+			return p + n;
+		}
+	}
+	for (; p < end && *p != '\n' && *p != '\0'; p++)
+		*o++ = *p;
+	*out = o;
+	return p;
+}
+
+/* All of the input, which last came before; where the output ends. */
+static uint8_t *
+copy_text(uint8_t *out, const uint8_t *p, const uint8_t *end, uint8_t last,
+    size_t *dots)
+{
+	const uint8_t *run;
+
+	if (last == '\n')
+		out = copy_dot(out, p, end, dots);
+	while (p < end) {
+		run = p;
+		p = copy_run(&out, p, end);
+		if (p == end)
+			break;
+		out = copy_special(out, *p, p > run ? p[-1] : last);
+		last = *p++;
+		if (last == '\n')
+			out = copy_dot(out, p, end, dots);
+	}
+	return out;
+}
+
 void
 content_put(struct content *c, const uint8_t *p, size_t len)
 {
-	static const uint8_t no_nul = 0x80;
-	const uint8_t *end = p + len, *nul;
+	size_t room, n, dots = 0;
+	uint8_t *out, *end;
 
 	if (len == 0)
 		return;
 	if (c->header != HEADER_ENDED)
 		octets_header(&c->header, p, len);
-	while (p < end && (nul = memchr(p, '\0', (size_t)(end - p))) != NULL) {
-		put_text(c, p, (size_t)(nul - p));
-		put_text(c, &no_nul, 1);
-		p = nul + 1;
+	for (; len > 0; p += n, len -= n) {
+		room = wire_room(c->wire, ROOM_LEAST, &out);
+		if (room == 0)
+			return;		/* the wire has failed */
+		/* Nothing becomes more than two octets. */
+		n = (room - SCAN_STEP) / 2;
+		if (n > len)
+			n = len;
+		end = copy_text(out, p, p + n, c->last, &dots);
+		wire_advance(c->wire, (size_t)(end - out));
+		c->octets += (size_t)(end - out);
+		c->last = p[n - 1];
 	}
-	put_text(c, p, (size_t)(end - p));
+	c->octets -= dots;
 }
 
 void

@@ -12,6 +12,7 @@
 #include <strings.h>
 
 #include "mbox_filter.h"
+#include "scan.h"
 
 static const char *const hidden[] = {
 	"Status:", "X-Status:", "X-UID:", "X-Keywords:", "X-IMAP:",
@@ -225,19 +226,31 @@ step_name(struct mbox_filter *f, struct cursor *c)
 		header_over(f, c);
 }
 
-static void
-step_pass(struct mbox_filter *f, struct cursor *c)
+/* To the end of a line whose next one must be looked at, or of the input. */
+static const uint8_t *
+pass_end(const struct mbox_filter *f, const struct cursor *c)
 {
 	const uint8_t *lf;
 
-	do {
-		lf = memchr(c->p, '\n', (size_t)(c->end - c->p));
-		if (lf == NULL) {
-			c->p = c->end;
-			return;
-		}
-		c->p = lf + 1;
-	} while (!f->in_header && c->p < c->end && *c->p != '>');
+	if (f->in_header)
+		return memchr(c->p, '\n', (size_t)(c->end - c->p));
+	lf = scan_pair(c->p, c->end, '\n', '>');
+	/* What follows the last octet is not known yet. */
+	if (lf == NULL && c->end[-1] == '\n')
+		lf = c->end - 1;
+	return lf;
+}
+
+static void
+step_pass(struct mbox_filter *f, struct cursor *c)
+{
+	const uint8_t *lf = pass_end(f, c);
+
+	if (lf == NULL) {
+		c->p = c->end;
+		return;
+	}
+	c->p = lf + 1;
 	f->line = MBOX_LINE_START;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "octets.h"
+#include "scan.h"
 
 void
 octets_init(struct octets *o)
@@ -40,26 +41,14 @@ octets_header(enum octets_header *header, const void *data, size_t len)
 void
 octets_count(struct octets *o, const void *data, size_t len)
 {
-	const uint8_t *p = data, *end, *lf;
-	uint64_t added = 0;
-	uint8_t last = o->last;
+	const uint8_t *p = data, *end = p + len;
 
 	if (len == 0)
 		return;
 	if (o->header != HEADER_ENDED)
 		octets_header(&o->header, data, len);
-	end = p + len;
-	while ((lf = memchr(p, '\n', (size_t)(end - p))) != NULL) {
-		if (lf > p)
-			last = lf[-1];
-		if (last != '\r')
-			added++;
-		last = '\n';
-		p = lf + 1;
-		if (p == end)
-			break;
-	}
-	o->count += len + added;
+	o->count += len + (p[0] == '\n' && o->last != '\r') +
+	    scan_count_bare(p + 1, end, '\r', '\n');
 	o->last = end[-1];
 }
 

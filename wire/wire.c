@@ -159,6 +159,23 @@ wire_flush(struct wire *w)
 	return write_all(w, w->out, len);
 }
 
+size_t
+wire_room(struct wire *w, size_t least, uint8_t **room)
+{
+	if (sizeof(w->out) - w->out_len < least)
+		(void)wire_flush(w);
+	if (w->failed != WIRE_OK)
+		return 0;
+	*room = w->out + w->out_len;
+	return sizeof(w->out) - w->out_len;
+}
+
+void
+wire_advance(struct wire *w, size_t len)
+{
+	w->out_len += len;
+}
+
 void
 wire_put(struct wire *w, const void *data, size_t len)
 {

@@ -86,6 +86,13 @@ void	wire_put_line(struct wire *, const void *, size_t);
 /* One that does not fit in WIRE_OUT_SIZE fails with EMSGSIZE. */
 void	wire_printf(struct wire *, const char *, ...)
 	    __attribute__((format(printf, 2, 3)));
+/*
+ * Room for output to be written in place: at least so many octets (less than
+ * WIRE_OUT_SIZE) at *room, and how many; 0 if a write has failed.  What was
+ * written there is appended by wire_advance(), before any other call.
+ */
+size_t	wire_room(struct wire *, size_t least, uint8_t **room);
+void	wire_advance(struct wire *, size_t);
 /* Write all pending output; WIRE_OK or what went wrong. */
 enum wire_status wire_flush(struct wire *);
 

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -67,11 +68,43 @@ test_total_changes_nothing(void **state)
 	assert_int_equal(octets_total(&o), 6);
 }
 
+/* Long pieces, in which many octets are looked at in one step. */
+static void
+test_long(void **state)
+{
+	static uint8_t in[70000];
+	static const uint8_t rare[] = { '\n', '\r', '\n', 'a' };
+	struct octets o;
+	uint64_t bare;
+	size_t round, i, at, n;
+
+	(void)state;
+	srandom(5322);
+	for (round = 0; round < 60; round++) {
+		bare = 0;
+		for (i = 0; i < sizeof(in); i++) {
+			in[i] = random() % 60 <= (long)round ?
+			    rare[random() % 4] : 'x';
+			bare += in[i] == '\n' && (i == 0 || in[i - 1] != '\r');
+		}
+		octets_init(&o);
+		for (at = 0; at < sizeof(in); at += n) {
+			n = (size_t)random() % (round % 2 ? 50 : 60000) + 1;
+			if (n > sizeof(in) - at)
+				n = sizeof(in) - at;
+			octets_count(&o, in + at, n);
+		}
+		assert_int_equal(o.count, sizeof(in) + bare);
+		assert_int_equal(o.last, in[sizeof(in) - 1]);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rule),
+		cmocka_unit_test(test_long),
 		cmocka_unit_test(test_total_changes_nothing)
 	};
 

@@ -3,10 +3,12 @@
  * test_pop3_content: line ends, byte stuffing and TOP, for every split of the
  * content into pieces.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -227,6 +229,79 @@ test_top(void **state)
 	}
 }
 
+/* Octet by octet, the same. */
+static size_t
+model(const uint8_t *in, size_t len, uint8_t *to)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < len; i++) {
+		if (in[i] == '.' && (i == 0 || in[i - 1] == '\n'))
+			to[n++] = '.';
+		if (in[i] == '\n' && (i == 0 || in[i - 1] != '\r'))
+			to[n++] = '\r';
+		to[n++] = in[i] == '\0' ? 0x80 : in[i];
+	}
+	return n;
+}
+
+/* Lines of all lengths at all places of what is copied in one step. */
+static void
+test_model(void **state)
+{
+	static uint8_t in[60000], want[3 * sizeof(in)];
+	static const uint8_t rare[] = { '\n', '\r', '.', '\0', '\n', 0xff };
+	struct content c;
+	size_t round, i, at, n, len;
+
+	(void)state;
+	srandom(1939);
+	for (round = 0; round < 200; round++) {
+		for (i = 0; i < sizeof(in); i++)
+			in[i] = random() % 128 < (long)round ?
+			    rare[random() % 6] : 'x';
+		begin(&c);
+		for (at = 0; at < sizeof(in); at += n) {
+			n = (size_t)random() % (round % 2 ? 50 : 40000) + 1;
+			if (n > sizeof(in) - at)
+				n = sizeof(in) - at;
+			content_put(&c, in + at, n);
+		}
+		assert_int_equal(wire_flush(&w), WIRE_OK);
+		len = model(in, sizeof(in), want);
+		assert_int_equal(out_len, len);
+		assert_memory_equal(out, want, len);
+	}
+}
+
+/* A wire that fails takes nothing more, and nothing is written past it. */
+static ssize_t
+refuse(struct wire *from, const void *data, size_t len)
+{
+	(void)from;
+	(void)data;
+	(void)len;
+	errno = EPIPE;
+	return -1;
+}
+
+static void
+test_failing_wire(void **state)
+{
+	static uint8_t in[WIRE_OUT_SIZE];
+	struct content c;
+	int i;
+
+	(void)state;
+	memset(in, '\n', sizeof(in));
+	begin(&c);
+	w.transport_write = refuse;
+	for (i = 0; i < 4; i++)
+		content_put(&c, in, sizeof(in));
+	assert_int_equal(w.failed, WIRE_EOF);
+	assert_int_equal(w.out_len, 0);
+}
+
 int
 main(void)
 {
@@ -235,6 +310,8 @@ main(void)
 		cmocka_unit_test(test_end_of_header),
 		cmocka_unit_test(test_nuls),
 		cmocka_unit_test(test_buffer_borders),
+		cmocka_unit_test(test_model),
+		cmocka_unit_test(test_failing_wire),
 		cmocka_unit_test(test_top)
 	};
 
