@@ -53,6 +53,33 @@ drop_ahead(struct maildrop *d)
 	d->ahead_count = 0;
 }
 
+/* Take what was asked for; 0 if that is nothing. */
+static int
+take_asked(struct maildrop *d)
+{
+	uint32_t count = d->asked_count;
+
+	drop_ahead(d);
+	d->asked_count = 0;
+	if (count == 0)
+		return 0;
+	if (take_fetch(d->gate, count, d->ahead) == -1)
+		return -1;
+	d->ahead_first = d->asked_first;
+	d->ahead_count = count;
+	return 0;
+}
+
+static int
+ask_for(struct maildrop *d, uint32_t first, uint32_t count)
+{
+	if (ask_fetch(d->gate, first - 1, count) == -1)
+		return -1;
+	d->asked_first = first;
+	d->asked_count = count;
+	return 0;
+}
+
 void
 maildrop_close(struct maildrop *d)
 {
@@ -155,23 +182,52 @@ take_ahead(struct maildrop *d, uint32_t number, struct fetched *f)
 	return 1;
 }
 
+/*
+ * Not among those that are here: maybe among those that were asked for,
+ * otherwise it and those behind it are asked for now.
+ */
+static int
+fetch_now(struct maildrop *d, uint32_t number, int more_waits,
+    struct fetched *f)
+{
+	if (take_asked(d) == -1)
+		return -1;
+	if (take_ahead(d, number, f))
+		return 0;
+	if (ask_for(d, number, run_length(d, number, more_waits)) == -1 ||
+	    take_asked(d) == -1)
+		return -1;
+	if (!take_ahead(d, number, f))
+		*f = d->ahead[0];
+	return 0;
+}
+
+/*
+ * With half of a whole run sent, ask for the next one: the agent opens it
+ * while the client gets the rest of this.  A failure shows in the next call.
+ */
+static void
+fetch_ahead(struct maildrop *d, uint32_t number)
+{
+	uint32_t next = d->ahead_first + d->ahead_count, left;
+
+	if (d->asked_count > 0 || d->run < POP3_FETCH_MAX ||
+	    d->ahead_count < POP3_FETCH_MAX || next > d->count ||
+	    number - d->ahead_first < POP3_FETCH_MAX / 2)
+		return;
+	left = d->count - next + 1;
+	(void)ask_for(d, next, left < POP3_FETCH_MAX ? left : POP3_FETCH_MAX);
+}
+
 int
 maildrop_fetch(struct maildrop *d, uint32_t number, int more_waits,
     struct fetched *f)
 {
-	uint32_t n;
-
-	if (!take_ahead(d, number, f)) {
-		drop_ahead(d);
-		n = run_length(d, number, more_waits);
-		if (ask_fetch(d->gate, number - 1, n, d->ahead) == -1)
-			return -1;
-		d->ahead_first = number;
-		d->ahead_count = n;
-		if (!take_ahead(d, number, f))
-			*f = d->ahead[0];
-	}
+	if (!take_ahead(d, number, f) &&
+	    fetch_now(d, number, more_waits, f) == -1)
+		return -1;
 	d->last = number;
+	fetch_ahead(d, number);
 	return 0;
 }
 
@@ -179,6 +235,8 @@ int
 maildrop_expunge(struct maildrop *d, int may_expire, uint32_t *failed)
 {
 	*failed = 0;
+	if (take_asked(d) == -1)
+		return -1;
 	drop_ahead(d);
 	if (d->left == d->count && !may_expire)
 		return 0;

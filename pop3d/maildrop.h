@@ -34,6 +34,8 @@ struct maildrop {
 	uint32_t	 ahead_first;	/* number of ahead[0] */
 	uint32_t	 ahead_count;
 	struct fetched	 ahead[POP3_FETCH_MAX];
+	uint32_t	 asked_first;	/* what was asked for and not taken */
+	uint32_t	 asked_count;	/* 0: nothing */
 };
 
 /* Everything returns 0, or -1 with errno: gate or memory failed. */
@@ -53,7 +55,8 @@ void	maildrop_reset(struct maildrop *);
 
 /*
  * A message's content; the descriptor is the caller's.  Others are fetched
- * ahead when messages are asked for in order, at once if more_waits.
+ * ahead when messages are asked for in order, at once if more_waits; and the
+ * agent opens the next ones while these are sent.
  */
 int	maildrop_fetch(struct maildrop *, uint32_t number, int more_waits,
 	    struct fetched *);
@@ -67,7 +70,9 @@ int	maildrop_expunge(struct maildrop *, int may_expire, uint32_t *failed);
 /* The gates themselves (stubs.c).  The descriptors are the caller's. */
 int	ask_open(int gate, enum pop3_open *verdict, uint32_t *count,
 	    uint64_t *octets, int *index);
-int	ask_fetch(int gate, uint32_t first, uint32_t count, struct fetched *);
+/* Ask for them; take what was asked for, before any other gate is used. */
+int	ask_fetch(int gate, uint32_t first, uint32_t count);
+int	take_fetch(int gate, uint32_t count, struct fetched *);
 int	ask_expunge(int gate, const uint8_t *bitmap, size_t len,
 	    uint32_t *failed);
 

@@ -54,15 +54,23 @@ get_fetched(struct message *reply, struct fetched *f)
 }
 
 int
-ask_fetch(int gate, uint32_t first, uint32_t count, struct fetched *fetched)
+ask_fetch(int gate, uint32_t first, uint32_t count)
 {
-	struct message request, reply;
-	uint32_t i;
+	struct message request;
 
 	message_begin(&request, REQ_FETCH);
 	put_u32(&request, first);
 	put_u32(&request, count);
-	if (gate_ask(gate, &request, &reply, REPLY_OF(REQ_FETCH),
+	return gate_send(gate, &request);
+}
+
+int
+take_fetch(int gate, uint32_t count, struct fetched *fetched)
+{
+	struct message reply;
+	uint32_t i;
+
+	if (gate_receive(gate, &reply, REPLY_OF(REQ_FETCH),
 	    POP3_FETCH_MAX) == -1)
 		return -1;
 	if (get_u32(&reply) != count) {

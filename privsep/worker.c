@@ -103,13 +103,16 @@ worker_alive(struct worker *w)
 }
 
 int
-gate_ask(int gate, const struct message *request, struct message *reply,
-    uint32_t expected, int maxfds)
+gate_send(int gate, const struct message *request)
+{
+	return message_send(gate, request);
+}
+
+int
+gate_receive(int gate, struct message *reply, uint32_t expected, int maxfds)
 {
 	int n;
 
-	if (message_send(gate, request) == -1)
-		return -1;
 	n = message_wait(gate, reply, maxfds, GATE_PATIENCE_MS);
 	if (n == -1)
 		return -1;
@@ -123,6 +126,15 @@ gate_ask(int gate, const struct message *request, struct message *reply,
 		return -1;
 	}
 	return 0;
+}
+
+int
+gate_ask(int gate, const struct message *request, struct message *reply,
+    uint32_t expected, int maxfds)
+{
+	if (gate_send(gate, request) == -1)
+		return -1;
+	return gate_receive(gate, reply, expected, maxfds);
 }
 
 int

@@ -44,6 +44,13 @@ void	worker_alive(struct worker *);
  */
 int	gate_ask(int gate, const struct message *request,
 	    struct message *reply, uint32_t expected, int maxfds);
+/*
+ * Its two halves, for one who has something else to do meanwhile: what was
+ * sent is received before anything else is asked there.
+ */
+int	gate_send(int gate, const struct message *request);
+int	gate_receive(int gate, struct message *reply, uint32_t expected,
+	    int maxfds);
 
 /* LOGIN, the one gate that every protocol shares (privsep/login_gate.h). */
 enum login_verdict {

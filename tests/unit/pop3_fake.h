@@ -17,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "mailbox/mbox_keeper.h"
 #include "pop3d/agent.h"
 #include "privsep/log.h"
 #include "privsep/message.h"
@@ -39,6 +40,7 @@ static struct fake {
 	uint32_t	  old;		/* bits of the first messages */
 	enum login_verdict verdict;	/* of a wrong secret */
 	int		  is_gate_broken;
+	int		  is_asked;	/* a reply has not been taken */
 	int		  is_plaintext_allowed;
 	enum wire_status  tls_status;	/* of a handshake */
 	int		  is_tls;	/* it was done, in this process */
@@ -177,6 +179,14 @@ agent_confine(const struct agent *agent, enum agent_room room,
 	(void)count;
 }
 
+const struct companion mailbox_companion;
+
+void
+mailbox_use_companion(int sock)
+{
+	(void)sock;
+}
+
 void
 worker_alive(struct worker *w)
 {
@@ -258,8 +268,7 @@ ask_login(int gate, const char *name, char *secret, const char *mechanism,
 
 /* The table decides; what it does not allow is an error of the worker. */
 int
-gate_ask(int gate, const struct message *request, struct message *reply,
-    uint32_t expected, int maxfds)
+gate_send(int gate, const struct message *request)
 {
 	struct message copy = *request;
 	const struct gate *g;
@@ -276,12 +285,30 @@ gate_ask(int gate, const struct message *request, struct message *reply,
 		fake.done->fetches++;
 	fake.used |= 1U << (g - pop3_gates.gates);
 	fake.state = g->handler(&fake.agent, fake.pair[1], &copy);
-	if (fake.state == STATE_FAULT)
+	if (fake.state == STATE_FAULT || fake.is_asked)
 		abort();
-	if (message_recv(fake.pair[0], reply, maxfds) != 1 ||
+	fake.is_asked = 1;
+	return 0;
+}
+
+int
+gate_receive(int gate, struct message *reply, uint32_t expected, int maxfds)
+{
+	(void)gate;
+	if (!fake.is_asked || message_recv(fake.pair[0], reply, maxfds) != 1 ||
 	    reply->type != expected)
 		abort();
+	fake.is_asked = 0;
 	return 0;
+}
+
+int
+gate_ask(int gate, const struct message *request, struct message *reply,
+    uint32_t expected, int maxfds)
+{
+	if (gate_send(gate, request) == -1)
+		return -1;
+	return gate_receive(gate, reply, expected, maxfds);
 }
 
 /* A fresh agent on these contents. */

@@ -979,6 +979,64 @@ test_fetched_ahead(void **state)
 }
 
 static void
+fetch_to(struct maildrop *d, uint32_t first, uint32_t last)
+{
+	struct fetched f;
+	char content[8];
+
+	for (; first <= last; first++) {
+		assert_int_equal(maildrop_fetch(d, first, 1, &f), 0);
+		assert_int_equal(f.verdict, FETCH_OK);
+		assert_int_equal(pread(f.fd, content, sizeof(content),
+		    (off_t)f.offset), f.length);
+		assert_int_equal(content[0], 'a' + first % 26);
+		close(f.fd);
+	}
+}
+
+/* The next run is asked for before this one has ended. */
+static void
+test_asked_ahead(void **state)
+{
+	static const char *many[100];
+	static char contents[100][3];
+	struct maildrop d;
+	enum pop3_open verdict;
+	uint32_t i, failed;
+
+	(void)state;
+	for (i = 0; i < 100; i++) {
+		contents[i][0] = (char)('a' + (i + 1) % 26);
+		contents[i][1] = '\n';
+		many[i] = contents[i];
+	}
+	fake.contents = many;
+	fake.count = 100;
+	assert_int_equal(maildrop_open(&d, -1, &verdict), 0);
+	fetch_to(&d, 1, 8);
+	assert_int_equal(fake.done->fetches, 1);
+	fetch_to(&d, 9, 9);
+	assert_int_equal(fake.done->fetches, 2);
+	assert_int_equal(d.asked_first, 17);
+	fetch_to(&d, 10, 24);
+	assert_int_equal(fake.done->fetches, 2);
+	fetch_to(&d, 25, 25);
+	/* Out of order: what was asked for is of use, or is thrown away. */
+	fetch_to(&d, 40, 48);
+	assert_int_equal(fake.done->fetches, 4);
+	fetch_to(&d, 3, 3);
+	assert_int_equal(fake.done->fetches, 5);
+	assert_int_equal(d.asked_count, 0);
+	fetch_to(&d, 80, 90);
+	assert_int_equal(d.asked_first, 96);
+	assert_int_equal(d.asked_count, 5);
+	assert_int_equal(maildrop_delete(&d, 1), 0);
+	assert_int_equal(maildrop_expunge(&d, 0, &failed), 0);
+	assert_int_equal(fake.done->bitmap[0], 1);
+	maildrop_close(&d);
+}
+
+static void
 test_large_message(void **state)
 {
 	static char text[1 << 20];
@@ -1157,6 +1215,7 @@ main(void)
 		SESSION_TEST(test_message_gone),
 		SESSION_TEST(test_many_messages),
 		SESSION_TEST(test_fetched_ahead),
+		SESSION_TEST(test_asked_ahead),
 		SESSION_TEST(test_large_message),
 		SESSION_TEST(test_secret_wiped),
 		SESSION_TEST(test_agent_faults),
