@@ -759,7 +759,7 @@ test_handshake_fails(void **state)
 	say("EHLO client\r\n");
 	expect("");
 	expect_log("event=tls-failed client= service=submissions "
-	    "error=\"no hello\"");
+	    "reason=\"no hello\"");
 	end();
 	config.login_timeout = 1;
 	begin();
