@@ -769,7 +769,7 @@ test_handshake_fails(void **state)
 	signer = -1;
 	begin();
 	expect("");
-	expect_log("error=\"no certificate\"");
+	expect_log("reason=\"no certificate\"");
 	end();
 	signer = 9;
 	begin();
