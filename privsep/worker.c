@@ -102,15 +102,15 @@ worker_alive(struct worker *w)
 		_exit(0);
 }
 
-int
-gate_ask(int gate, const struct message *request, struct message *reply,
-    uint32_t expected, int maxfds)
+static int
+ask_within(int ms, int gate, const struct message *request,
+    struct message *reply, uint32_t expected, int maxfds)
 {
 	int n;
 
 	if (message_send(gate, request) == -1)
 		return -1;
-	n = message_wait(gate, reply, maxfds, GATE_PATIENCE_MS);
+	n = message_wait(gate, reply, maxfds, ms);
 	if (n == -1)
 		return -1;
 	if (n == 0) {
@@ -123,6 +123,14 @@ gate_ask(int gate, const struct message *request, struct message *reply,
 		return -1;
 	}
 	return 0;
+}
+
+int
+gate_ask(int gate, const struct message *request, struct message *reply,
+    uint32_t expected, int maxfds)
+{
+	return ask_within(GATE_PATIENCE_MS, gate, request, reply, expected,
+	    maxfds);
 }
 
 int
@@ -157,7 +165,9 @@ ask_sign(void *worker, uint32_t key, uint32_t scheme, const uint8_t *content,
 	put_u32(&request, key);
 	put_u32(&request, scheme);
 	put_data(&request, content, content_len);
-	if (gate_ask(w->signer, &request, &reply, REPLY_SIGN, 0) == -1)
+	/* A handshake has login-timeout, whoever is slow. */
+	if (ask_within((int)w->config->login_timeout * 1000, w->signer,
+	    &request, &reply, REPLY_SIGN, 0) == -1)
 		return -1;
 	get_data(&reply, signature, *len, len);
 	return get_end(&reply);
