@@ -114,3 +114,25 @@ def test_many_renewals(daemons):
             return "mx29." in pop.greeting
     eventually(greets, "the last configuration")
     assert len(daemon.log("event=generation ")) <= 5
+
+
+def test_more_wait_under_load(daemons):
+    """prefork is what waits on a quiet day; a rush makes it more."""
+    daemon = daemons("pop3d", "prefork 2")
+    spawner, = of_master(daemon, "pop3d-worker")
+
+    def workers():
+        return len([p for p in daemon.processes("pop3d-worker")
+                    if p.ppid == spawner])
+    eventually(lambda: workers() == 2, "two wait")
+    clients = []
+    for _ in range(6):
+        for _ in range(10):
+            clients.append(daemon.connect())
+        time.sleep(0.1)
+    for client in clients:
+        assert client.recv(1) == b"+"
+    eventually(lambda: workers() > len(clients) + 2, "more wait")
+    for client in clients:
+        client.close()
+    eventually(lambda: workers() <= 2 * 16, "none but those that wait")
