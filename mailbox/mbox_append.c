@@ -11,9 +11,9 @@
  *	D  done.ID	the tombstone: it was delivered
  *
  * 1. B is written and synced, and its directory.
- * 2. The last two octets of the letter, an empty line, are written where they
- *    will be.  So from here on the place of the letter in the file is known,
- *    and nobody who appends behind a torn one can be taken for a part of it.
+ * 2. The last octet of the letter, a line end, is written where it will be.  So
+ *    from here on the place of the letter in the file is known, and nobody who
+ *    appends behind a torn one can be taken for a part of it.
  * 3. The rest is written, from its beginning; the mbox is synced.
  * 4. B is renamed to D.
  * 5. settle() removes D, after the queue has put the outcome on record.
@@ -174,7 +174,7 @@ write_letter(struct mailbox *mb, const struct mailbox_letter *letter,
 {
 	static struct writer w;
 
-	if (mbox_pwrite(mb->file, "\n\n", 2, in->start + in->length - 2) == -1)
+	if (mbox_pwrite(mb->file, "\n", 1, in->start + in->length - 1) == -1)
 		return -1;
 	w.fd = mb->file;
 	w.at = in->start;

@@ -117,7 +117,7 @@ is_zone(const struct word *w)
 {
 	size_t i = 0;
 
-	if (w->len > 6)
+	if (w->len > 5)
 		return 0;
 	while (i < w->len && isascii((unsigned char)w->text[i]) &&
 	    isalpha((unsigned char)w->text[i]))

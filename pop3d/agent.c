@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../mailbox/mbox_keeper.h"
 #include "../privsep/log.h"
 #include "agent.h"
 #include "policy.h"
@@ -371,6 +372,7 @@ enter(struct pop3_agent *a)
 	size_t count = 0;
 
 	a->stamp = policy_enter(a->agent);
+	mailbox_use_companion(a->agent->companion);
 	a->ops = mailbox_format(a->agent->config);
 	if (a->ops == NULL)
 		log_failure(a, "format", errno);
@@ -410,5 +412,6 @@ serve(struct agent *agent)
 const struct agent_program agent_program = {
 	.name = "pop3d",
 	.warm = warm,
-	.serve = serve
+	.serve = serve,
+	.companion = &mailbox_companion
 };

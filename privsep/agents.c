@@ -288,8 +288,12 @@ serve_login(struct message *m)
 		bug("login sent a malformed identity");
 	if (agent.facts.service != SERVICE_DELIVERY)
 		strlcpy(agent.login, agent.identity.name, sizeof(agent.login));
-	if (service_is_submission(agent.facts.service))
+	if (service_is_submission(agent.facts.service)) {
+		/* Who may not log in may not send, either. */
+		if (agent.identity.uid < agents.config.login_min_uid)
+			bug("login sent uid %u", agent.identity.uid);
 		become_queue_user(&agent);
+	}
 	start_agent(&agent);
 	close(agent.gate);
 }

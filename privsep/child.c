@@ -203,8 +203,7 @@ child_start(struct child *c, const char *executable,
 	char path[CONFIG_PATH_MAX + 64];
 	int channel[2], log[2], program;
 
-	snprintf(path, sizeof(path), "%s/%s", master.config->libexec_dir,
-	    executable);
+	snprintf(path, sizeof(path), "%s/%s", d->libexec, executable);
 	program = open_program(path);
 	if (program == -1) {
 		log_event(LOG_CRIT, 0, "event=no-role file=%s text=\"%s\"",

@@ -81,13 +81,24 @@ daemon_refuse(const struct daemon *daemon, int client, enum service service)
 	(void)send(client, text, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+/*
+ * A line before the descriptors have their places: it leaves none open that
+ * another could take over, a client's among them.
+ */
+static void
+early_line(int level, const char *line)
+{
+	syslog_begin(self.daemon->name);
+	syslog_line(level, line);
+	syslog_end();
+}
+
 /* From here on, what goes wrong is told to the log. */
 static void
 mute(void)
 {
 	self.is_mute = 1;
-	syslog_begin(self.daemon->name);
-	log_init_master(syslog_line);
+	log_init_master(early_line);
 }
 
 static void
@@ -286,11 +297,15 @@ options(int argc, char **argv)
 		self.is_debug = 0;
 }
 
-/* As many descriptors as the system lets us have; a session takes three. */
+/*
+ * As many descriptors as the system lets us have; a session takes three, half
+ * as many again may be on their way out, and workers wait.
+ */
 static void
 raise_descriptors(const struct config *config)
 {
-	rlim_t wanted = (rlim_t)config->max_sessions * 3 + 256;
+	rlim_t wanted = (rlim_t)config->max_sessions * 9 / 2 +
+	    (rlim_t)config->prefork * 16 + 256;
 	struct rlimit rl;
 
 	if (getrlimit(RLIMIT_NOFILE, &rl) == -1)
@@ -365,14 +380,21 @@ prepare(struct config *config)
 	return 0;
 }
 
+/* To syslog, by way of sink, from now on. */
+static void
+log_begin(void (*sink)(int, const char *))
+{
+	syslog_begin(self.daemon->name);
+	log_init_master(sink);
+}
+
 /* How it is logged, and whether whoever started us may go on. */
 static void
 settle_down(void)
 {
-	if (self.is_debug)
+	if (self.is_debug || self.is_mute)
 		return;
-	syslog_begin(self.daemon->name);
-	log_init_master(self.is_mute ? syslog_line : start_line);
+	log_begin(start_line);
 	/* The others are waited for, or are nobody's business any more. */
 	if (self.inherited.mode == START_ALONE)
 		go_to_background();
@@ -402,6 +424,8 @@ daemon_main(const struct daemon *daemon, int argc, char **argv)
 	if (prepare(config) == -1)
 		return 1;
 	closefrom(INHERIT_FIRST + (int)self.inherited.count);
+	if (self.is_mute)
+		log_begin(syslog_line);
 	notify_open();
 	raise_descriptors(config);
 	settle_down();

@@ -21,7 +21,7 @@
 #include "master.h"
 
 #define EVERY		1	/* seconds: at most one generation in these */
-#define START_PATIENCE	10	/* seconds for one to be seen to work */
+#define START_PATIENCE	30	/* seconds for one to be seen to work */
 #define CROWD_GROWTH	16	/* times prefork are kept waiting at most */
 #define CROWD_SECONDS	10	/* without a rush, and there are fewer again */
 
@@ -33,6 +33,8 @@ static struct {
 	struct setting	 setting;	/* in force; config: master.config */
 	struct setting	 next;		/* of the one that is starting */
 	struct generation *starting;	/* NULL: none */
+	int		 is_awaited;	/* the one before must serve nobody new */
+	int		 is_due;	/* wants to start, after EVERY */
 	int		 has_served;	/* one has: who fails is tried again */
 	uint32_t	 crowd;		/* workers to be kept waiting */
 	time_t		 rush;		/* when they were last too few */
@@ -48,12 +50,12 @@ generation_newest(void)
 {
 	struct generation *g;
 
-	if (state.starting != NULL)
+	if (state.starting != NULL && state.is_awaited)
 		return state.starting;
 	TAILQ_FOREACH(g, &master.generations, link)
 		if (g->is_serving && !g->is_retired)
 			return g;
-	return NULL;
+	return state.starting;
 }
 
 /*
@@ -333,7 +335,8 @@ begin_to_serve(struct generation *g)
 {
 	struct generation *old;
 
-	if (g != state.starting || g->waiting_count == 0 ||
+	if (master.is_stopping || g != state.starting ||
+	    g->waiting_count == 0 ||
 	    !g->login.is_ready || !g->agents.is_ready ||
 	    (g->signer.pid != 0 && !g->signer.is_ready))
 		return;
@@ -391,6 +394,7 @@ generation_start(void)
 	struct generation *g = generation_new(), *old;
 
 	state.last = master.now;
+	state.is_due = state.is_awaited = 0;
 	TAILQ_FOREACH(old, &master.generations, link)
 		if (old == state.starting || state.wanted != NULL)
 			retire(old);
@@ -408,6 +412,15 @@ generation_start(void)
 	return 0;
 }
 
+int
+generation_start_awaited(void)
+{
+	int r = generation_start();
+
+	state.is_awaited = 1;
+	return r;
+}
+
 static void
 report(const char *text)
 {
@@ -418,16 +431,23 @@ int
 generation_start_with(struct config *fresh)
 {
 	const struct config *c = fresh != NULL ? fresh : master.config;
-	struct setting next = { .config = fresh };
+	struct setting next = { .config = fresh, .certificates = -1,
+	    .keys = -1 };
 
-	next.certificates = keyring_send(c, 0, report);
-	next.keys = keyring_send(c, 1, report);
-	if (next.certificates == -1 || next.keys == -1) {
+	if (keyring_send(c, &next.certificates, &next.keys, report) == -1) {
 		setting_drop(&next);
 		return -1;
 	}
 	setting_drop(&state.next);
 	state.next = next;
+	/* However often we are told: the last word counts. */
+	if (state.has_served && master.now - state.last < EVERY) {
+		if (state.starting != NULL)
+			retire(state.starting);
+		state.starting = NULL;
+		state.is_due = 1;
+		return 0;
+	}
 	return generation_start();
 }
 
@@ -464,7 +484,7 @@ generation_is_wanted(void)
 int
 generation_is_starting(void)
 {
-	return state.starting != NULL;
+	return state.starting != NULL || state.is_due;
 }
 
 void
@@ -474,15 +494,17 @@ generation_tick(void)
 
 	if (master.is_stopping)
 		return;
-	if (state.starting != NULL) {
-		if (master.now - state.starting->started > START_PATIENCE)
-			start_ended("too-slow");
-	} else if (state.wanted != NULL && state.has_served &&
-	    master.now - state.last >= EVERY)
+	if (state.starting != NULL &&
+	    master.now - state.starting->started > START_PATIENCE)
+		start_ended("too-slow");
+	if ((state.is_due || (state.starting == NULL && state.wanted != NULL &&
+	    state.has_served)) && master.now - state.last >= EVERY)
 		(void)generation_start();
 	crowd_shrink();
 	if (g != NULL)
 		ask_workers(g);
+	if (state.starting != NULL && state.starting != g)
+		ask_workers(state.starting);
 }
 
 struct waiting *
@@ -524,7 +546,11 @@ role_ended(struct generation *g, struct child *c, pid_t pid, int status)
 		g->sessions++;		/* not forgotten while we need it */
 		session_spawner_ended(g);
 		g->sessions--;
+		let_go(g);
 	}
+	/* Whoever is left of an old one has the layout of what crashed. */
+	if (is_crash(status) && g->is_retired && !g->is_closed)
+		generation_wanted("role-crash");
 	if (!g->is_closed && !master.is_stopping) {
 		log_event(LOG_CRIT, 0, "event=role-ended role=%s pid=%d "
 		    "status=%#x", c->name, (int)pid, (unsigned)status);

@@ -40,9 +40,12 @@ struct keyring {
 /*
  * Runs in the master.  Open and check the files (regular, root's or ours, not
  * writable by others, a key readable by nobody else but a group of root's),
- * copy them.  A memfd, or -1 after the file and the reason were reported.
+ * copy them, each once, so that both rings are of the same certificates: two
+ * memfds, one with the certificates and one with their keys, too.  0, or -1
+ * after the file and the reason were reported.
  */
-int	keyring_send(const struct config *, int with_keys, config_report);
+int	keyring_send(const struct config *, int *certificates, int *keys,
+	    config_report);
 
 /* Runs in the role: 0, or -1 when it is no sealed keyring.  memfd is taken. */
 int	keyring_receive(int memfd, struct keyring *);

@@ -17,20 +17,23 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "keyring.h"
 #include "keyring_layout.h"
 
-/* What is about to be sent; names point into the configuration. */
-struct outgoing {
-	const char	*name;
-	const char	*chain_file;
-	const char	*key_file;	/* "" when keys stay here */
-	uint32_t	 chain_len;
-	uint32_t	 key_len;
+/* An open file as it was seen. */
+struct source {
+	const char	*path;		/* in the configuration */
+	int		 fd;
+	struct stat	 seen;
+};
+
+struct pair {
+	const char	*name;		/* in the configuration */
+	struct source	 chain;
+	struct source	 key;
 };
 
 /* A header in the making; sizes were reckoned with, so it always fits. */
@@ -78,7 +81,7 @@ put_text(struct writer *w, const char *s)
 }
 
 static void
-put_header(struct writer *w, const struct outgoing *pairs, size_t count,
+put_header(struct writer *w, const struct pair *pairs, size_t count,
     int with_keys)
 {
 	size_t i;
@@ -89,10 +92,11 @@ put_header(struct writer *w, const struct outgoing *pairs, size_t count,
 	put_number(w, (uint32_t)count);
 	for (i = 0; i < count; i++) {
 		put_text(w, pairs[i].name);
-		put_text(w, pairs[i].chain_file);
-		put_text(w, pairs[i].key_file);
-		put_number(w, pairs[i].chain_len);
-		put_number(w, pairs[i].key_len);
+		put_text(w, pairs[i].chain.path);
+		put_text(w, with_keys ? pairs[i].key.path : "");
+		put_number(w, (uint32_t)pairs[i].chain.seen.st_size);
+		put_number(w, with_keys ?
+		    (uint32_t)pairs[i].key.seen.st_size : 0);
 	}
 	put_number(w, KEYRING_END);
 }
@@ -134,129 +138,148 @@ is_same_state(const struct stat *a, const struct stat *b)
 
 /* Append exactly the file as it was seen, or nothing that will be used. */
 static int
-copy_file(int memfd, int fd, const char *path, const struct stat *seen,
-    config_report report)
+copy_file(int memfd, const struct source *f, config_report report)
 {
-	size_t left = (size_t)seen->st_size;
+	size_t left = (size_t)f->seen.st_size;
+	off_t at = 0;
 	struct stat now;
 	ssize_t n;
 
 	while (left > 0) {
-		n = sendfile(memfd, fd, NULL, left);
+		n = sendfile(memfd, f->fd, &at, left);
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n == -1)
-			return report_wrong(report, path, "%s",
+			return report_wrong(report, f->path, "%s",
 			    strerror(errno));
 		if (n == 0)
 			break;
 		left -= (size_t)n;
 	}
-	if (left > 0 || fstat(fd, &now) == -1 || !is_same_state(seen, &now))
-		return report_wrong(report, path,
+	if (left > 0 || fstat(f->fd, &now) == -1 ||
+	    !is_same_state(&f->seen, &now))
+		return report_wrong(report, f->path,
 		    "changed while it was being read");
 	return 0;
 }
 
+/* *f is open even if it is not to be used: 0 or -1. */
 static int
-add_file(int memfd, const char *path, int is_key, uint32_t *len,
-    config_report report)
+open_file(struct source *f, const char *path, int is_key, config_report report)
 {
-	struct stat st;
-	int fd, r;
-
-	fd = config_open(path);
-	if (fd == -1)
+	f->path = path;
+	f->fd = config_open(path);
+	if (f->fd == -1)
 		return report_wrong(report, path, "%s", errno == EPERM ?
 		    "somebody else than root can change it, or a directory "
 		    "or link on the way to it" : strerror(errno));
-	if (fstat(fd, &st) == -1)
-		r = report_wrong(report, path, "%s", strerror(errno));
-	else
-		r = check_file(path, &st, is_key, report);
-	if (r == 0)
-		r = copy_file(memfd, fd, path, &st, report);
-	if (r == 0)
-		*len = (uint32_t)st.st_size;
-	close(fd);
+	if (fstat(f->fd, &f->seen) == -1)
+		return report_wrong(report, path, "%s", strerror(errno));
+	return check_file(path, &f->seen, is_key, report);
+}
+
+static int
+open_pair(struct pair *p, const char *name, const char *chain, const char *key,
+    config_report report)
+{
+	int r;
+
+	p->name = name;
+	p->key.fd = -1;
+	/* Every mistake is told of, not just the first. */
+	r = open_file(&p->chain, chain, 0, report);
+	return open_file(&p->key, key, 1, report) == -1 ? -1 : r;
+}
+
+static void
+close_pairs(struct pair *pairs, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		if (pairs[i].chain.fd != -1)
+			close(pairs[i].chain.fd);
+		if (pairs[i].key.fd != -1)
+			close(pairs[i].key.fd);
+	}
+}
+
+static int
+open_pairs(const struct config *c, struct pair *pairs, config_report report)
+{
+	const struct certificate *named;
+	size_t i;
+	int r;
+
+	r = open_pair(&pairs[0], "", c->tls_certificate, c->tls_key, report);
+	for (i = 0; i < c->certificate_count; i++) {
+		named = &c->certificates[i];
+		if (open_pair(&pairs[i + 1], named->name, named->file,
+		    named->key, report) == -1)
+			r = -1;
+	}
 	return r;
 }
 
-static size_t
-name_pairs(const struct config *c, int with_keys, struct outgoing *pairs)
-{
-	size_t i, n = 0;
-
-	pairs[n++] = (struct outgoing){ .name = "",
-	    .chain_file = c->tls_certificate,
-	    .key_file = with_keys ? c->tls_key : "" };
-	for (i = 0; i < c->certificate_count; i++)
-		pairs[n++] = (struct outgoing){
-		    .name = c->certificates[i].name,
-		    .chain_file = c->certificates[i].file,
-		    .key_file = with_keys ? c->certificates[i].key : "" };
-	return n;
-}
-
-/* Every mistake is told of, not just the first. */
 static int
-add_files(int memfd, struct outgoing *pairs, size_t count, int with_keys,
+copy_pairs(int memfd, const struct pair *pairs, size_t count, int with_keys,
     config_report report)
 {
 	size_t i;
-	int r = 0;
 
-	for (i = 0; i < count; i++) {
-		if (add_file(memfd, pairs[i].chain_file, 0,
-		    &pairs[i].chain_len, report) == -1)
-			r = -1;
-		if (with_keys && add_file(memfd, pairs[i].key_file, 1,
-		    &pairs[i].key_len, report) == -1)
-			r = -1;
-	}
-	return r;
-}
-
-/* The header last: only then are the lengths known that were copied. */
-static int
-fill(int memfd, struct outgoing *pairs, size_t count, int with_keys,
-    uint8_t *header, config_report report)
-{
-	struct writer w = { .octets = header };
-
-	put_header(&w, pairs, count, with_keys);
-	if (lseek(memfd, (off_t)w.len, SEEK_SET) == -1)
-		return report_wrong(report, "keyring", "%s", strerror(errno));
-	if (add_files(memfd, pairs, count, with_keys, report) == -1)
-		return -1;
-	put_header(&w, pairs, count, with_keys);
-	if (pwrite(memfd, header, w.len, 0) != (ssize_t)w.len ||
-	    fcntl(memfd, F_ADD_SEALS, KEYRING_SEALS) == -1)
-		return report_wrong(report, "keyring", "%s", strerror(errno));
+	for (i = 0; i < count; i++)
+		if (copy_file(memfd, &pairs[i].chain, report) == -1 ||
+		    (with_keys &&
+		    copy_file(memfd, &pairs[i].key, report) == -1))
+			return -1;
 	return 0;
 }
 
-int
-keyring_send(const struct config *c, int with_keys, config_report report)
+/* A ring of what is open; a memfd, or -1. */
+static int
+make_ring(const struct pair *pairs, size_t count, int with_keys,
+    config_report report)
 {
-	struct outgoing pairs[KEYRING_MAX];
-	uint8_t *header;
-	size_t count;
+	static uint8_t header[KEYRING_HEADER_MAX];
+	struct writer w = { .octets = header };
 	int memfd;
 
+	put_header(&w, pairs, count, with_keys);
+	memfd = memfd_create("keyring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (memfd == -1)
+		return report_wrong(report, "keyring", "%s", strerror(errno));
+	if (write(memfd, header, w.len) != (ssize_t)w.len)
+		(void)report_wrong(report, "keyring", "%s", strerror(errno));
+	else if (copy_pairs(memfd, pairs, count, with_keys, report) == 0) {
+		if (fcntl(memfd, F_ADD_SEALS, KEYRING_SEALS) == 0)
+			return memfd;
+		(void)report_wrong(report, "keyring", "%s", strerror(errno));
+	}
+	close(memfd);
+	return -1;
+}
+
+int
+keyring_send(const struct config *c, int *certificates, int *keys,
+    config_report report)
+{
+	struct pair pairs[KEYRING_MAX];
+	size_t count = c->certificate_count + 1;
+
+	*certificates = *keys = -1;
 	if (c->certificate_count > CONFIG_CERTIFICATES_MAX)
 		return report_wrong(report, "keyring", "too many certificates");
-	count = name_pairs(c, with_keys, pairs);
-	header = malloc(KEYRING_HEADER_MAX);
-	memfd = memfd_create("keyring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (header == NULL || memfd == -1)
-		(void)report_wrong(report, "keyring", "%s", strerror(errno));
-	else if (fill(memfd, pairs, count, with_keys, header, report) == 0) {
-		free(header);
-		return memfd;
+	/* Opened once: both rings have the same certificates. */
+	if (open_pairs(c, pairs, report) == 0) {
+		*certificates = make_ring(pairs, count, 0, report);
+		if (*certificates != -1)
+			*keys = make_ring(pairs, count, 1, report);
 	}
-	free(header);
-	if (memfd != -1)
-		close(memfd);
+	close_pairs(pairs, count);
+	if (*keys != -1)
+		return 0;
+	if (*certificates != -1)
+		close(*certificates);
+	*certificates = -1;
 	return -1;
 }

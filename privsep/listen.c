@@ -38,7 +38,7 @@ is_open(void)
 	if (files_changed(master.config)) {
 		log_event(LOG_INFO, 0, "event=files-changed text=\"PAM, NSS "
 		    "or resolver\"");
-		(void)generation_start();
+		(void)generation_start_awaited();
 	}
 	g = generation_newest();
 	return generation_is_wanted() ||

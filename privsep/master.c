@@ -263,7 +263,8 @@ patience(void)
 
 	if (!TAILQ_EMPTY(&master.sessions) || generation_is_wanted() ||
 	    master.is_stopping || g == NULL || g->waiting_count == 0 ||
-	    is_reloading || master.mode != START_ALONE ||
+	    is_reloading || generation_is_starting() ||
+	    master.mode != START_ALONE ||
 	    (master.daemon->queue != NULL && master.queue.pid == 0))
 		return 1000;
 	return 60000;

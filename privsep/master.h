@@ -134,6 +134,7 @@ void	close_on_fork(int fd);
 
 /* child.c: exec a role */
 struct child_descriptors {
+	const char *libexec;	/* directory */
 	int	config;
 	int	link;		/* -1 none */
 	int	hint;		/* -1 none */
@@ -158,6 +159,8 @@ void	child_let_go(struct child *);
  * crash the older ones retire at once.
  */
 int	generation_start(void);
+/* The same, and nobody new is served by the one before, unless it fails. */
+int	generation_start_awaited(void);
 /*
  * The same with a new configuration (taken over; NULL: the one in force) and
  * the certificates that it names, read anew; both come into force when it
@@ -172,8 +175,8 @@ int	generation_is_wanted(void);
 int	generation_is_starting(void);
 void	generation_tick(void);
 /*
- * The one for new sessions: the one that is starting, which they wait for,
- * else the one that serves; NULL: none.
+ * The one for new sessions: the one that serves, unless they are to wait for
+ * the one that is starting or there is no other; NULL: none.
  */
 struct generation *generation_newest(void);
 /* A worker that waits, taken out; NULL: none now. */

@@ -15,12 +15,14 @@
 #include "master.h"
 
 #define EVERY	1	/* seconds between starts, when one went wrong */
+#define TRIES	5	/* of a run that is not for ever */
 
 static struct {
 	int		has_begun;
 	time_t		last;		/* when it was started */
 	int		is_wanted;
 	int		has_failed;
+	int		tries;		/* that failed, in a row */
 	struct watch	hint;		/* is somebody telling of a letter? */
 } queue = { .hint = { .fd = -1 } };
 
@@ -64,7 +66,7 @@ static int
 start(struct child *c)
 {
 	struct child_descriptors d = { .link = -1, .hint = master.hint[0],
-	    .keyring = -1 };
+	    .keyring = -1, .libexec = master.config->libexec_dir };
 	struct message m;
 	int r;
 
@@ -116,7 +118,8 @@ queue_begin(void)
 void
 queue_want(void)
 {
-	if (master.daemon->queue != NULL)
+	/* Whoever serves one client does not wait for a spool to be mended. */
+	if (master.daemon->queue != NULL && queue.tries < TRIES)
 		queue.is_wanted = 1;
 }
 
@@ -158,6 +161,7 @@ queue_ended(pid_t pid, int status)
 		log_event(LOG_CRIT, 0, "event=role-ended role=%s pid=%d "
 		    "status=%#x", c->name, (int)pid, (unsigned)status);
 	queue.has_failed = !c->is_let_go && !is_done;
+	queue.tries = queue.has_failed ? queue.tries + 1 : 0;
 	if (c->is_let_go)
 		queue_want();		/* it had not come to its end */
 	child_let_go(c);

@@ -19,6 +19,7 @@ start_role(struct child *c, const char *executable, enum role role,
 {
 	int r;
 
+	d->libexec = config->libexec_dir;
 	d->config = config_send(config, role);
 	if (d->config == -1)
 		return -1;

@@ -74,11 +74,19 @@ transmit(int level, const char *line)
 void
 syslog_begin(const char *ident)
 {
-	/* Whatever descriptor there was is closed by now, perhaps another's. */
+	/* Nothing is open now: closefrom(), or syslog_end(), saw to that. */
 	out.ident = ident;
 	out.fd = -1;
 	out.tried = 0;
 	reconnect();
+}
+
+void
+syslog_end(void)
+{
+	if (out.fd != -1)
+		close(out.fd);
+	out.fd = -1;
 }
 
 void

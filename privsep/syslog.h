@@ -6,6 +6,8 @@
 
 /* ident stays the caller's. Nothing is fatal: a host may lack a syslog. */
 void	syslog_begin(const char *ident);
+/* Close it; what is said after that opens it again. */
+void	syslog_end(void);
 /*
  * One line, LOG_MAIL at this level.  What the socket does not take at once is
  * dropped, and counted in a line of its own when it takes lines again.

@@ -102,18 +102,13 @@ worker_alive(struct worker *w)
 		_exit(0);
 }
 
-int
-gate_send(int gate, const struct message *request)
-{
-	return message_send(gate, request);
-}
-
-int
-gate_receive(int gate, struct message *reply, uint32_t expected, int maxfds)
+static int
+receive_within(int ms, int gate, struct message *reply, uint32_t expected,
+    int maxfds)
 {
 	int n;
 
-	n = message_wait(gate, reply, maxfds, GATE_PATIENCE_MS);
+	n = message_wait(gate, reply, maxfds, ms);
 	if (n == -1)
 		return -1;
 	if (n == 0) {
@@ -126,6 +121,18 @@ gate_receive(int gate, struct message *reply, uint32_t expected, int maxfds)
 		return -1;
 	}
 	return 0;
+}
+
+int
+gate_send(int gate, const struct message *request)
+{
+	return message_send(gate, request);
+}
+
+int
+gate_receive(int gate, struct message *reply, uint32_t expected, int maxfds)
+{
+	return receive_within(GATE_PATIENCE_MS, gate, reply, expected, maxfds);
 }
 
 int
@@ -169,7 +176,10 @@ ask_sign(void *worker, uint32_t key, uint32_t scheme, const uint8_t *content,
 	put_u32(&request, key);
 	put_u32(&request, scheme);
 	put_data(&request, content, content_len);
-	if (gate_ask(w->signer, &request, &reply, REPLY_SIGN, 0) == -1)
+	/* A handshake has login-timeout, whoever is slow. */
+	if (gate_send(w->signer, &request) == -1 ||
+	    receive_within((int)w->config->login_timeout * 1000, w->signer,
+	    &reply, REPLY_SIGN, 0) == -1)
 		return -1;
 	get_data(&reply, signature, *len, len);
 	return get_end(&reply);

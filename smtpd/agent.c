@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "mailbox/mbox_keeper.h"
 #include "privsep/log.h"
 #include "smtpd/agent.h"
 #include "smtpd/deliver.h"
@@ -22,6 +23,7 @@ const struct agent_program agent_program = {
 	.name = "smtpd",
 	.warm = NULL,
 	.serve = serve,
+	.companion = &mailbox_companion,
 };
 
 static void

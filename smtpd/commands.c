@@ -286,7 +286,10 @@ refusal_of(const struct session *session, const struct command *command,
 static void
 unknown(struct session *session, char *line, size_t len, const char *verb)
 {
-	int is_foreign = verb != NULL && security_is_foreign(verb);
+	const char *colon = strchr(line, ':');
+	/* "Host: ..." as well: a browser whose first line was not seen whole */
+	int is_foreign = (verb != NULL && security_is_foreign(verb)) ||
+	    (colon != NULL && colon == line + strcspn(line, " :"));
 
 	explicit_bzero(line, len);
 	if (!is_foreign) {

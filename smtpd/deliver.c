@@ -241,6 +241,7 @@ enter(struct delivery *d)
 	int dirs[MAILBOX_DIRS_MAX];
 	size_t count = 0;
 
+	mailbox_use_companion(d->agent->companion);
 	d->ops = mailbox_format(d->agent->config);
 	if (d->ops == NULL || d->ops->enter(&d->box, d->agent->config,
 	    &d->agent->identity, 1, dirs, &count) == -1) {

@@ -232,6 +232,9 @@ serve_line(struct session *session)
 		break;
 	case LINE_TOO_LONG:
 		session_refuse(session, "500 5.5.2 Line too long");
+		/* No mail program begins like that (C20). */
+		if (session->state == SMTP_START)
+			session_end(session, "421 4.7.0 This is a mail server");
 		break;
 	case LINE_OVER:
 		break;

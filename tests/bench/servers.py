@@ -219,6 +219,13 @@ class Server:
     def prepare(self):
         pass
 
+    def busy(self):
+        """Workers that have a client, where they are processes of ours."""
+        return []
+
+    def keep_waiting(self, count):
+        """So many processes from now on, where that depends on the rush."""
+
     def settle(self):
         """Until what the last clients left has ended."""
         count, since = None, time.monotonic()
@@ -276,7 +283,21 @@ class Postern(Server):
             "%s/libexec/postern\ntls-certificate %s\ntls-key %s\n" % (
                 top, top, build, certificate.chain, certificate.key))
                       + listen + conf)
-        self.argv = [os.path.join(build, "sbin", program), "-f", top + "/conf"]
+        self.conf = top + "/conf"
+        self.argv = [os.path.join(build, "sbin", program), "-f", self.conf]
+
+    def busy(self):
+        roles, by_fds = self.roles(), {}
+        for pid in roles.get(self.name + "-worker", []):
+            if meter.parent(pid) not in roles[self.name]:
+                by_fds.setdefault(len(os.listdir("/proc/%d/fd" % pid)),
+                                  []).append(pid)
+        # One that waits has its channel and no client.
+        return [pid for fds in sorted(by_fds)[1:] for pid in by_fds[fds]]
+
+    def keep_waiting(self, count):
+        with open(self.conf, "a", encoding="ascii") as file:
+            file.write("prefork %d\n" % count)
 
 
 class Pop3d(Postern):

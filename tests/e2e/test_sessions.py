@@ -409,24 +409,3 @@ def test_changed_pam_or_nss_files(daemons, users):
         old.quit()
     postern.pam_service(postern.PAM)
     postern.write("/etc/nsswitch.conf", nsswitch)
-
-
-@pytest.mark.may_crash
-def test_the_spawner_ends_last(daemons):
-    """All roles of a generation are killed while a session's end is not told
-    of yet: the master forgets it once, and starts another."""
-    daemon = daemons("pop3d")
-    spawner, = [p.pid for p in daemon.processes("pop3d-worker")
-                if p.ppid == daemon.process.pid]
-    os.kill(spawner, signal.SIGSTOP)
-    pop = Pop(daemon)
-    pop.ok("QUIT")
-    pop.close()
-    for process in daemon.processes():
-        if process.role in ("login", "pop3d-agents", "signer"):
-            postern.kill(process.pid)
-    daemon.wait_log("event=role-ended", 3)
-    os.kill(spawner, signal.SIGKILL)
-    daemon.wait_log("event=generation number=2")
-    with Pop(daemon) as pop:
-        pop.ok("QUIT")

@@ -666,6 +666,19 @@ def test_C20_other_protocols(smtpd, line):
         assert smtp.is_closed()
 
 
+def test_C20_first_line_too_long_to_read(smtpd):
+    """C20: a browser whose first line nobody reads whole, on either side of
+    the greeting."""
+    body = "EHLO x\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<alice@localhost>\r\n"
+    for hello in (None, "EHLO client.example.test"):
+        with Smtp(smtpd, hello=hello) as smtp:
+            smtp.send("POST /%s HTTP/1.1\r\nHost: mx\r\nAccept: */*\r\n\r\n%s"
+                      % ("A" * 5000, body))
+            assert smtp.reply().code == 500
+            assert smtp.reply().code == 421
+            assert smtp.is_closed()
+
+
 def test_C16_too_many_errors(smtpd):
     """C16: nonsense without end gets a 421."""
     for line in ("XYZZY", "MAIL FROM:<", "NOOP", "VRFY alice"):

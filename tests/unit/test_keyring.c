@@ -88,10 +88,22 @@ teardown(void **state)
 	return waitpid(pid, &status, 0) == pid ? 0 : -1;
 }
 
+/* One of the two rings; the other is let go. */
+static int
+send_ring(int with_keys)
+{
+	int certificates, keys;
+
+	if (keyring_send(&config, &certificates, &keys, report) == -1)
+		return -1;
+	close(with_keys ? certificates : keys);
+	return with_keys ? keys : certificates;
+}
+
 static void
 assert_refused(const char *file, const char *reason)
 {
-	assert_int_equal(keyring_send(&config, 1, report), -1);
+	assert_int_equal(send_ring(1), -1);
 	assert_int_equal(strncmp(last, file, strlen(file)), 0);
 	assert_int_equal(last[strlen(file)], ':');
 	if (strstr(last, reason) == NULL)
@@ -103,7 +115,7 @@ assert_refused(const char *file, const char *reason)
 static void
 test_both(void **state)
 {
-	int fd = keyring_send(&config, 1, report);
+	int fd = send_ring(1);
 
 	(void)state;
 	assert_int_not_equal(fd, -1);
@@ -142,9 +154,7 @@ test_certificates_only(void **state)
 	int fd;
 
 	(void)state;
-	/* It is not even opened. */
-	assert_int_equal(chmod(config.tls_key, 0666), 0);
-	fd = keyring_send(&config, 0, report);
+	fd = send_ring(0);
 	assert_int_not_equal(fd, -1);
 	len = octets_of(fd, buf, sizeof(buf));
 	assert_null(memmem(buf, len, "key", 3));
@@ -176,7 +186,7 @@ test_many(void **state)
 		write_file(c->key, text, strlen(text), 0400);
 	}
 	config.certificate_count = CONFIG_CERTIFICATES_MAX;
-	fd = keyring_send(&config, 1, report);
+	fd = send_ring(1);
 	assert_int_equal(keyring_receive(fd, &ring), 0);
 	assert_int_equal(ring.count, KEYRING_MAX);
 	for (i = 0; i < CONFIG_CERTIFICATES_MAX; i++) {
@@ -205,7 +215,7 @@ test_links(void **state)
 	in_dir(path, "live/key.pem");
 	assert_int_equal(symlink("../key.pem", path), 0);
 	strlcpy(config.tls_key, path, sizeof(config.tls_key));
-	fd = keyring_send(&config, 1, report);
+	fd = send_ring(1);
 	assert_int_equal(keyring_receive(fd, &ring), 0);
 	assert_memory_equal(ring.pairs[0].key, KEY, strlen(KEY));
 	/* One that leads nowhere. */
@@ -235,14 +245,14 @@ test_modes(void **state)
 		assert_int_equal(chmod(config.tls_key, cases[i].mode), 0);
 		is_ok = cases[i].is_key_ok &&
 		    (geteuid() == 0 || (cases[i].mode & 070) == 0);
-		fd = keyring_send(&config, 1, report);
+		fd = send_ring(1);
 		assert_int_equal(fd != -1, is_ok);
 		if (fd != -1)
 			close(fd);
 		assert_int_equal(chmod(config.tls_key, 0600), 0);
 		assert_int_equal(chmod(config.tls_certificate, cases[i].mode),
 		    0);
-		fd = keyring_send(&config, 1, report);
+		fd = send_ring(1);
 		assert_int_equal(fd != -1, cases[i].is_chain_ok);
 		if (fd != -1)
 			close(fd);
@@ -267,10 +277,10 @@ test_owner(void **state)
 	assert_int_equal(chown(config.tls_certificate, 0, 0), 0);
 	/* A directory in which another can put another file. */
 	assert_int_equal(chmod(dir, 0770), 0);
-	assert_int_equal(keyring_send(&config, 1, report), -1);
+	assert_int_equal(send_ring(1), -1);
 	assert_int_equal(chmod(dir, 0700), 0);
 	assert_int_equal(chown(dir, 1000, 1000), 0);
-	assert_int_equal(keyring_send(&config, 1, report), -1);
+	assert_int_equal(send_ring(1), -1);
 	assert_int_equal(chown(dir, 0, 0), 0);
 }
 
@@ -291,7 +301,7 @@ test_kinds_of_file(void **state)
 	assert_refused(path, "not a regular file");
 	assert_int_equal(unlink(path), 0);
 	strlcpy(config.tls_key, "/dev/null", sizeof(config.tls_key));
-	assert_int_equal(keyring_send(&config, 1, report), -1);
+	assert_int_equal(send_ring(1), -1);
 }
 
 static void
@@ -307,7 +317,7 @@ test_sizes(void **state)
 	write_file(config.tls_key, big, KEYRING_PEM_MAX + 1, 0600);
 	assert_refused(config.tls_key, "larger than 262144 octets");
 	write_file(config.tls_key, big, KEYRING_PEM_MAX, 0600);
-	fd = keyring_send(&config, 1, report);
+	fd = send_ring(1);
 	assert_int_equal(keyring_receive(fd, &ring), 0);
 	assert_int_equal(ring.pairs[0].key_len, KEYRING_PEM_MAX);
 	free(big);
@@ -320,14 +330,14 @@ test_all_are_told(void **state)
 	(void)state;
 	assert_int_equal(unlink(config.tls_key), 0);
 	assert_int_equal(unlink(config.tls_certificate), 0);
-	assert_int_equal(keyring_send(&config, 1, report), -1);
+	assert_int_equal(send_ring(1), -1);
 	assert_int_equal(reports, 2);
 }
 
 static void
 test_sealed(void **state)
 {
-	int fd = keyring_send(&config, 1, report);
+	int fd = send_ring(1);
 
 	(void)state;
 	assert_int_equal(fcntl(fd, F_GET_SEALS), KEYRING_SEALS);
@@ -370,7 +380,7 @@ test_not_sealed(void **state)
 	    F_SEAL_WRITE };
 	uint8_t buf[8192];
 	size_t i, len;
-	int fd = keyring_send(&config, 1, report), file;
+	int fd = send_ring(1), file;
 
 	(void)state;
 	len = octets_of(fd, buf, sizeof(buf));
@@ -392,7 +402,7 @@ test_strict(void **state)
 {
 	uint8_t buf[8192], c[8192];
 	size_t n, len, header;
-	int fd = keyring_send(&config, 1, report);
+	int fd = send_ring(1);
 
 	(void)state;
 	len = octets_of(fd, buf, sizeof(buf));

@@ -23,6 +23,7 @@
 
 #include <cmocka.h>
 
+#include "mailbox/mbox_keeper.h"
 #include "privsep/config.h"
 #include "privsep/config_table.h"
 #include "privsep/log.h"
@@ -48,6 +49,8 @@ agent_confine(const struct agent *agent, enum agent_room room,
 	assert_int_equal(room, ROOM_SPOOL);
 	assert_true(count == 0 || directories[0] >= 0);
 }
+
+const struct companion mailbox_companion;
 
 void
 deliver_serve(struct agent *agent)

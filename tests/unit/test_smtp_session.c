@@ -759,7 +759,7 @@ test_handshake_fails(void **state)
 	say("EHLO client\r\n");
 	expect("");
 	expect_log("event=tls-failed client= service=submissions "
-	    "error=\"no hello\"");
+	    "reason=\"no hello\"");
 	end();
 	config.login_timeout = 1;
 	begin();
@@ -769,7 +769,7 @@ test_handshake_fails(void **state)
 	signer = -1;
 	begin();
 	expect("");
-	expect_log("error=\"no certificate\"");
+	expect_log("reason=\"no certificate\"");
 	end();
 	signer = 9;
 	begin();

@@ -1,0 +1,138 @@
+"""Generations that change while something else does."""
+import os
+import signal
+import time
+
+import pytest
+
+import postern
+from postern import Pop, eventually, kill
+
+
+def of_master(daemon, role):
+    return [p.pid for p in daemon.processes(role)
+            if p.ppid == daemon.process.pid]
+
+
+@pytest.mark.may_crash
+def test_the_spawner_ends_last(daemons):
+    """All roles of a generation are killed while a session's end is not told
+    of yet: the master forgets it once, and starts another."""
+    daemon = daemons("pop3d")
+    spawner, = of_master(daemon, "pop3d-worker")
+    os.kill(spawner, signal.SIGSTOP)
+    pop = Pop(daemon)
+    pop.ok("QUIT")
+    pop.close()
+    for role in ("login", "pop3d-agents", "signer"):
+        for pid in of_master(daemon, role):
+            kill(pid)
+    daemon.wait_log("event=role-ended", 3)
+    kill(spawner)
+    daemon.wait_log("event=generation number=2")
+    with Pop(daemon) as pop:
+        pop.ok("QUIT")
+
+
+@pytest.mark.may_crash
+def test_an_old_spawner_ends_first(daemons):
+    """The last session of a retired generation ends with its spawner: the
+    other roles, the old keys among them, are let go."""
+    daemon = daemons("pop3d", "prefork 2")
+    old = {p.pid for p in daemon.processes()} - {daemon.process.pid}
+    spawner, = of_master(daemon, "pop3d-worker")
+    pop = Pop(daemon)
+    daemon.reload()
+    daemon.wait_log("event=generation number=2")
+    os.kill(spawner, signal.SIGSTOP)
+    pop.close()
+    time.sleep(0.5)
+    kill(spawner)
+    eventually(lambda: not old & {p.pid for p in daemon.processes()},
+               "nothing of the old generation is left")
+
+
+def test_stopping_while_starting(daemons):
+    """Who comes after SIGTERM is not taken, whatever becomes ready then."""
+    daemon = daemons("pop3d", "prefork 2")
+    waiting = {p.pid for p in daemon.processes("pop3d-worker")}
+    pop = Pop(daemon)
+    eventually(lambda: {p.pid for p in daemon.processes("pop3d-worker")}
+               - waiting, "another waits")
+    # A worker that does not say goodbye keeps the master for a while.
+    busy = [p.pid for p in daemon.processes("pop3d-worker")
+            if p.ppid != daemon.process.pid
+            and len(os.listdir("/proc/%d/fd" % p.pid)) > 5]
+    for pid in busy:
+        os.kill(pid, signal.SIGSTOP)
+    daemon.reload()
+    time.sleep(0.004)
+    daemon.process.send_signal(signal.SIGTERM)
+    daemon.wait_log("event=stopping")
+    end = time.monotonic() + 1
+    while time.monotonic() < end:
+        with pytest.raises(OSError):
+            daemon.connect().close()
+        time.sleep(0.05)
+    pop.close()
+    assert daemon.process.wait(30) == 0
+    daemon.wait_nothing_left()
+
+
+@pytest.mark.may_crash
+def test_a_start_that_hangs(daemons):
+    """A renewal whose signer hangs is given up, and tried again."""
+    daemon = daemons("pop3d", "prefork 2")
+    old = set(of_master(daemon, "signer"))
+    kill(old.copy().pop())
+    fresh = eventually(lambda: set(of_master(daemon, "signer")) - old,
+                       "another signer")
+    hung = fresh.pop()
+    try:
+        os.kill(hung, signal.SIGSTOP)
+    except ProcessLookupError:
+        pass
+    if daemon.log("event=generation number=2"):
+        pytest.skip("it was too quick to be caught")
+    daemon.wait_log("why=too-slow", seconds=45)
+    daemon.wait_log("event=generation number=3")
+    with Pop(daemon) as pop:
+        pop.ok("QUIT")
+    kill(hung)
+
+
+def test_many_renewals(daemons):
+    """However often SIGHUP comes, one start a second, and the last counts."""
+    daemon = daemons("pop3d", "hostname first.example.test")
+    for number in range(30):
+        daemon.configure("hostname mx%d.example.test" % number)
+        daemon.reload()
+        time.sleep(0.01)
+
+    def greets():
+        with Pop(daemon) as pop:
+            return "mx29." in pop.greeting
+    eventually(greets, "the last configuration")
+    assert len(daemon.log("event=generation ")) <= 5
+
+
+def test_more_wait_under_load(daemons):
+    """prefork is what waits on a quiet day; a rush makes it more."""
+    daemon = daemons("pop3d", "prefork 2")
+    spawner, = of_master(daemon, "pop3d-worker")
+
+    def workers():
+        return len([p for p in daemon.processes("pop3d-worker")
+                    if p.ppid == spawner])
+    eventually(lambda: workers() == 2, "two wait")
+    clients = []
+    for _ in range(6):
+        for _ in range(10):
+            clients.append(daemon.connect())
+        time.sleep(0.1)
+    for client in clients:
+        assert client.recv(1) == b"+"
+    eventually(lambda: workers() > len(clients) + 2, "more wait")
+    for client in clients:
+        client.close()
+    eventually(lambda: workers() <= 2 * 16, "none but those that wait")

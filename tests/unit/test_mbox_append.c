@@ -1,0 +1,471 @@
+/* LINK: MAILBOX privsep/gates privsep/message privsep/log */
+/* LIBS: -lmd -lbsd -Wl,--wrap=write,--wrap=pwrite,--wrap=copy_file_range,--wrap=fsync,--wrap=ftruncate,--wrap=unlinkat,--wrap=renameat,--wrap=linkat,--wrap=mkdirat,--wrap=fallocate,--wrap=openat */
+/*
+ * test_mbox_append: delivery to an mbox, once, whatever ends it, and beside
+ * whom.
+ */
+#include "crash_points.h"
+#include "mbox_home.h"
+
+#define OLD	"From carol Mon Jan  1 00:00:00 2024\nSubject: old\n\nold text\n"
+#define LARGE	600000
+
+static char large[LARGE + 1];
+
+static int
+append(const char *id, const char *data, size_t len)
+{
+	int r, saved;
+
+	make_letter(id, data, len);
+	r = ops->append(box, &letter);
+	saved = errno;
+	close(letter.content);
+	errno = saved;
+	return r;
+}
+
+/* What is stored of a content, and how the file ends before it. */
+static const struct {
+	const char	*before, *content, *stored;
+} stored[] = {
+	{ "", "Subject: x\n\nbody\n", "Subject: x\n\nbody\n\n" },
+	{ "", "Subject: x\n\nbody", "Subject: x\n\nbody\n\n" },
+	{ "", "", "\n" },
+	{ "", "\n", "\n\n" },
+	{ "", "a\n\nFrom me\n>From you\n>>From x\nFromage\n From\n>Fro",
+	  "a\n\n>From me\n>>From you\n>>>From x\nFromage\n From\n>Fro\n\n" },
+	{ "", "From ", ">From \n\n" },
+	{ "", "From", "From\n\n" },
+	{ "", ">>\n>\nF", ">>\n>\nF\n\n" },
+	{ OLD "\n", "a\n", "a\n\n" },
+	{ OLD, "a\n", "a\n\n" },		/* no empty line before */
+	{ OLD "no end", "a\n", "a\n\n" },
+};
+static const char *const between[] = {
+	"", "", "", "", "", "", "", "", "", "\n", "\n\n",
+};
+
+static void
+test_stored(void **state)
+{
+	char all[1024];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(stored) / sizeof(stored[0]); i++) {
+		put("mbox", stored[i].before, strlen(stored[i].before));
+		assert_int_equal(enter(1), 0);
+		assert_int_equal(append("id", stored[i].content,
+		    strlen(stored[i].content)), 0);
+		snprintf(all, sizeof(all), "%s%s" FROM HEAD "%s",
+		    stored[i].before, between[i], stored[i].stored);
+		assert_file("mbox", all);
+		assert_int_equal(ops->settle(box, "id"), 0);
+		assert_int_equal(count_state("done."), 0);
+		assert_int_equal(count_state("begun."), 0);
+		assert_false(has("mbox.lock"));
+	}
+}
+
+/* "From " at every place around the end of a block that is read. */
+static void
+test_quoted_at_blocks(void **state)
+{
+	static char content[70000];
+	struct text got;
+	char *at;
+	int i;
+
+	(void)state;
+	for (i = 65536 - 8; i <= 65536 + 1; i++) {
+		memset(content, 'x', sizeof(content));
+		memcpy(content + i, "\n>From y\n", 9);
+		assert_int_equal(enter(1), 0);
+		assert_int_equal(append("id", content, sizeof(content)), 0);
+		assert_int_equal(ops->settle(box, "id"), 0);
+		got = get("mbox");
+		at = memmem(got.data, got.len, "\n>>From y\n", 10);
+		assert_non_null(at);
+		assert_int_equal(at - got.data, strlen(FROM HEAD) + (size_t)i);
+		assert_int_equal(got.len, strlen(FROM HEAD) +
+		    sizeof(content) + 3);
+		free(got.data);
+		put("mbox", "", 0);
+	}
+}
+
+static void
+test_senders(void **state)
+{
+	static const char *const senders[][2] = {
+		{ "", "MAILER-DAEMON" },
+		{ "a@b.c", "a@b.c" },
+		{ "\"a b\t>c\"@d", "\"a-b->c\"@d" },
+		{ "\"a>\"@d", "\"a>\"@d" },
+	};
+	char head[200], start[200];
+	struct text got;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(senders) / sizeof(senders[0]); i++) {
+		put("mbox", "", 0);
+		assert_int_equal(enter(1), 0);
+		make_letter("id", "x\n", 2);
+		snprintf(head, sizeof(head), "Return-Path: <%s>\nDelivered-To: "
+		    "a\n", senders[i][0]);
+		letter.head = head;
+		letter.head_len = strlen(head);
+		assert_int_equal(ops->append(box, &letter), 0);
+		close(letter.content);
+		assert_int_equal(ops->settle(box, "id"), 0);
+		got = get("mbox");
+		snprintf(start, sizeof(start), "From %s Tue Nov 14 22:13:20 "
+		    "2023\n", senders[i][1]);
+		assert_memory_equal(got.data, start, strlen(start));
+		free(got.data);
+		/* And what reads it agrees that it is one. */
+		reopen();
+		assert_int_equal(ops->count(box), 1);
+	}
+}
+
+static void
+test_once(void **state)
+{
+	uint8_t all[1] = { 1 };
+	size_t failed;
+
+	(void)state;
+	assert_int_equal(enter(1), 0);
+	assert_int_equal(append("id", "text\n", 5), 0);
+	assert_int_equal(append("id", "text\n", 5), 0);
+	assert_file("mbox", FROM HEAD "text\n\n");
+	/* The user takes it, and the queue asks again. */
+	reopen();
+	assert_int_equal(ops->count(box), 1);
+	assert_int_equal(ops->expunge(box, all, &failed), 0);
+	assert_int_equal(enter(1), 0);
+	assert_int_equal(append("id", "text\n", 5), 0);
+	assert_file("mbox", "");
+	assert_int_equal(ops->settle(box, "id"), 0);
+	assert_int_equal(ops->settle(box, "id"), 0);
+	assert_int_equal(append("id", "text\n", 5), 0);
+	assert_file("mbox", FROM HEAD "text\n\n");
+}
+
+static void
+test_refused(void **state)
+{
+	const char *ids[] = { "", "a/b", "../x", "a.b", "a b", NULL };
+	char much[66];
+	size_t i;
+
+	(void)state;
+	memset(much, 'x', 65);
+	much[65] = '\0';
+	ids[5] = much;
+	put("mbox", OLD, strlen(OLD));
+	assert_int_equal(enter(1), 0);
+	make_letter("x", "text\n", 5);
+	for (i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+		letter.queue_id = ids[i];
+		assert_int_equal(ops->append(box, &letter), -1);
+		assert_int_equal(errno, EINVAL);
+		assert_int_equal(ops->settle(box, ids[i]), -1);
+	}
+	letter.queue_id = "x";
+	letter.length += 100;		/* more than there is */
+	assert_int_equal(ops->append(box, &letter), -1);
+	assert_int_equal(errno, EIO);
+	close(letter.content);
+	assert_file("mbox", OLD);
+	assert_int_equal(count_state("begun."), 0);
+}
+
+/* Every system call in turn is the last, or fails. */
+
+static const char *befores[] = { "", OLD "\n", OLD "no end" };
+
+static int
+run_append(void *arg)
+{
+	(void)arg;
+	return ops->append(box, &letter);
+}
+
+static void
+fresh(const char *before)
+{
+	leave();
+	empty_directory(home, ".postern");
+	if (has("mbox.lock"))
+		assert_int_equal(unlinkat(home, "mbox.lock", 0), 0);
+	put("mbox", before, strlen(before));
+	assert_int_equal(enter(1), 0);
+}
+
+static void
+try_append(const struct crash_mode *mode, const char *before,
+    const struct text *after)
+{
+	int at, result, is_new;
+
+	for (at = 1; ; at++) {
+		fresh(before);
+		if (!crash_try(mode, at, run_append, NULL, &result))
+			break;
+		clear_lock();
+		reopen();
+		is_new = file_is("mbox", after->data, after->len);
+		assert_true(is_new ||
+		    file_is("mbox", before, strlen(before)));
+		if (mode->error != 0 && result == 0)
+			assert_true(is_new);
+		assert_int_equal(count_state("begun."), 0);
+		assert_int_equal(count_state("done."), is_new);
+		/* The queue asks again. */
+		assert_int_equal(enter(1), 0);
+		letter.tried_before = 1;
+		assert_int_equal(ops->append(box, &letter), 0);
+		assert_true(file_is("mbox", after->data, after->len));
+		assert_int_equal(ops->settle(box, letter.queue_id), 0);
+		assert_int_equal(count_state("done."), 0);
+		assert_int_equal(count_state("begun."), 0);
+		letter.tried_before = 0;
+	}
+	assert_true(at > 8);
+}
+
+static void
+test_everywhere(void **state)
+{
+	static const size_t lengths[] = { 100, LARGE };
+	struct text after;
+	size_t i, k, mode;
+
+	(void)state;
+	memset(large, 'y', LARGE);
+	for (i = 70; i < LARGE; i += 71)
+		large[i] = '\n';
+	for (i = 0; i < 2; i++)
+		for (k = 0; k < 3; k++) {
+			fresh(befores[k]);
+			make_letter("id", large, lengths[i]);
+			assert_int_equal(ops->append(box, &letter), 0);
+			after = get("mbox");
+			for (mode = 0; mode < CRASH_MODES; mode++)
+				try_append(&crash_modes[mode], befores[k],
+				    &after);
+			free(after.data);
+			close(letter.content);
+		}
+	crash_report("delivery to an mbox");
+}
+
+/* Somebody who knows nothing of us appends behind a torn letter. */
+static void
+test_foreign_after_torn(void **state)
+{
+	const struct crash_mode *mode;
+	struct text after;
+	char *with;
+	int at, result, how;
+
+	(void)state;
+	memset(large, 'y', LARGE);
+	for (at = 70; at < LARGE; at += 71)
+		large[at] = '\n';
+	fresh(OLD "\n");
+	make_letter("id", large, LARGE);
+	for (how = 0; how < 2; how++)
+		for (at = 1, mode = &crash_modes[how]; ; at++) {
+			fresh(OLD "\n");
+			if (!crash_try(mode, at, run_append, NULL, &result))
+				break;
+			clear_lock();
+			add("mbox", "From d Mon Jan  1 00:00:00 2024\n\nd\n\n");
+			assert_int_equal(enter(1), 0);
+			assert_int_equal(ops->append(box, &letter), 0);
+			after = get("mbox");
+			assert_memory_equal(after.data, OLD "\n",
+			    strlen(OLD) + 1);
+			with = memmem(after.data, after.len, "From d Mon Jan  "
+			    "1 00:00:00 2024\n\nd\n\n", 36);
+			assert_non_null(with);
+			assert_int_equal(after.len, strlen(OLD) + 1 + 36 +
+			    strlen(FROM HEAD) + LARGE + 2 -
+			    (large[LARGE - 1] == '\n'));
+			assert_null(memchr(after.data, '\0', after.len));
+			free(after.data);
+		}
+	close(letter.content);
+}
+
+/* ... or changes the mailbox so that nothing is where it was. */
+static void
+test_foreign_rewrite_after_torn(void **state)
+{
+	int at, result;
+
+	(void)state;
+	fresh(OLD "\n");
+	make_letter("id", "text\n", 5);
+	for (at = 1; ; at++) {
+		fresh(OLD "\n");
+		if (!crash_try(&crash_modes[0], at, run_append, NULL, &result))
+			break;
+		clear_lock();
+		put("mbox", OLD OLD OLD OLD "\n", 4 * strlen(OLD) + 1);
+		assert_int_equal(enter(1), 0);
+		assert_int_equal(ops->append(box, &letter), 0);
+		if (file_is("mbox", OLD OLD OLD OLD "\n", 4 * strlen(OLD) + 1))
+			assert_int_equal(count_state("done."), 1);
+		else
+			assert_file("mbox", OLD OLD OLD OLD "\n" FROM HEAD
+			    "text\n\n");
+	}
+	close(letter.content);
+}
+
+/* An intent that is anything but whole means that nothing was written. */
+static void
+test_bad_intents(void **state)
+{
+	static const char *const bad[] = { "", "x", "pstrnMD1" };
+	char many[INTENT_SIZE + 10] = "pstrnMD1";
+	size_t i;
+
+	(void)state;
+	fresh(OLD "\n");
+	for (i = 0; i < 4; i++) {
+		if (i < 3)
+			put(".postern/begun.other", bad[i], strlen(bad[i]));
+		else
+			put(".postern/begun.other", many, sizeof(many));
+		put(".postern/begun.a b", "x", 1);
+		reopen();
+		assert_false(has(".postern/begun.other"));
+		assert_true(has(".postern/begun.a b"));
+		assert_file("mbox", OLD "\n");
+	}
+}
+
+static void
+test_sweep(void **state)
+{
+	struct timespec old[2] = { { .tv_sec = DATE }, { .tv_sec = DATE } };
+
+	(void)state;
+	fresh("");
+	put(".postern/done.old", "", 0);
+	put(".postern/done.young", "", 0);
+	put(".postern/other", "", 0);
+	assert_int_equal(utimensat(home, ".postern/done.old", old, 0), 0);
+	assert_int_equal(utimensat(home, ".postern/other", old, 0), 0);
+	append_sweep(box, time(NULL));
+	assert_false(has(".postern/done.old"));
+	assert_true(has(".postern/done.young"));
+	assert_true(has(".postern/other"));
+}
+
+/* Places that somebody has prepared. */
+
+static int
+deliver_to_place(void)
+{
+	int r = enter(1);
+
+	if (r == 0)
+		r = append("id", "text\n", 5);
+	return r == 0 ? 0 : errno;
+}
+
+static void
+test_hostile_places(void **state)
+{
+	struct stat st;
+
+	(void)state;
+	put("victim", "victim\n", 7);
+	assert_int_equal(symlinkat("victim", home, "mbox"), 0);
+	assert_int_equal(deliver_to_place(), EPERM);
+	assert_int_equal(unlinkat(home, "mbox", 0), 0);
+
+	assert_int_equal(symlinkat("nowhere", home, "mbox"), 0);
+	assert_int_equal(deliver_to_place(), EPERM);
+	assert_false(has("nowhere"));
+	assert_int_equal(unlinkat(home, "mbox", 0), 0);
+
+	assert_int_equal(linkat(home, "victim", home, "mbox", 0), 0);
+	assert_int_equal(deliver_to_place(), EPERM);
+	assert_int_equal(unlinkat(home, "mbox", 0), 0);
+
+	assert_int_equal(mkfifoat(home, "mbox", 0600), 0);
+	assert_int_equal(deliver_to_place(), EPERM);
+	assert_int_equal(unlinkat(home, "mbox", 0), 0);
+
+	assert_int_equal(mkdirat(home, "mbox", 0700), 0);
+	assert_int_equal(deliver_to_place(), EPERM);
+	assert_int_equal(unlinkat(home, "mbox", AT_REMOVEDIR), 0);
+
+	if (getuid() == 0) {
+		put("mbox", "", 0);
+		assert_int_equal(fchownat(home, "mbox", 4711, -1, 0), 0);
+		assert_int_equal(deliver_to_place(), EPERM);
+		assert_int_equal(unlinkat(home, "mbox", 0), 0);
+	}
+	assert_file("victim", "victim\n");
+
+	/* The lock's name is a link to something. */
+	assert_int_equal(symlinkat("victim", home, "mbox.lock"), 0);
+	assert_int_equal(enter(1), 0);
+	assert_int_equal(mbox_lock(box, 100), -1);
+	assert_int_equal(errno, EBUSY);
+	assert_int_equal(unlinkat(home, "mbox.lock", 0), 0);
+	assert_file("victim", "victim\n");
+	assert_int_equal(deliver_to_place(), 0);
+	assert_int_equal(fstatat(home, "mbox", &st, 0), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	assert_int_equal(st.st_uid, getuid());
+}
+
+static void
+test_hostile_state(void **state)
+{
+	(void)state;
+	assert_int_equal(mkdirat(home, "elsewhere", 0700), 0);
+	assert_int_equal(symlinkat("elsewhere", home, ".postern"), 0);
+	assert_int_not_equal(deliver_to_place(), 0);
+	assert_int_equal(unlinkat(home, "elsewhere", AT_REMOVEDIR), 0);
+	assert_int_equal(unlinkat(home, ".postern", 0), 0);
+	/* Links where its files should be. */
+	assert_int_equal(mkdirat(home, ".postern", 0700), 0);
+	put("victim", "victim\n", 7);
+	assert_int_equal(symlinkat("../victim", home, ".postern/begun.id"), 0);
+	assert_int_not_equal(deliver_to_place(), 0);
+	assert_file("victim", "victim\n");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_stored),
+		TEST(test_quoted_at_blocks),
+		TEST(test_senders),
+		TEST(test_once),
+		TEST(test_refused),
+		TEST(test_everywhere),
+		TEST(test_foreign_after_torn),
+		TEST(test_foreign_rewrite_after_torn),
+		TEST(test_bad_intents),
+		TEST(test_sweep),
+		TEST(test_hostile_places),
+		TEST(test_hostile_state),
+	};
+
+	return cmocka_run_group_tests_name("test_mbox_append", tests, NULL,
+	    NULL);
+}
