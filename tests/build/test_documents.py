@@ -53,3 +53,24 @@ def test_links_of_documents_exist():
     for name in ("README.md", "SECURITY.md", "CHANGES.md"):
         for target in re.findall(r"\]\(([\w/.]+)\)", read(name)):
             assert os.path.exists(os.path.join(TOP, target)), target
+
+
+def test_every_requirement_of_pop3_has_a_test():
+    """tests/e2e/POP3.md: each row names tests, and each of them exists."""
+    count = 0
+    for row in re.findall(r"^\|([^|].*)\|$", read("tests", "e2e", "POP3.md"),
+                          re.M):
+        cells = [cell.strip() for cell in row.split(" | ")]
+        if cells[-1] in ("test", "---|---|---") or set(row) <= set("|- "):
+            continue
+        assert len(cells) == 3 and all(cells), row
+        names = re.findall(r"`((?:unit/)?test_\w+\.(?:py|c))::(test_\w+)`",
+                           cells[2])
+        assert names and re.sub(r"`[^`]*`", "", cells[2]).strip(", ") == "", row
+        for path, name in names:
+            folder = "tests/" + path if path.startswith("unit/") \
+                else "tests/e2e/" + path
+            text = read(*folder.split("/"))
+            assert re.search(r"^(?:def )?%s\(" % name, text, re.M), (path, name)
+        count += 1
+    assert count > 90

@@ -105,6 +105,10 @@ test_defaults(void **state)
 	assert_int_equal(config.certificate_count, 0);
 	assert_int_equal(config.inetd_service, 0);
 	assert_string_equal(config.mailbox_path, "~/Maildir");
+	/* RFC 1939, 3: not less than ten minutes. */
+	assert_int_equal(config.idle_timeout, 600);
+	assert_int_equal(config.expire, 0);
+	assert_int_equal(config.login_delay, 0);
 	assert_int_equal(config.message_size_limit, 50 * 1024 * 1024);
 	assert_int_equal(config.retry_count, 6);
 	assert_int_equal(config.retry_schedule[5], 4 * 3600);

@@ -318,6 +318,7 @@ test_idle(void **state)
 	    (ssize_t)strlen(LOGIN) + 8);
 	hear(fd, NULL);
 	end_session(fd, child);
+	assert_heard_after_login("+OK message 1 deleted\r\n");
 	assert_logged("event=logout user=alice end=timeout");
 	assert_int_equal(fake.done->expunges, 0);
 }
