@@ -6,6 +6,7 @@ Every server logs to the same /dev/log, asks the same PAM stack, and has its
 own defaults but for what is written here.
 """
 import ctypes
+import itertools
 import os
 import shutil
 import signal
@@ -307,10 +308,14 @@ class Pop3d(Postern):
 
 class Pop3s(Postern):
     """In the clear, and beside it in TLS."""
+    started = itertools.count()
 
-    def __init__(self, certificate, port=10210):
-        super().__init__("pop3d", {"pop3": port, "pop3s": port + 1},
-                         certificate=certificate)
+    def __init__(self, certificate, port=10210, mailbox="maildir"):
+        port += 2 * next(Pop3s.started)		# directories go by it
+        super().__init__(
+            "pop3d", {"pop3": port, "pop3s": port + 1},
+            certificate=certificate,
+            conf="mailbox mbox /var/mail/%u\n" if mailbox == "mbox" else "")
 
 
 class Smtpd(Postern):
@@ -339,8 +344,7 @@ state_dir = %(top)s/state
 login_trusted_networks =
 ssl = %(ssl)s
 disable_plaintext_auth = no
-mail_location = maildir:~/Maildir
-passdb {
+%(location)spassdb {
   driver = pam
 }
 userdb {
@@ -351,6 +355,12 @@ service pop3-login {
     port = %(port)d
   }
 %(tls)s}
+"""
+DOVECOT_MAILDIR = "mail_location = maildir:~/Maildir\n"
+# Its indexes are beside the mbox's, as its manual has it.
+DOVECOT_MBOX = """\
+mail_location = mbox:~/mail:INBOX=/var/mail/%u
+mail_privileged_group = mail
 """
 DOVECOT_TLS = """\
   inet_listener pop3s {
@@ -364,8 +374,9 @@ class Dovecot(Server):
     """As it comes: a login process a connection, no cache of passwords."""
     name, port, more = "dovecot", 11110, ""
 
-    def __init__(self, certificate=None):
+    def __init__(self, certificate=None, mailbox="maildir"):
         self.certificate = certificate
+        self.location = DOVECOT_MBOX if mailbox == "mbox" else DOVECOT_MAILDIR
         if certificate is not None:
             self.tls_port = self.port + 100
 
@@ -381,7 +392,8 @@ class Dovecot(Server):
         for directory in ("/base", "/state"):
             os.makedirs(top + directory, 0o755, exist_ok=True)
         postern.write(top + "/conf", DOVECOT % {
-            "top": top, "port": self.port, "more": self.more, **self._tls()})
+            "top": top, "port": self.port, "more": self.more,
+            "location": self.location, **self._tls()})
         self.argv = [PEERS + "/usr/sbin/dovecot", "-F", "-c", top + "/conf"]
 
 
