@@ -9,6 +9,11 @@
  * in common, and what other programs leave alone when they rewrite an mbox.
  * Its line end is the only octet of a body that may come or go, when a program
  * finds that the last message of the file lacks one.
+ *
+ * Most of the time to open a maildrop of small messages would go into SHA-256.
+ * So that is for the beginning of the header only, where the host that took
+ * the letter has put the id that no sender can choose; of the rest of it and
+ * of the body a sum (FNV-1a) is hashed.
  */
 #include <errno.h>
 #include <string.h>
@@ -17,7 +22,8 @@
 #include "mbox.h"
 #include "mbox_digest.h"
 
-#define BODY_HASHED	1024	/* octets of the body, at most */
+#define HEADER_HASHED	512	/* octets of the header, at most */
+#define BODY_SUMMED	1024	/* octets of the body, at most */
 #define BLOCK		(64 * 1024)
 
 void
@@ -32,24 +38,41 @@ mbox_digest_begin(struct mbox_digest *d, const uint8_t *from, size_t len)
 	SHA256Init(&d->hash);
 	SHA256Update(&d->hash, from, len);
 	SHA256Update(&d->hash, (const uint8_t *)"\n", 1);
-	d->body = 0;
+	d->sum = UINT64_C(0xcbf29ce484222325);
+	d->header = d->body = 0;
+}
+
+static void
+add_to_sum(struct mbox_digest *d, const uint8_t *p, size_t len)
+{
+	uint64_t sum = d->sum;
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		sum = (sum ^ p[i]) * UINT64_C(0x100000001b3);
+	d->sum = sum;
 }
 
 static void
 digest_span(struct mbox_digest *d, const struct mbox_span *span)
 {
-	size_t n = span->len;
+	const uint8_t *p = span->data;
+	size_t len = span->len, n;
 
-	if (n == 0)
+	if (len == 0)
 		return;
-	octets_count(&d->octets, span->data, n);
+	octets_count(&d->octets, p, len);
 	if (span->is_body) {
-		if (n > BODY_HASHED - d->body)
-			n = BODY_HASHED - d->body;
+		n = len < BODY_SUMMED - d->body ? len : BODY_SUMMED - d->body;
+		add_to_sum(d, p, n);
 		d->body += n;
+		return;
 	}
+	n = len < HEADER_HASHED - d->header ? len : HEADER_HASHED - d->header;
 	if (n > 0)
-		SHA256Update(&d->hash, span->data, n);
+		SHA256Update(&d->hash, p, n);
+	d->header += n;
+	add_to_sum(d, p + n, len - n);
 }
 
 void
@@ -73,18 +96,20 @@ mbox_digest_has_body(const struct mbox_digest *d)
 void
 mbox_digest_end(struct mbox_digest *d, struct mbox_entry *entry)
 {
-	uint8_t digest[SHA256_DIGEST_LENGTH], size[8];
+	uint8_t digest[SHA256_DIGEST_LENGTH], last[16];
 	struct mbox_span span;
 	size_t i;
 
 	mbox_filter_end(&d->filter, &span);
 	digest_span(d, &span);
-	if (d->body < BODY_HASHED && d->octets.last != '\n')
-		SHA256Update(&d->hash, (const uint8_t *)"\n", 1);
+	if (d->body < BODY_SUMMED && d->octets.last != '\n')
+		add_to_sum(d, (const uint8_t *)"\n", 1);
 	entry->octets = octets_total(&d->octets);
-	for (i = 0; i < sizeof(size); i++)
-		size[i] = (uint8_t)(entry->octets >> (8 * i));
-	SHA256Update(&d->hash, size, sizeof(size));
+	for (i = 0; i < 8; i++) {
+		last[i] = (uint8_t)(entry->octets >> (8 * i));
+		last[8 + i] = (uint8_t)(d->sum >> (8 * i));
+	}
+	SHA256Update(&d->hash, last, sizeof(last));
 	SHA256Final(digest, &d->hash);
 	memcpy(entry->hash, digest, MBOX_HASH_SIZE);
 }

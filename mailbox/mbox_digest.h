@@ -18,7 +18,9 @@ struct mbox_digest {
 	struct mbox_filter	filter;
 	struct octets		octets;
 	SHA2_CTX		hash;
-	size_t			body;	/* octets of it that are hashed */
+	uint64_t		sum;	/* of what is not worth a SHA-256 */
+	size_t			header;	/* octets of it that are hashed */
+	size_t			body;	/* octets of it that are summed */
 };
 
 void	mbox_digest_begin(struct mbox_digest *, const uint8_t *from_line,

@@ -70,6 +70,8 @@ match_line(const struct mbox_filter *f, const uint8_t *held, size_t len)
 
 	if (!f->in_header)
 		return held[0] == '>' ? found : MATCH_NOT;
+	if (strchr("SsXxCcLl", held[0]) == NULL || held[0] == '\0')
+		return found;
 	for (i = 0; i < HIDDEN && found == MATCH_NOT; i++)
 		if (strncasecmp((const char *)held, hidden[i], len) == 0)
 			found = hidden[i][len] == '\0' ? MATCH_HIDDEN :
