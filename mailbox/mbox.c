@@ -190,6 +190,7 @@ const struct mailbox_ops mbox_ops = {
 	.count = mbox_count,
 	.message = mbox_message,
 	.fetch = mbox_fetch,
+	.is_older = mbox_is_older,
 	.expunge = mbox_expunge,
 	.append = mbox_append,
 	.settle = mbox_settle,

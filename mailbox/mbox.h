@@ -99,6 +99,13 @@ struct mailbox {
 						 * others: check each fetch */
 };
 
+/* mbox_age.c */
+
+/* Is it sure, by its "From " line, that it was delivered before then? */
+int	mbox_is_older(struct mailbox *, size_t number, time_t than);
+/* The same of the line itself, with its LF. */
+int	mbox_is_before(const uint8_t *line, size_t len, time_t than);
+
 /* mbox_parse.c */
 
 /*

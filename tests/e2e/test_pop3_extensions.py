@@ -385,3 +385,25 @@ def test_nothing_expires_by_default(pop3d, user):
         pop.quit()
     pop3d.wait_no_session()
     assert os.path.exists(path)
+
+
+def test_expire_in_an_mbox(daemons, user):
+    """There the "From " line says when; the day counts, whatever the zone."""
+    daemon = daemons("pop3d", "expire 30\nmailbox mbox ~/mbox")
+    uid, gid, _, _ = postern.accounts.people[user]
+    now = time.time()
+    letters = [b"From a@b %s\nSubject: %d\n\nx\n\n" % (
+        time.asctime(time.gmtime(now - days * DAY)).encode(), days)
+        for days in (4000, 29, 33, 0)]
+    postern.write(home(user) + "/mbox", b"".join(letters), 0o600)
+    os.chown(home(user) + "/mbox", uid, gid)
+    with Pop(daemon, user) as pop:
+        assert pop.stat()[0] == 4
+    daemon.wait_no_session()
+    with Pop(daemon, user) as pop:
+        assert pop.stat()[0] == 4
+        pop.ok("DELE 4")
+        assert pop.quit().startswith("+OK")
+    daemon.wait_no_session()
+    with open(home(user) + "/mbox", "rb") as file:
+        assert file.read() == letters[1]
