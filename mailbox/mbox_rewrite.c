@@ -42,6 +42,7 @@
 #define TAIL_SAMPLE	4096
 
 uint8_t rewrite_buffer[JOURNAL_SLOT + JOURNAL_WINDOW_MAX];
+uint64_t rewrite_window = JOURNAL_WINDOW_MAX;
 
 /* Hash of at most size octets before the end of [from, end). */
 int
@@ -262,7 +263,7 @@ reserve(struct rewrite *rw)
 	uint64_t size;
 	int r;
 
-	j->window = JOURNAL_WINDOW_MAX;
+	j->window = rewrite_window;
 	while (j->window / 2 >= j->kept && j->window > JOURNAL_WINDOW_MIN)
 		j->window /= 2;
 	for (;;) {

@@ -37,6 +37,9 @@ struct rewrite {
 extern uint8_t rewrite_buffer[JOURNAL_SLOT + JOURNAL_WINDOW_MAX];
 #define REWRITE_WINDOW	(rewrite_buffer + JOURNAL_SLOT)
 
+/* Octets moved at a time, if there is room; tests make it smaller. */
+extern uint64_t rewrite_window;
+
 /* Set name, and in journal ino and size as they are now. */
 int	rewrite_name(struct rewrite *);
 /* Put the next slot to disk, or the last one. */

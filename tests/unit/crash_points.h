@@ -220,11 +220,13 @@ __wrap_openat(int dir, const char *name, int flags, ...)
 }
 
 static int crash_points[CRASH_MODES];
+static int crash_is_counting = 1;
 
 static inline void
 crash_count(const struct crash_mode *mode)
 {
-	crash_points[mode - crash_modes]++;
+	if (crash_is_counting)
+		crash_points[mode - crash_modes]++;
 }
 
 /* Print the number of points tried so far, and begin to count anew. */
@@ -246,43 +248,47 @@ crash_report(const char *what)
 }
 
 /*
- * Run once in a fork, to be stopped or to fail at this call; it is counted if
- * that came about.  0: the call was never reached (there are fewer); 1: it was, and *result is what run gave (0
- * also if it was killed).
+ * Run once, in a fork if it may be killed, to be stopped or to fail at this
+ * call; it is counted if that came about.  0: the call was never reached (there
+ * are fewer); 1: it was, and *result is what run gave (0 also if it was killed).
  */
 static inline int
 crash_try(const struct crash_mode *mode, int at, int (*run)(void *), void *arg,
     int *result)
 {
 	int status;
-	pid_t pid;
+	pid_t pid = 0;
 
+	crash.at = at;
+	crash.error = mode->error;
+	crash.count = crash.is_failing = crash.was_reached = 0;
+	crash.has_acted = 0;
 	fflush(NULL);
-	pid = fork();
+	/* What only fails can go on in this process. */
+	if (mode->error == 0 && (pid = fork()) == -1)
+		abort();
 	if (pid == 0) {
 		crash.how = mode->how;
-		crash.error = mode->error;
-		crash.at = at;
-		crash.count = 0;
-		*result = run(arg) == 0 ? 0 : 1;
-		_exit(*result | (crash.was_reached ? 2 : 0) |
-		    (crash.has_acted ? 4 : 0));
+		*result = run(arg);
+		crash.how = CRASH_NEVER;
+		if (mode->error == 0)
+			_exit(crash.was_reached ? 2 : 0);
+		if (crash.has_acted)
+			crash_count(mode);
+		return crash.was_reached;
 	}
-	if (pid == -1 || waitpid(pid, &status, 0) != pid)
+	if (waitpid(pid, &status, 0) != pid)
 		abort();
+	*result = 0;
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
-		*result = 0;
 		crash_count(mode);
 		return 1;
 	}
-	if (!WIFEXITED(status) || WEXITSTATUS(status) > 7) {
+	if (!WIFEXITED(status) || (WEXITSTATUS(status) | 2) != 2) {
 		fprintf(stderr, "the try ended with %x\n", (unsigned)status);
 		abort();
 	}
-	*result = WEXITSTATUS(status) & 1 ? -1 : 0;
-	if ((WEXITSTATUS(status) & 4) != 0)
-		crash_count(mode);
-	return (WEXITSTATUS(status) & 2) != 0;
+	return WEXITSTATUS(status) == 2;
 }
 
 #endif

@@ -1,6 +1,6 @@
 /* LINK: MAILBOX privsep/gates privsep/message privsep/log privsep/facts pop3d/agent pop3d/policy smtpd/smtp_gates smtpd/intake smtpd/header smtpd/deliver smtpd/policy privsep/nss smtpd/trace smtpd/spool smtpd/spool_write smtpd/envelope smtpd/aliases smtpd/aliases_file smtpd/account smtpd/address privsep/config */
 /*
- * test_gate_tables: the three constant tables of agents side by side (C9):
+ * test_gate_tables: the four constant tables of agents side by side (C9):
  * every request in every state, of every size, with any number of
  * descriptors; and gates_serve() on a table of the test's own.
  */
@@ -46,6 +46,10 @@ static const struct row {
 	{ &smtp_gates, 0x206, 1 << 0 | 1 << 1 | 1 << 2, 0, 0, 8, 327 },
 	{ &delivery_gates, 0x302, 1 << 0, 0, 1, 50, 719 },
 	{ &delivery_gates, 0x303, 1 << 1, 0, 0, 5, 35 },
+	{ &keeper_gates, 0x401, 1 << 0, 0, 0, 0, 0 },
+	{ &keeper_gates, 0x402, 1 << 0, 0, 0, 0, 0 },
+	{ &keeper_gates, 0x403, 1 << 1, 0, 0, 0, 0 },
+	{ &keeper_gates, 0x404, 1 << 1, 0, 0, 0, 0 },
 };
 #define ROWS	(sizeof(rows) / sizeof(rows[0]))
 
