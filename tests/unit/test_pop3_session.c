@@ -278,6 +278,32 @@ test_header_only(void **state)
 	    "+OK 20 octets\r\nSubject: nothing\r\n\r\n.\r\n");
 }
 
+/* Of an mbox only what is mail: counted so by the agent, sent so by us. */
+static void
+test_mbox(void **state)
+{
+	static const char *contents[] = {
+		"Subject: a\nStatus: RO\n more\nX-UID: 1\n\n>From b\n.c\n",
+		"Status: R\n\n>>From d\n.\n>",
+	};
+	static const uint64_t octets[] = { 26, 17 };
+	static struct mailbox_ops mbox;
+
+	(void)state;
+	fake.contents = contents;
+	fake.octets = octets;
+	fake.count = 2;
+	mbox = fake_ops;
+	mbox.content = CONTENT_MBOX;
+	fake.agent.ops = &mbox;
+	dialogue(LOGIN "RETR 1\r\nTOP 1 1\r\nRETR 2\r\nTOP 2 9\r\n");
+	assert_heard("+OK send PASS\r\n+OK 2 messages (43 octets)\r\n"
+	    "+OK 26 octets\r\nSubject: a\r\n\r\nFrom b\r\n..c\r\n.\r\n"
+	    "+OK top of message\r\nSubject: a\r\n\r\nFrom b\r\n.\r\n"
+	    "+OK 17 octets\r\n\r\n>From d\r\n..\r\n>\r\n.\r\n"
+	    "+OK top of message\r\n\r\n>From d\r\n..\r\n>\r\n.\r\n");
+}
+
 static void
 test_deletion(void **state)
 {
@@ -1184,6 +1210,7 @@ main(void)
 		SESSION_TEST(test_pipelined_in_one_write),
 		SESSION_TEST(test_top),
 		SESSION_TEST(test_header_only),
+		SESSION_TEST(test_mbox),
 		SESSION_TEST(test_deletion),
 		SESSION_TEST(test_no_quit_no_deletion),
 		SESSION_TEST(test_idle),
