@@ -273,3 +273,16 @@ def test_in_the_home(daemons, user):
         pop.ok("DELE 1")
         assert pop.quit().startswith("+OK")
     assert open(path, "rb").read() == FROM + LETTERS[1] + b"\n"
+
+
+def test_many_gaps(pop3d, user, box):
+    """Every other one of some hundred, so that all the rest moves."""
+    letters = [b"Subject: %d\n\n%s\n" % (n, b"x" * (n * 37 % 3000))
+               for n in range(400)]
+    box.fill(letters, None)
+    uidls = check_all(pop3d, user, letters)
+    with Pop(pop3d, user) as pop:
+        for number in range(0, 400, 2):
+            pop.ok("DELE %d" % (number + 1))
+        assert pop.quit().startswith("+OK")
+    assert check_all(pop3d, user, letters[1::2]) == uidls[1::2]
