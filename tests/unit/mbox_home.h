@@ -37,6 +37,7 @@ static int home;		/* descriptor */
 static const struct mailbox_ops *ops;
 static struct mailbox *box;
 static struct mailbox_letter letter;
+static char letter_file[64] = "spool";
 
 /* A text of any size. */
 struct text {
@@ -247,7 +248,7 @@ make_letter(const char *id, const char *data, size_t len)
 	size_t i;
 	int fd;
 
-	fd = openat(home, "spool", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC,
+	fd = openat(home, letter_file, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC,
 	    0600);
 	assert_int_equal(write(fd, "ENVELOPE", 8), 8);
 	assert_int_equal(write(fd, data, len), len);

@@ -1,0 +1,547 @@
+/* LINK: MAILBOX privsep/gates privsep/message privsep/log */
+/* LIBS: -lmd -lbsd */
+/*
+ * test_mbox_lock: the locks of an mbox, the keeper, and several programs at
+ * once.
+ */
+#include <sys/socket.h>
+
+#include <poll.h>
+
+#include "mbox_home.h"
+#include "privsep/message.h"
+
+#define LOCK	"mbox.lock"
+
+static void
+age(const char *path, time_t seconds)
+{
+	struct timespec times[2] = {
+		{ .tv_sec = time(NULL) - seconds },
+		{ .tv_sec = time(NULL) - seconds },
+	};
+
+	assert_int_equal(utimensat(home, path, times, 0), 0);
+}
+
+static int
+lock_error(int patience)
+{
+	return mbox_lock(box, patience) == 0 ? 0 : errno;
+}
+
+static void
+test_both(void **state)
+{
+	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct text text;
+	int fd;
+
+	(void)state;
+	assert_int_equal(enter(1), 0);
+	assert_int_equal(mbox_lock(box, 100), 0);
+	text = get(LOCK);
+	assert_int_equal(atol(text.data), getpid());
+	free(text.data);
+	fd = openat(home, "mbox", O_RDWR);
+	assert_int_equal(fcntl(fd, F_SETLK, &whole), -1);
+	close(fd);
+	/* They nest. */
+	assert_int_equal(mbox_lock(box, 0), 0);
+	mbox_unlock(box);
+	assert_true(has(LOCK));
+	mbox_unlock(box);
+	assert_false(has(LOCK));
+	fd = openat(home, "mbox", O_RDWR);
+	assert_int_equal(fcntl(fd, F_SETLK, &whole), 0);
+	/* A POSIX lock of this process is another's to an OFD lock. */
+	assert_int_equal(lock_error(50), EBUSY);
+	assert_false(has(LOCK));
+	close(fd);
+	assert_int_equal(lock_error(50), 0);
+	mbox_unlock(box);
+	mbox_unlock(box);		/* once too often does nothing */
+}
+
+static void
+test_foreign_dotlock(void **state)
+{
+	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct timespec begun, ended;
+	int fd;
+
+	(void)state;
+	assert_int_equal(enter(1), 0);
+	put(LOCK, "0", 1);			/* as procmail writes it */
+	clock_gettime(CLOCK_MONOTONIC, &begun);
+	assert_int_equal(lock_error(300), EBUSY);
+	clock_gettime(CLOCK_MONOTONIC, &ended);
+	assert_in_range((ended.tv_sec - begun.tv_sec) * 1000 +
+	    (ended.tv_nsec - begun.tv_nsec) / 1000000, 290, 2000);
+	/* Who waits for one does not hold the other. */
+	fd = openat(home, "mbox", O_RDWR);
+	assert_int_equal(fcntl(fd, F_SETLK, &whole), 0);
+	close(fd);
+	age(LOCK, DOTLOCK_STALE_SECONDS - 30);
+	assert_int_equal(lock_error(50), EBUSY);
+	age(LOCK, DOTLOCK_STALE_SECONDS + 30);
+	assert_int_equal(lock_error(50), 0);
+	mbox_unlock(box);
+	assert_false(has(LOCK));
+}
+
+static void
+test_dead_owner(void **state)
+{
+	char number[32];
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(enter(1), 0);
+	pid = fork();
+	if (pid == 0)
+		_exit(0);
+	waitpid(pid, NULL, 0);
+	snprintf(number, sizeof(number), "%d\n", pid);
+	put(LOCK, number, strlen(number));
+	dotlock_clear_dead(home, LOCK);
+	assert_false(has(LOCK));
+	/* A live one's, an unreadable one, somebody's own idea of a lock. */
+	snprintf(number, sizeof(number), "%d", getpid());
+	put(LOCK, number, strlen(number));
+	dotlock_clear_dead(home, LOCK);
+	assert_true(has(LOCK));
+	put(LOCK, "-1\n", 3);
+	dotlock_clear_dead(home, LOCK);
+	put(LOCK, "", 0);
+	dotlock_clear_dead(home, LOCK);
+	put(LOCK, "99999999999999999999999999", 26);
+	dotlock_clear_dead(home, LOCK);
+	assert_true(has(LOCK));
+	assert_int_equal(unlinkat(home, LOCK, 0), 0);
+	assert_int_equal(mkfifoat(home, LOCK, 0600), 0);
+	dotlock_clear_dead(home, LOCK);
+	assert_true(has(LOCK));
+}
+
+/* Held too long and thought stale: what is another's by now stays. */
+static void
+test_lost_dotlock(void **state)
+{
+	(void)state;
+	assert_int_equal(enter(1), 0);
+	assert_int_equal(lock_error(50), 0);
+	put("other", "1", 1);
+	assert_int_equal(renameat(home, "other", home, LOCK), 0);
+	mbox_unlock(box);
+	assert_file(LOCK, "1");
+}
+
+static void
+test_touch(void **state)
+{
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(enter(1), 0);
+	assert_int_equal(lock_error(50), 0);
+	age(LOCK, 200);
+	mbox_lock_touch(box);			/* a moment ago, it thinks */
+	assert_int_equal(fstatat(home, LOCK, &st, 0), 0);
+	assert_true(time(NULL) - st.st_mtim.tv_sec > 100);
+	box->locks.touched -= 100;
+	mbox_lock_touch(box);
+	assert_int_equal(fstatat(home, LOCK, &st, 0), 0);
+	assert_true(time(NULL) - st.st_mtim.tv_sec < 100);
+	mbox_unlock(box);
+}
+
+/* The file is replaced while somebody waits for it. */
+static void
+test_replaced(void **state)
+{
+	(void)state;
+	assert_int_equal(enter(1), 0);
+	put("new", "From a Mon Jan  1 00:00:00 2024\n\nnew\n", 38);
+	assert_int_equal(renameat(home, "new", home, "mbox"), 0);
+	assert_int_equal(lock_error(50), 0);
+	assert_true(mbox_file_is_named(box));
+	mbox_unlock(box);
+	/* Removed: a delivery makes it again, a reader has none. */
+	assert_int_equal(unlinkat(home, "mbox", 0), 0);
+	assert_int_equal(lock_error(50), 0);
+	assert_true(has("mbox"));
+	mbox_unlock(box);
+	assert_int_equal(enter(0), 0);
+	assert_int_equal(unlinkat(home, "mbox", 0), 0);
+	assert_int_equal(lock_error(50), 0);
+	assert_int_equal(box->file, -1);
+	assert_false(has(LOCK));
+	mbox_unlock(box);
+}
+
+/* A keeper of its own for the test, and the end that an agent would have. */
+static pid_t keeper_pid;
+
+static int
+start_keeper(mode_t mode)
+{
+	struct keeper k = { .directory = home, .name = "mbox",
+	    .lock_name = LOCK, .mode = mode };
+	int ends[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
+	    ends), 0);
+	fflush(NULL);
+	keeper_pid = fork();
+	if (keeper_pid == 0) {
+		close(ends[0]);
+		_exit(keeper_serve(&k, ends[1]) == 0 ? 0 : errno);
+	}
+	close(ends[1]);
+	return ends[0];
+}
+
+static int
+end_keeper(int sock)
+{
+	int status;
+
+	close(sock);
+	assert_int_equal(waitpid(keeper_pid, &status, 0), keeper_pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void
+test_keeper(void **state)
+{
+	struct stat st;
+	struct text text;
+	int sock = start_keeper(0660);
+
+	(void)state;
+	mailbox_use_companion(sock);
+	assert_int_equal(enter(1), 0);
+	assert_int_equal(fstatat(home, "mbox", &st, 0), 0);
+	assert_int_equal(st.st_mode & 07777, 0660);
+	assert_int_equal(lock_error(50), 0);
+	text = get(LOCK);
+	assert_int_equal(atol(text.data), keeper_pid);
+	free(text.data);
+	age(LOCK, 200);
+	box->locks.touched -= 100;
+	mbox_lock_touch(box);
+	assert_int_equal(fstatat(home, LOCK, &st, 0), 0);
+	assert_true(time(NULL) - st.st_mtim.tv_sec < 100);
+	mbox_unlock(box);
+	assert_false(has(LOCK));
+	/* Another's lock stays, and is said to be there. */
+	put(LOCK, "0", 1);
+	assert_int_equal(lock_error(50), EBUSY);
+	assert_file(LOCK, "0");
+	age(LOCK, DOTLOCK_STALE_SECONDS + 30);
+	assert_int_equal(lock_error(50), 0);
+	/* The agent ends with the lock held, and it is gone. */
+	assert_true(has(LOCK));
+	assert_int_equal(end_keeper(sock), 0);
+	assert_false(has(LOCK));
+	/* Its end is an error, not a wait. */
+	mailbox_use_companion(-1);
+	leave();
+}
+
+static void
+test_keeper_dies(void **state)
+{
+	int sock = start_keeper(0600), status;
+
+	(void)state;
+	mailbox_use_companion(sock);
+	assert_int_equal(enter(1), 0);
+	kill(keeper_pid, SIGKILL);
+	waitpid(keeper_pid, &status, 0);
+	assert_int_equal(mbox_lock(box, 1000), -1);
+	assert_int_not_equal(errno, EBUSY);
+	close(sock);
+}
+
+/* Whatever it is asked that it can't be asked ends it, its lock with it. */
+static const struct {
+	uint32_t first, second;
+	int	 with;			/* 1 a field, 2 a descriptor, 3 a name */
+} hostile[] = {
+	{ REQ_KEEPER_LOCK, REQ_KEEPER_LOCK, 0 },
+	{ REQ_KEEPER_LOCK, REQ_KEEPER_MAKE, 0 },
+	{ REQ_KEEPER_UNLOCK, 0, 0 },
+	{ REQ_KEEPER_TOUCH, 0, 0 },
+	{ REQ_KEEPER_LOCK, 0x400, 0 },
+	{ REQ_KEEPER_LOCK, 0x405, 0 },
+	{ REQ_KEEPER_LOCK, 0x101, 0 },
+	{ REQ_KEEPER_LOCK, 0x8402, 0 },
+	{ REQ_KEEPER_LOCK, 0xffffffff, 0 },
+	{ REQ_KEEPER_LOCK, REQ_KEEPER_UNLOCK, 1 },
+	{ REQ_KEEPER_LOCK, REQ_KEEPER_UNLOCK, 2 },
+	{ REQ_KEEPER_LOCK, REQ_KEEPER_UNLOCK, 3 },
+	{ REQ_KEEPER_LOCK, REQ_KEEPER_TOUCH, 3 },
+	{ REQ_KEEPER_MAKE, REQ_KEEPER_LOCK, 3 },
+	{ REQ_KEEPER_MAKE, REQ_KEEPER_MAKE, 3 },
+};
+
+static void
+send_request(int sock, uint32_t type, int with)
+{
+	struct message m;
+
+	message_begin(&m, type);
+	if (with == 1)
+		put_u32(&m, 0);
+	else if (with == 2)
+		put_fd(&m, home);
+	else if (with == 3)
+		put_str(&m, "../victim");
+	assert_int_equal(message_send(sock, &m), 0);
+}
+
+static void
+test_keeper_hostile(void **state)
+{
+	struct message m;
+	size_t i;
+	int sock;
+
+	(void)state;
+	put("victim", "victim\n", 7);
+	for (i = 0; i < sizeof(hostile) / sizeof(hostile[0]); i++) {
+		sock = start_keeper(0600);
+		if (hostile[i].second != 0) {
+			send_request(sock, hostile[i].first, 0);
+			assert_int_equal(message_wait(sock, &m, 0, 5000), 1);
+			send_request(sock, hostile[i].second, hostile[i].with);
+		} else
+			send_request(sock, hostile[i].first, 0);
+		assert_true(message_wait(sock, &m, 0, 5000) <= 0);
+		assert_int_equal(end_keeper(sock), EPROTO);
+		assert_false(has(LOCK));
+		assert_file("victim", "victim\n");
+	}
+	/* Neither name is followed. */
+	assert_int_equal(symlinkat("victim", home, LOCK), 0);
+	if (has("mbox"))
+		assert_int_equal(unlinkat(home, "mbox", 0), 0);
+	assert_int_equal(symlinkat("victim", home, "mbox"), 0);
+	sock = start_keeper(0600);
+	assert_int_equal(keeper_ask(sock, REQ_KEEPER_LOCK), -1);
+	assert_int_equal(errno, EEXIST);
+	assert_int_equal(keeper_ask(sock, REQ_KEEPER_MAKE), -1);
+	assert_int_equal(errno, EEXIST);
+	assert_int_equal(end_keeper(sock), 0);
+	assert_file("victim", "victim\n");
+}
+
+/* Several at once. */
+
+#define SECONDS		5
+#define FOREIGN		"From foreign Mon Jan  1 00:00:00 2024\nX-Id: %s\n\nf\n\n"
+
+static time_t until;
+
+/* As procmail does: dotlock first, then fcntl; all or nothing. */
+static void
+foreign_life(const char *name)
+{
+	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	char text[128], id[32];
+	int fd, lock, n;
+
+	for (n = 0; time(NULL) < until; n++) {
+		while ((lock = openat(home, LOCK, O_WRONLY | O_CREAT | O_EXCL,
+		    0444)) == -1)
+			(void)poll(NULL, 0, 3);
+		(void)!write(lock, "0", 1);
+		close(lock);
+		fd = openat(home, "mbox", O_WRONLY | O_APPEND | O_CREAT, 0600);
+		if (fcntl(fd, F_SETLK, &whole) == -1) {
+			close(fd);
+			unlinkat(home, LOCK, 0);
+			(void)poll(NULL, 0, 3);
+			n--;
+			continue;
+		}
+		snprintf(id, sizeof(id), "%s-%d", name, n);
+		snprintf(text, sizeof(text), FOREIGN, id);
+		if (write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+			_exit(1);
+		close(fd);
+		unlinkat(home, LOCK, 0);
+		(void)poll(NULL, 0, 5);
+	}
+	snprintf(text, sizeof(text), "sent-%s", name);
+	snprintf(id, sizeof(id), "%d", n);
+	put(text, id, strlen(id));
+}
+
+static void
+deliver_life(const char *name)
+{
+	char id[32], text[200];
+	int n;
+
+	assert_int_equal(enter(1), 0);
+	for (n = 0; time(NULL) < until; n++) {
+		snprintf(id, sizeof(id), "%sx%d", name, n);
+		snprintf(text, sizeof(text), "X-Id: %s-%d\n\nFrom x\n%s", name,
+		    n, n % 2 ? "no end" : "end\n");
+		snprintf(letter_file, sizeof(letter_file), "spool-%s", name);
+		make_letter(id, text, strlen(text));
+		while (ops->append(box, &letter) == -1)
+			if (errno != EBUSY)
+				_exit(2);
+		close(letter.content);
+		if (ops->settle(box, id) == -1)
+			_exit(3);
+	}
+	leave();
+	snprintf(text, sizeof(text), "sent-%s", name);
+	snprintf(id, sizeof(id), "%d", n);
+	put(text, id, strlen(id));
+}
+
+/* Write down the ids of what was read, and remove it or some of it. */
+static int
+collect(FILE *log, int all)
+{
+	uint8_t bitmap[4096] = { 0 };
+	uint64_t offset, length;
+	size_t i, failed, count;
+	char text[200], id[64];
+	ssize_t len;
+	int fd;
+
+	if (enter(0) == -1 || ops->open(box) == -1)
+		return errno == EBUSY ? 0 : -1;
+	count = ops->count(box);
+	if (count > sizeof(bitmap) * 8)
+		return -1;
+	for (i = 0; i < count; i++) {
+		if (!all && (i * 7 + count) % 3 == 0)
+			continue;
+		if (ops->fetch(box, i, &fd, &offset, &length) == -1)
+			return -1;
+		len = pread(fd, text, sizeof(text) - 1, (off_t)offset);
+		close(fd);
+		text[len > 0 ? len : 0] = '\0';
+		if (strstr(text, "X-Id: ") == NULL || sscanf(strstr(text,
+		    "X-Id: "), "X-Id: %60s", id) != 1)
+			return -1;
+		fprintf(log, "%s\n", id);
+		bitmap[i / 8] |= (uint8_t)(1U << (i % 8));
+	}
+	fflush(log);
+	return ops->expunge(box, bitmap, &failed);
+}
+
+static void
+collect_life(FILE *log)
+{
+	while (time(NULL) < until) {
+		if (collect(log, 0) == -1)
+			_exit(4);
+		leave();
+		(void)poll(NULL, 0, 10);
+	}
+}
+
+static int
+by_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Every id of everybody's, once; the number of them. */
+static size_t
+check_ids(const char *const *names, size_t count)
+{
+	struct text log = get("log"), sent;
+	char **ids = calloc(log.len + 1, sizeof(*ids)), *p, path[32];
+	size_t i, n = 0, want = 0;
+
+	for (p = strtok(log.data, "\n"); p != NULL; p = strtok(NULL, "\n"))
+		ids[n++] = p;
+	qsort(ids, n, sizeof(*ids), by_text);
+	for (i = 1; i < n; i++)
+		if (strcmp(ids[i - 1], ids[i]) == 0)
+			fail_msg("%s came twice", ids[i]);
+	for (i = 0; i < count; i++) {
+		snprintf(path, sizeof(path), "sent-%s", names[i]);
+		sent = get(path);
+		want += (size_t)atol(sent.data);
+		print_message("%s: %s; ", names[i], sent.data);
+		free(sent.data);
+	}
+	print_message("%zu in all\n", n);
+	assert_int_equal(n, want);
+	free(ids);
+	free(log.data);
+	return n;
+}
+
+static void
+test_together(void **state)
+{
+	static const char *const names[] = { "a", "b", "f", "g" };
+	pid_t pids[5];
+	size_t i;
+	int status;
+	FILE *log;
+
+	(void)state;
+	put("mbox", "", 0);
+	put("log", "", 0);
+	log = fdopen(openat(home, "log", O_WRONLY | O_APPEND), "a");
+	assert_non_null(log);
+	until = time(NULL) + SECONDS;
+	fflush(NULL);
+	for (i = 0; i < 5; i++) {
+		pids[i] = fork();
+		if (pids[i] != 0)
+			continue;
+		if (i == 4)
+			collect_life(log);
+		else if (i < 2)
+			deliver_life(names[i]);
+		else
+			foreign_life(names[i]);
+		_exit(0);
+	}
+	for (i = 0; i < 5; i++) {
+		assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+		if (status != 0)
+			fail_msg("process %zu ended with %x", i, status);
+	}
+	assert_int_equal(collect(log, 1), 0);
+	fclose(log);
+	assert_file("mbox", "");
+	assert_true(check_ids(names, 4) > 50);
+	assert_false(has(LOCK));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_both),
+		TEST(test_foreign_dotlock),
+		TEST(test_dead_owner),
+		TEST(test_lost_dotlock),
+		TEST(test_touch),
+		TEST(test_replaced),
+		TEST(test_keeper),
+		TEST(test_keeper_dies),
+		TEST(test_keeper_hostile),
+		TEST(test_together),
+	};
+
+	return cmocka_run_group_tests_name("test_mbox_lock", tests, NULL,
+	    NULL);
+}
