@@ -8,6 +8,8 @@
  * A message may have several links: backups and other servers' copies
  * make them, and reading or unlinking our name of it harms none of them.
  */
+#include <sys/file.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -60,6 +62,9 @@ open_folders(struct mailbox *mb, int create)
  * The file that the session's lock is on.  It is opened here, since a
  * confined reader may not create; it stays when the session ends, since a
  * lock on a file that is removed excludes nobody.
+ *
+ * Who is over quota, or whose disk is full, must get at the mail to remove
+ * some of it: without the file the lock is the directory's alone.
  */
 static int
 open_lock(struct mailbox *mb)
@@ -68,6 +73,9 @@ open_lock(struct mailbox *mb)
 
 	mb->lock = openat(mb->maildir, LOCK_NAME, O_RDWR | O_CREAT |
 	    O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
+	if (mb->lock == -1 && (errno == ENOSPC || errno == EDQUOT ||
+	    errno == EROFS))
+		return 0;
 	if (mb->lock == -1 || fstat(mb->lock, &st) == -1)
 		return -1;
 	if (!S_ISREG(st.st_mode) || st.st_uid != mb->uid || st.st_nlink != 1) {
@@ -138,15 +146,29 @@ maildir_enter(struct mailbox **mbp, const struct config *config,
 	return 0;
 }
 
+/*
+ * Both locks are of the open file: closing another descriptor of it does not
+ * drop them.  Some network file systems have none for directories.
+ */
 static int
-maildir_open(struct mailbox *mb)
+lock_session(struct mailbox *mb)
 {
 	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 
+	if (flock(mb->maildir, LOCK_EX | LOCK_NB) == -1 &&
+	    (errno == EWOULDBLOCK || mb->lock == -1))
+		return -1;
+	if (mb->lock == -1)
+		return 0;
+	return fcntl(mb->lock, F_OFD_SETLK, &whole);
+}
+
+static int
+maildir_open(struct mailbox *mb)
+{
 	if (mb->maildir == -1)
 		return 0;
-	/* Of the open file: closing another descriptor does not drop it. */
-	if (fcntl(mb->lock, F_OFD_SETLK, &whole) == -1) {
+	if (lock_session(mb) == -1) {
 		if (errno == EAGAIN || errno == EACCES)
 			errno = EBUSY;
 		return -1;

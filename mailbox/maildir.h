@@ -112,6 +112,13 @@ void	maildir_index_free(struct maildir_index *);
 /* Find again what was moved or renamed; mark what is gone. */
 int	maildir_index_refresh(struct mailbox *);
 
+/*
+ * Number, then unique part: what finds a message again, and the index's order
+ * (but for twins).  As strcmp().
+ */
+int	maildir_compare(const struct maildir_entry *,
+	    const struct maildir_entry *);
+
 /* When it was last changed, in nanoseconds. */
 int64_t	maildir_mtime(const struct stat *);
 

@@ -17,8 +17,11 @@
 
 #include "../wire/octets.h"
 #include "maildir.h"
+#include "maildir_sizes.h"
 
 #define ARENA_BLOCK	(64 * 1024)
+#define WRITE_COST	100	/* records written in the time to count one */
+#define WRITE_OCTETS	(1 << 20)	/* counted in the time to write some */
 
 struct maildir_names {
 	struct maildir_names	*next;
@@ -158,9 +161,8 @@ compare_octets(const char *a, size_t alen, const char *b, size_t blen)
 	return (alen > blen) - (alen < blen);
 }
 
-/* Number, then unique part: what finds a message again. */
-static int
-compare_unique(const struct maildir_entry *a, const struct maildir_entry *b)
+int
+maildir_compare(const struct maildir_entry *a, const struct maildir_entry *b)
 {
 	if (a->seconds != b->seconds)
 		return a->seconds < b->seconds ? -1 : 1;
@@ -180,7 +182,7 @@ compare_entries(const void *va, const void *vb)
 	const struct maildir_entry *a = va, *b = vb;
 	int r;
 
-	if ((r = compare_unique(a, b)) != 0 || (r = compare_base(a, b)) != 0)
+	if ((r = maildir_compare(a, b)) != 0 || (r = compare_base(a, b)) != 0)
 		return r;
 	if (a->folder != b->folder)
 		return a->folder > b->folder ? -1 : 1;
@@ -215,7 +217,7 @@ index_twins(struct maildir_index *index)
 	size_t i, kept = 0;
 
 	for (i = 1; i < index->count; i++) {
-		if (compare_unique(&e[kept], &e[i]) == 0) {
+		if (maildir_compare(&e[kept], &e[i]) == 0) {
 			if (compare_base(&e[kept], &e[i]) == 0) {
 				e[i].flags |= ENTRY_SKIP;
 				continue;
@@ -267,21 +269,49 @@ entry_count(struct mailbox *mb, struct maildir_entry *entry)
  * take the others away; want of memory or descriptors is another matter.
  */
 static int
-index_count_rest(struct mailbox *mb)
+index_count_rest(struct mailbox *mb, size_t *counted, uint64_t *octets)
 {
 	struct maildir_entry *entry;
 	size_t i;
 
+	*counted = *octets = 0;
 	for (i = 0; i < mb->index.count; i++) {
 		entry = &mb->index.entries[i];
-		if (entry->octets != MAILDIR_UNSAID ||
-		    entry_count(mb, entry) == 0)
+		if (entry->octets != MAILDIR_UNSAID)
 			continue;
+		if (entry_count(mb, entry) == 0) {
+			(*counted)++;
+			*octets += entry->octets;
+			continue;
+		}
 		if (errno == ENOMEM || errno == EMFILE || errno == ENFILE)
 			return -1;
 		entry->flags |= ENTRY_SKIP;
 	}
 	index_compact(&mb->index);
+	return 0;
+}
+
+/*
+ * Octets of what does not say them: as they are known, or counted.  What was
+ * counted is written down if that costs less than to count it once more.
+ */
+static int
+index_sizes(struct mailbox *mb)
+{
+	size_t i, unsaid = 0, counted, records;
+	uint64_t octets;
+
+	for (i = 0; i < mb->index.count; i++)
+		unsaid += mb->index.entries[i].octets == MAILDIR_UNSAID;
+	if (unsaid == 0)
+		return 0;
+	records = maildir_sizes_load(mb);
+	if (index_count_rest(mb, &counted, &octets) == -1)
+		return -1;
+	if (counted * WRITE_COST > unsaid + WRITE_COST ||
+	    octets > WRITE_OCTETS || records > 2 * unsaid + WRITE_COST)
+		maildir_sizes_store(mb);
 	return 0;
 }
 
@@ -301,7 +331,7 @@ maildir_index_build(struct mailbox *mb)
 	    sizeof(*index->entries), compare_entries) == -1)
 		return -1;
 	index_twins(index);
-	return index_count_rest(mb);
+	return index_sizes(mb);
 }
 
 void
@@ -325,7 +355,7 @@ index_lower(const struct maildir_index *index, const struct maildir_entry *key)
 
 	while (low < high) {
 		middle = low + (high - low) / 2;
-		if (compare_unique(&index->entries[middle], key) < 0)
+		if (maildir_compare(&index->entries[middle], key) < 0)
 			low = middle + 1;
 		else
 			high = middle;
@@ -349,7 +379,7 @@ index_find(struct maildir_index *index, const char *name)
 	key.base_len = parsed.base_len;
 	for (i = index_lower(index, &key); i < index->count; i++) {
 		entry = &index->entries[i];
-		if (compare_unique(entry, &key) != 0)
+		if (maildir_compare(entry, &key) != 0)
 			break;
 		if ((entry->flags & ENTRY_TWIN) == 0 ||
 		    compare_base(entry, &key) == 0)
