@@ -5,6 +5,7 @@
  * maildrop; touches the maildrop and the gate.
  */
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -191,7 +192,8 @@ static void
 fetch_one(struct pop3_agent *a, size_t number, struct message *reply)
 {
 	enum pop3_fetch verdict = FETCH_OK;
-	uint64_t offset = 0, length = 0;
+	uint64_t offset = 0, length = 0, stamp = 0;
+	struct stat st;
 	int fd;
 
 	if (a->ops->fetch(a->box, number, &fd, &offset, &length) == -1) {
@@ -202,11 +204,13 @@ fetch_one(struct pop3_agent *a, size_t number, struct message *reply)
 			log_failure(a, "fetch", errno);
 		}
 		offset = length = 0;
-	}
+	} else if (a->ops->content == CONTENT_MBOX && fstat(fd, &st) == 0)
+		stamp = POP3_STAMP(&st);
 	put_u32(reply, verdict);
 	put_u64(reply, offset);
 	put_u64(reply, length);
 	put_u32(reply, a->ops->content);
+	put_u64(reply, stamp);
 	if (verdict == FETCH_OK)
 		put_fd(reply, fd);
 }

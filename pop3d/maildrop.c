@@ -4,6 +4,8 @@
  * Runs in the worker, as worker-user, confined; touches the gate, the index
  * (a sealed memfd) and descriptors of messages, all of them the agent's gift.
  */
+#include <sys/stat.h>
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,6 +184,29 @@ take_ahead(struct maildrop *d, uint32_t number, struct fetched *f)
 	return 1;
 }
 
+/* Has another program changed the file since the agent looked? */
+static int
+is_stale(const struct fetched *f)
+{
+	struct stat st;
+
+	return f->stamp != 0 &&
+	    (fstat(f->fd, &st) == -1 || POP3_STAMP(&st) != f->stamp);
+}
+
+/* The same if it still is there; else nothing that was fetched is. */
+static int
+take_fresh(struct maildrop *d, uint32_t number, struct fetched *f)
+{
+	if (!take_ahead(d, number, f))
+		return 0;
+	if (!is_stale(f))
+		return 1;
+	close(f->fd);
+	drop_ahead(d);
+	return 0;
+}
+
 /*
  * Not among those that are here: maybe among those that were asked for,
  * otherwise it and those behind it are asked for now.
@@ -192,7 +217,7 @@ fetch_now(struct maildrop *d, uint32_t number, int more_waits,
 {
 	if (take_asked(d) == -1)
 		return -1;
-	if (take_ahead(d, number, f))
+	if (take_fresh(d, number, f))
 		return 0;
 	if (ask_for(d, number, run_length(d, number, more_waits)) == -1 ||
 	    take_asked(d) == -1)
@@ -223,7 +248,7 @@ int
 maildrop_fetch(struct maildrop *d, uint32_t number, int more_waits,
     struct fetched *f)
 {
-	if (!take_ahead(d, number, f) &&
+	if (!take_fresh(d, number, f) &&
 	    fetch_now(d, number, more_waits, f) == -1)
 		return -1;
 	d->last = number;

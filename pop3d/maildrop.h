@@ -19,6 +19,7 @@ struct fetched {
 	uint64_t	offset;
 	uint64_t	length;
 	enum mailbox_content content;
+	uint64_t	stamp;		/* gates.h; 0: always good */
 };
 
 struct maildrop {

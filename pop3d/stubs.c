@@ -44,6 +44,7 @@ get_fetched(struct message *reply, struct fetched *f)
 	f->offset = get_u64(reply);
 	f->length = get_u64(reply);
 	content = get_u32(reply);
+	f->stamp = get_u64(reply);
 	if (verdict > FETCH_TEMPFAIL || content > CONTENT_MBOX)
 		return -1;
 	f->content = (enum mailbox_content)content;

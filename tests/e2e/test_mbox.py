@@ -163,6 +163,20 @@ def test_changes_in_a_session(pop3d, user, box):
     check_all(pop3d, user, LETTERS[1:9] + [b"Subject: new\n\nx\n"])
 
 
+def test_changes_under_what_is_fetched_ahead(pop3d, user, box):
+    """Places of messages that wait for their turn are looked up again."""
+    rng = random.Random(2)
+    letters = [b"Subject: %d\n\n%d\n" % (n, n) for n in range(100)]
+    box.fill(letters, None)
+    with Pop(pop3d, user) as pop:
+        for number, letter in enumerate(letters):
+            assert pop.retr(number + 1) == boxes.wire(letter)
+            if number % 10 == 9:
+                box.note(rng, share=0.5)
+                box.put(b"Subject: new\n\nx\n")
+        assert pop.quit().startswith("+OK")
+
+
 def test_one_session_at_a_time(pop3d, user, box):
     box.put(LETTERS[0])
     with Pop(pop3d, user) as pop:
