@@ -15,13 +15,23 @@
 
 #include "mbox.h"
 
+#define TOUCH_EVERY	1024	/* messages: none takes long alone */
+
+struct reading {
+	struct mailbox		*mb;
+	struct mbox_index	*index;
+};
+
 static int
 index_add(void *arg, const struct mbox_entry *entry)
 {
-	struct mbox_index *index = arg;
+	const struct reading *reading = arg;
+	struct mbox_index *index = reading->index;
 	struct mbox_entry *entries;
 	size_t room;
 
+	if (index->count % TOUCH_EVERY == 0)
+		mbox_lock_touch(reading->mb);
 	if (index->count == index->room) {
 		room = index->room == 0 ? 256 : index->room + index->room / 2;
 		entries = reallocarray(index->entries, room,
@@ -46,6 +56,7 @@ mbox_index_free(struct mbox_index *index)
 static int
 index_read(struct mailbox *mb, struct mbox_index *index)
 {
+	struct reading reading = { mb, index };
 	struct mbox_identity identity;
 
 	memset(index, 0, sizeof(*index));
@@ -53,7 +64,7 @@ index_read(struct mailbox *mb, struct mbox_index *index)
 		return 0;
 	if (mbox_file_identify(mb, &identity) == -1 ||
 	    mbox_scan(mb->file, identity.size, &mb->first, index_add,
-	    index) == -1 || mbox_twins_number(mb, index) == -1) {
+	    &reading) == -1 || mbox_twins_number(mb, index) == -1) {
 		mbox_index_free(index);
 		return -1;
 	}
