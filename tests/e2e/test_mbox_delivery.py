@@ -142,8 +142,10 @@ def test_keeper_is_little(place, pop3d):
                  if p.uids()[0] == uid and p.pid != found[0].pid]
         assert len(agent) == 1
         assert agent[0].status()["Gid"].split() == [str(gid)] * 4
+        before = len(pop3d.log("event=died"))
         postern.kill(agent[0].pid)
         postern.eventually(lambda: not keepers(pop3d, "bob"), "its end")
+        pop3d.wait_log("event=died", before + 1)
 
 
 def test_lock_of_a_dead_process(place, pop3d, smtpd):
