@@ -13,7 +13,7 @@ import subprocess
 SUPERSERVERS = ["openbsd-inetd", "xinetd", "libwrap0", "libevent-2.1-7",
                 "libtirpc3"]
 if not os.path.exists("/usr/bin/systemd-socket-activate"):
-    SUPERSERVERS += ["systemd", "libsystemd-shared"]
+    SUPERSERVERS += ["systemd", "libsystemd-shared", "libip4tc2", "libkmod2"]
 
 # What shares our mailboxes in tests/e2e/test_neighbours.py: they would be the
 # host's mail servers if they were installed.

@@ -184,6 +184,8 @@ def test_a_crash_makes_a_new_generation(daemons, users, program, role):
         return now - before
     eventually(renewed, "a new " + role_exe)
     daemon.wait_log("event=(renew|role-ended) ")
+    if role != "queue":
+        daemon.wait_log("event=generation number=2")
     use_session(running, program)
     with start_session(daemon, program, "bob") as fresh:
         use_session(fresh, program)

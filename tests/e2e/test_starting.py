@@ -118,6 +118,8 @@ def start_inetd(wait, places):
 
 
 def start_xinetd(wait, places):
+    # A host may have none of its own; xinetd asks what "tcp" is.
+    postern.write("/etc/protocols", "tcp 6 TCP\n")
     path = places[0].dir + "/xinetd.conf"
     postern.write(path, "defaults\n{\n\tlog_type = FILE /dev/null\n}\n"
                   + "".join("""service test-%(program)s
