@@ -96,7 +96,10 @@ class Server:
                 postern.kill(process.pid)
 
 
+# procmail takes its locks the other way round than Debian wants it: whoever
+# waits for it with the file locked may wait for itself, and gives up soon.
 DOVECOT = """\
+mbox_lock_timeout = 2s
 protocols = pop3
 listen = 127.0.0.1
 base_dir = %(top)s/base
@@ -179,6 +182,7 @@ queue_run_delay = 1s
 maillog_file = /run/postfix.log
 maillog_file_prefixes = /run
 biff = no
+deliver_lock_attempts = 4
 """
 
 
@@ -242,8 +246,8 @@ def _environment(box):
 
 # The user's own programs
 
-PROCMAIL = {"maildir": "DEFAULT=$HOME/Maildir/\n",
-            "mbox": "DEFAULT=/var/mail/$LOGNAME\n"}
+PROCMAIL = {"maildir": "DEFAULT=$HOME/Maildir/\nLOCKSLEEP=1\n",
+            "mbox": "DEFAULT=/var/mail/$LOGNAME\nLOCKSLEEP=1\n"}
 MUTT = """\
 set folder=~
 set delete=yes quit=yes move=no confirmappend=no confirmcreate=no
@@ -267,8 +271,7 @@ def settle_in(box):
 
 def procmail(box, letter):
     """As a delivery agent, run as the user whose mail it is."""
-    return _run(["procmail", "-f", SENDER, "-d", box.user], box,
-                letter).returncode == 0
+    return _run(["procmail", "-d", box.user], box, letter).returncode == 0
 
 
 def mutt(box):
@@ -291,11 +294,12 @@ def mail(box):
     return done.returncode, done.stdout
 
 
-def _on_terminal(argv, box, keys=b"q", patience=15):
-    """A full-screen program: its exit status, and all that it has shown.
+def _on_terminal(argv, box, patience=30):
+    """mutt: its exit status, and all that it has shown.
 
     Where something went wrong it forgets what it was told to do and waits for
-    keys.
+    keys.  It asks whether to break another's dotlock after some seconds, and
+    holds its own lock meanwhile.
     """
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
@@ -303,14 +307,17 @@ def _on_terminal(argv, box, keys=b"q", patience=15):
         env=_environment(box), user=box.uid, group=box.gid, extra_groups=[],
         start_new_session=True)
     os.close(theirs)
-    screen, begin, typed = b"", time.monotonic(), 0
+    screen, begin, heard = b"", time.monotonic(), time.monotonic()
     try:
         while time.monotonic() < begin + patience:
-            if time.monotonic() > begin + 3 + typed:
-                os.write(ours, keys)
-                typed += 1
-            if select.select([ours], [], [], 0.5)[0]:
-                screen += os.read(ours, 65536)
+            if select.select([ours], [], [], 0.2)[0]:
+                data = os.read(ours, 65536)
+                screen, heard = screen + data, time.monotonic()
+                if b"remove lock" in data:
+                    os.write(ours, b"n")
+            elif time.monotonic() > heard + 2:
+                os.write(ours, b"q")
+                heard = time.monotonic()
         process.kill()
     except OSError:		# EIO: the terminal's other side is closed
         pass
