@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "mbox.h"
+#include "path.h"
 
 #define PAUSE_MS	20		/* between two tries, to five times it */
 #define TOUCH_SECONDS	60
@@ -112,6 +113,25 @@ drop_dotlock(struct mailbox *mb)
 	errno = saved;
 }
 
+/*
+ * The new name is on disk, too.  Where that can't be asked for (the directory
+ * can't be read, or we are confined already), the sync of the file must do.
+ */
+static int
+sync_directory(const struct mailbox *mb)
+{
+	int fd, r, saved;
+
+	fd = openat(mb->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd == -1)
+		return errno == EACCES ? 0 : -1;
+	r = path_sync(fd);
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return r;
+}
+
 int
 mbox_create(struct mailbox *mb)
 {
@@ -122,7 +142,9 @@ mbox_create(struct mailbox *mb)
 	else
 		r = keeper_make(mb->directory, mb->name,
 		    keeper_mode(mb->directory));
-	return r == 0 || errno == EEXIST ? 0 : -1;
+	if (r == 0)
+		return sync_directory(mb);
+	return errno == EEXIST ? 0 : -1;
 }
 
 /* The file that has the name; 1 there is none and need not be, 0, or -1. */

@@ -148,6 +148,49 @@ def test_keeper_is_little(place, pop3d):
         pop3d.wait_log("event=died", before + 1)
 
 
+@pytest.mark.parametrize("trap", ("file", "symlink", "dangling", "hard link",
+                                  "fifo", "directory"))
+def test_squatter(place, smtpd, pop3d, trap):
+    """Another user was there first, where everybody may make files."""
+    if place.name != "sticky":
+        pytest.skip("only in a directory where everybody may make files")
+    place.clear("dave", "erin")
+    path, uid = place.of("dave"), postern.accounts.people["erin"][0]
+    victim = postern.home("dave") + "/precious"
+    if trap == "hard link":
+        victim = "/var/mail/precious"
+    postern.write(victim, "precious\n")
+    os.chown(victim, postern.accounts.people["dave"][0], -1)
+    if trap == "file":
+        postern.write(path, "", 0o666)
+        os.chown(path, uid, uid)
+    elif trap == "symlink":
+        os.symlink(victim, path)
+    elif trap == "dangling":
+        os.symlink(victim + "-none", path)
+    elif trap == "hard link":
+        os.link(victim, path)
+    elif trap == "fifo":
+        os.mkfifo(path, 0o666)
+    else:
+        os.mkdir(path, 0o777)
+    before = len(smtpd.log("event=deferred"))
+    with Smtp(smtpd) as smtp:
+        send(smtp, "marker-1-", "dave")
+    smtpd.wait_log("event=deferred", before + 1)
+    with Pop(pop3d) as pop:
+        pop.ok("USER dave")
+        assert pop.cmd("PASS " + postern.password("dave")).startswith("-ERR")
+    with open(victim, "rb") as file:
+        assert file.read() == b"precious\n"
+    assert not os.path.exists(victim + "-none")
+    os.rmdir(path) if trap == "directory" else os.unlink(path)
+    os.unlink(victim)
+    postern.eventually(lambda: place.markers("dave"), "a letter")
+    smtpd.wait_no_session()
+    place.clear("dave")
+
+
 def test_lock_of_a_dead_process(place, pop3d, smtpd):
     """A lock whose process is gone holds nobody up; a live one's does."""
     place.clear("carol")
