@@ -15,7 +15,12 @@
 #include <sys/types.h>
 
 #define WIRE_IN_SIZE	16384	/* octets, and so the longest line */
-#define WIRE_OUT_SIZE	16384
+
+/*
+ * Large, since each write costs the kernel a walk through its network; pages
+ * of it that no output ever reached cost nothing.
+ */
+#define WIRE_OUT_SIZE	65536
 
 enum wire_status {
 	WIRE_OK = 0,
