@@ -98,6 +98,41 @@ test_many(void **state)
 	}
 }
 
+/* A hundred thousand, all of them links to few files; half are removed. */
+#define CROWDED	100000
+
+static void
+test_huge(void **state)
+{
+	static uint8_t bitmap[CROWDED / 8];
+	char name[64], file[16];
+	size_t failed;
+	int i;
+
+	(void)state;
+	make_maildir();
+	for (i = 0; i < CROWDED; i++) {
+		snprintf(file, sizeof(file), "file-%d", i / 10000);
+		if (i % 10000 == 0)
+			put(file, "a\n");
+		snprintf(name, sizeof(name), "Maildir/%s/%d.Q%d.x,S=2,W=5%s",
+		    i % 3 ? "cur" : "new", 100000 + (i * 7919) % CROWDED, i,
+		    i % 3 ? ":2,S" : "");
+		assert_int_equal(linkat(home, file, home, name, 0), 0);
+	}
+	reopen();
+	assert_int_equal(ops->count(box), CROWDED);
+	for (i = 0; i < CROWDED; i++)
+		assert_int_equal(atoi(uidl((size_t)i)), 100000 + i);
+	assert_content(CROWDED - 1, "a\n");
+	memset(bitmap, 0x55, sizeof(bitmap));
+	assert_int_equal(ops->expunge(box, bitmap, &failed), 0);
+	reopen();
+	assert_int_equal(ops->count(box), CROWDED / 2);
+	for (i = 0; i < CROWDED / 2; i++)
+		assert_int_equal(atoi(uidl((size_t)i)), 100001 + 2 * i);
+}
+
 static void
 test_uidl_stays(void **state)
 {
@@ -565,6 +600,7 @@ main(void)
 		cmocka_unit_test(test_names),
 		TEST(test_order),
 		TEST(test_many),
+		TEST(test_huge),
 		TEST(test_uidl_stays),
 		cmocka_unit_test(test_uidl_hashed),
 		TEST(test_uidl_twins),
