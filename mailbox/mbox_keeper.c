@@ -65,12 +65,10 @@ static int
 answer_lock(void *session, int sock, struct message *request)
 {
 	struct keeper *k = session;
-	int state;
 
 	if (dotlock_make(k->directory, k->lock_name, &k->lock) == -1)
 		return answer(sock, request, errno, KEEPER_IDLE);
-	state = answer(sock, request, 0, KEEPER_LOCKED);
-	return state;
+	return answer(sock, request, 0, KEEPER_LOCKED);
 }
 
 static int

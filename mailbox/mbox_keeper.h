@@ -27,7 +27,7 @@
 #define DOTLOCK_STALE_SECONDS	300
 
 struct dotlock {
-	int	fd;		/* the lock's file, open as long as it is held */
+	int	fd;		/* the lock's file, open while it is held */
 	dev_t	dev;
 	ino_t	ino;
 };

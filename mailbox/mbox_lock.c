@@ -24,7 +24,7 @@
 #include "mbox.h"
 #include "path.h"
 
-#define PAUSE_MS	20		/* between two tries, to five times it */
+#define PAUSE_MS	20		/* between tries, to five times it */
 #define TOUCH_SECONDS	60
 
 static int companion = -1;

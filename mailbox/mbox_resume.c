@@ -109,8 +109,8 @@ check_ranges(const struct rewrite *rw)
 		if (end - rw->slot.pos - rw->slot.length < JOURNAL_SAMPLE &&
 		    end - rw->slot.pos - rw->slot.length < r->length)
 			continue;
-		if (rewrite_hash_end(rw->mb->file, r->offset, r->offset + r->length,
-		    JOURNAL_SAMPLE, &hash) == -1)
+		if (rewrite_hash_end(rw->mb->file, r->offset,
+		    r->offset + r->length, JOURNAL_SAMPLE, &hash) == -1)
 			return -1;
 		if (hash != r->sample) {
 			errno = ESTALE;
@@ -140,8 +140,8 @@ resume(struct rewrite *rw, uint64_t size)
 	/* Was it cut off, and has perhaps grown again? */
 	if (size < rw->slot.size)
 		return 0;
-	if (rewrite_hash_tail(rw->mb->file, j->begin + rw->slot.pos, rw->slot.size,
-	    &tail) == -1)
+	if (rewrite_hash_tail(rw->mb->file, j->begin + rw->slot.pos,
+	    rw->slot.size, &tail) == -1)
 		return -1;
 	if (tail != rw->slot.tail)
 		return 0;

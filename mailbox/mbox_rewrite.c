@@ -46,7 +46,8 @@ uint64_t rewrite_window = JOURNAL_WINDOW_MAX;
 
 /* Hash of at most size octets before the end of [from, end). */
 int
-rewrite_hash_end(int fd, uint64_t from, uint64_t end, size_t size, uint64_t *hash)
+rewrite_hash_end(int fd, uint64_t from, uint64_t end, size_t size,
+    uint64_t *hash)
 {
 	uint8_t octets[TAIL_SAMPLE];
 
@@ -122,7 +123,8 @@ write_slot(struct rewrite *rw, const struct journal_slot *slot, int sync)
 {
 	journal_slot_put(&rw->journal, slot, REWRITE_WINDOW,
 	    rewrite_buffer);
-	if (mbox_pwrite(rw->fd, rewrite_buffer, JOURNAL_SLOT + (size_t)slot->length,
+	if (mbox_pwrite(rw->fd, rewrite_buffer,
+	    JOURNAL_SLOT + (size_t)slot->length,
 	    journal_slot_at(&rw->journal, slot->number)) == -1 ||
 	    (sync && fsync(rw->fd) == -1))
 		return -1;
@@ -359,7 +361,7 @@ mbox_rewrite(struct mailbox *mb, uint64_t size, const struct mbox_gap *gaps,
 		if (rw.fd == -1)
 			r = -1;
 		else if ((r = begin(&rw)) == -1)
-			rewrite_remove_journal(&rw);	/* nothing has happened */
+			rewrite_remove_journal(&rw);	/* all as it was */
 		else
 			r = rewrite_run(&rw);
 	}

@@ -17,7 +17,7 @@
 #include "mbox_rewrite.h"
 #include "state.h"
 
-#define TOMBSTONE_AGE	(8 * 24 * 60 * 60)	/* no letter is queued so long */
+#define TOMBSTONE_AGE	(8 * 24 * 60 * 60)	/* none is queued so long */
 #define SWEEP_READ	4096	/* names looked at in one sweep */
 
 /* What is in the place of a letter. */

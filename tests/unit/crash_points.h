@@ -250,7 +250,7 @@ crash_report(const char *what)
 /*
  * Run once, in a fork if it may be killed, to be stopped or to fail at this
  * call; it is counted if that came about.  0: the call was never reached (there
- * are fewer); 1: it was, and *result is what run gave (0 also if it was killed).
+ * are fewer); 1: it was, and *result is what run gave (0 if it was killed).
  */
 static inline int
 crash_try(const struct crash_mode *mode, int at, int (*run)(void *), void *arg,

@@ -27,7 +27,8 @@
 #include "mailbox/mbox_append.h"
 #include "mailbox/mbox_rewrite.h"
 
-#define HEAD	"Return-Path: <bob@example.net>\nDelivered-To: alice@example.org\n"
+#define HEAD	"Return-Path: <bob@example.net>\n" \
+		"Delivered-To: alice@example.org\n"
 #define FROM	"From bob@example.net Tue Nov 14 22:13:20 2023\n"
 #define DATE	1700000000
 

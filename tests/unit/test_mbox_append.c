@@ -7,7 +7,8 @@
 #include "crash_points.h"
 #include "mbox_home.h"
 
-#define OLD	"From carol Mon Jan  1 00:00:00 2024\nSubject: old\n\nold text\n"
+#define OLD	"From carol Mon Jan  1 00:00:00 2024\n" \
+		"Subject: old\n\nold text\n"
 #define LARGE	600000
 
 static char large[LARGE + 1];
