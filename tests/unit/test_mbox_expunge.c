@@ -316,7 +316,7 @@ test_size_changed(void **state)
 	add("mbox", FOREIGN);
 	marked = 0x7f;
 	assert_int_equal(run_expunge(NULL), 0);
-	assert_file("mbox", FOREIGN + 1);
+	assert_file("mbox", &FOREIGN[1]);
 	free(all.data);
 }
 
