@@ -78,7 +78,7 @@ struct mailbox {
 	int			 folder[MAILDIR_FOLDERS]; /* or -1 */
 	int			 lock;		/* postern.lock, or -1 */
 	struct maildir_index	 index;
-	struct maildir_ids	 delivered;	/* maildir_append.c's */
+	struct maildir_ids	 delivered;	/* maildir_delivered.c's */
 };
 
 /* maildir_name.c */
@@ -137,6 +137,18 @@ void	maildir_entry_correct(const struct mailbox *,
  */
 int	maildir_entry_open(struct mailbox *, struct maildir_entry *,
 	    struct stat *);
+
+/* maildir_delivered.c */
+
+#define MAILDIR_ID_MAX	64	/* characters of a queue id */
+
+/* Is it there?  One reading of the folders.  -1 with errno. */
+int	maildir_has_delivery(struct mailbox *, const char *queue_id);
+/*
+ * May it have been there when that was first asked of this mailbox?  One
+ * reading for all that are asked for.  -1 with errno.
+ */
+int	maildir_may_have(struct mailbox *, const char *queue_id);
 
 /* maildir_append.c */
 int	maildir_append(struct mailbox *, const struct mailbox_letter *);

@@ -60,7 +60,6 @@
 #include "maildir.h"
 #include "path.h"
 
-#define ID_MAX		64	/* characters of a queue id */
 #define COPY_SIZE	(64 * 1024)
 #define HEAD_MAX	(16 * 1024)
 #define WORK_AGE	(36 * 60 * 60)		/* as every Maildir program */
@@ -69,8 +68,8 @@
 #define SWEEP_EVERY	256	/* deliveries, about */
 
 struct delivery_names {
-	char	work[ID_MAX + 3];
-	char	tombstone[ID_MAX + 3];
+	char	work[MAILDIR_ID_MAX + 3];
+	char	tombstone[MAILDIR_ID_MAX + 3];
 	char	final[MAILDIR_NAME_MAX + 1];
 };
 
@@ -82,7 +81,7 @@ is_queue_id(const char *id)
 {
 	size_t len = strlen(id), i;
 
-	if (len == 0 || len > ID_MAX)
+	if (len == 0 || len > MAILDIR_ID_MAX)
 		return 0;
 	for (i = 0; i < len; i++)
 		if (!isascii((unsigned char)id[i]) ||
@@ -181,7 +180,7 @@ static int
 final_name(const struct mailbox *mb, const struct mailbox_letter *letter,
     struct delivery_names *names)
 {
-	char start[ID_MAX + 32], host[64];
+	char start[MAILDIR_ID_MAX + 32], host[64];
 	char last = letter->head_len > 0 ?
 	    letter->head[letter->head_len - 1] : '\n';
 	uint64_t size = letter->head_len + letter->length, octets;
@@ -219,115 +218,6 @@ has_file(const struct mailbox *mb, const char *name, int *has)
 	return *has || errno == ENOENT ? 0 : -1;
 }
 
-/* The id in SECONDS.QID. and so on, whatever its fields and flags are now. */
-static size_t
-id_in_name(const char *name, const char **id)
-{
-	size_t digits = strspn(name, "0123456789"), len;
-
-	if (digits == 0 || name[digits] != '.' || name[digits + 1] != 'Q')
-		return 0;
-	*id = name + digits + 2;
-	len = strcspn(*id, ".");
-	return (*id)[len] == '.' && len <= ID_MAX ? len : 0;
-}
-
-static int
-is_delivery(struct mailbox *mb, enum maildir_folder folder,
-    const struct dirent *found, void *arg)
-{
-	const char *id, *wanted = arg;
-	size_t len = id_in_name(found->d_name, &id);
-
-	(void)mb;
-	(void)folder;
-	return len > 0 && strncmp(id, wanted, len) == 0 &&
-	    wanted[len] == '\0';
-}
-
-/* In new/ or, looked at later since that is where it goes, in cur/. */
-static int
-scan_both(struct mailbox *mb, maildir_found found, void *arg)
-{
-	int r = maildir_scan(mb, MAILDIR_NEW, found, arg);
-
-	return r != 0 ? r : maildir_scan(mb, MAILDIR_CUR, found, arg);
-}
-
-static int
-has_delivery(struct mailbox *mb, const char *queue_id)
-{
-	char id[ID_MAX + 1];
-
-	strlcpy(id, queue_id, sizeof(id));
-	return scan_both(mb, is_delivery, id);
-}
-
-/* FNV-1a.  Two ids may have one hash: that costs a reading, no more. */
-static uint64_t
-hash_id(const char *id, size_t len)
-{
-	uint64_t hash = UINT64_C(0xcbf29ce484222325);
-	size_t i;
-
-	for (i = 0; i < len; i++)
-		hash = (hash ^ (uint8_t)id[i]) * UINT64_C(0x100000001b3);
-	return hash;
-}
-
-static int
-by_hash(const void *left, const void *right)
-{
-	uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
-
-	return a < b ? -1 : a > b;
-}
-
-static int
-remember(struct mailbox *mb, enum maildir_folder folder,
-    const struct dirent *found, void *arg)
-{
-	struct maildir_ids *ids = arg;
-	const char *id;
-	size_t room, len = id_in_name(found->d_name, &id);
-	uint64_t *grown;
-
-	(void)mb;
-	(void)folder;
-	if (len == 0)
-		return 0;
-	if (ids->count == ids->room) {
-		room = ids->room == 0 ? 256 : ids->room + ids->room / 2;
-		grown = reallocarray(ids->hashes, room, sizeof(*grown));
-		if (grown == NULL)
-			return -1;
-		ids->hashes = grown;
-		ids->room = room;
-	}
-	ids->hashes[ids->count++] = hash_id(id, len);
-	return 0;
-}
-
-/* May it have been there when that was first asked?  -1 with errno. */
-static int
-may_be_there(struct mailbox *mb, const char *queue_id)
-{
-	struct maildir_ids *ids = &mb->delivered;
-	uint64_t hash = hash_id(queue_id, strlen(queue_id));
-
-	if (!ids->is_known) {
-		ids->count = 0;
-		if (scan_both(mb, remember, ids) == -1)
-			return -1;
-		if (ids->count > 0)
-			qsort(ids->hashes, ids->count, sizeof(*ids->hashes),
-			    by_hash);
-		ids->is_known = 1;
-	}
-	return ids->count > 0 && bsearch(&hash, ids->hashes, ids->count,
-	    sizeof(hash), by_hash) != NULL;
-}
-
 enum maildir_todo
 maildir_todo(int has_work, int has_tombstone, int has_name)
 {
@@ -350,9 +240,9 @@ look(struct mailbox *mb, const struct mailbox_letter *letter,
 	if (has_tombstone)
 		has_name = has_work;
 	else if (letter->tried_before)
-		has_name = may_be_there(mb, letter->queue_id);
+		has_name = maildir_may_have(mb, letter->queue_id);
 	if (has_name == 1)
-		has_name = has_delivery(mb, letter->queue_id);
+		has_name = maildir_has_delivery(mb, letter->queue_id);
 	if (has_name == -1)
 		return -1;
 	*todo = maildir_todo(has_work, has_tombstone, has_name);
