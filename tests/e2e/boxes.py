@@ -297,7 +297,7 @@ class Mbox(Owned):
 
     @staticmethod
     def _noted(rng, message):
-        """With other notes at the end of the header, where programs put them."""
+        """With other notes, where programs put them: last in the header."""
         lines = message.split(b"\n")
         kept, at = [lines[0]], 1
         while at < len(lines) - 2 and lines[at] not in (b"", b"\r"):

@@ -410,5 +410,5 @@ def test_living_with_others(form, pop3d, smtpd, dovecot, postfix):
                       sorted(village.count.items()))))
     for name in ("smtpd delivers", "procmail delivers", "lda delivers",
                  "local delivers", "virtual delivers", "pop3d deletes",
-                 "dovecot deletes", "mutt deletes", "s-nail deletes"):
+                 "dovecot deletes", "mutt reads", "s-nail reads"):
         assert village.count[name] > 0, name
