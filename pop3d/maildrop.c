@@ -257,6 +257,24 @@ maildrop_fetch(struct maildrop *d, uint32_t number, int more_waits,
 }
 
 int
+maildrop_is_unchanged(struct maildrop *d, uint32_t number,
+    const struct fetched *f)
+{
+	struct fetched again;
+	int is_same;
+
+	if (!is_stale(f))
+		return 1;
+	if (maildrop_fetch(d, number, 0, &again) == -1)
+		return 0;
+	is_same = again.verdict == FETCH_OK && again.offset == f->offset &&
+	    again.length == f->length;
+	if (again.fd != -1)
+		close(again.fd);
+	return is_same;
+}
+
+int
 maildrop_expunge(struct maildrop *d, int may_expire, uint32_t *failed)
 {
 	*failed = 0;

@@ -61,6 +61,12 @@ void	maildrop_reset(struct maildrop *);
  */
 int	maildrop_fetch(struct maildrop *, uint32_t number, int more_waits,
 	    struct fetched *);
+/*
+ * After its content was read: was it there all the time?  A new message behind
+ * it changes nothing; a file that another program rewrote does.
+ */
+int	maildrop_is_unchanged(struct maildrop *, uint32_t number,
+	    const struct fetched *);
 
 /*
  * Remove what is marked; 0 and *failed are still there.  With may_expire the

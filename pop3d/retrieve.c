@@ -147,7 +147,8 @@ send_message(struct session *s, uint32_t number, uint64_t listed,
 	/* Only if it was counted: what is sent is what was listed. */
 	if (c.octets > 0 && c.octets + 2 == listed)
 		content_end_header(&c);
-	if (n == -1 || c.octets != listed) {
+	if (n == -1 || c.octets != listed ||
+	    !maildrop_is_unchanged(&s->drop, number, &src->f)) {
 		content_differs(s, number, listed, c.octets);
 		return;
 	}
@@ -175,7 +176,8 @@ command_retr(struct session *s, const struct arguments *args)
 }
 
 static void
-send_top(struct session *s, uint64_t lines, struct source *src)
+send_top(struct session *s, uint32_t number, uint64_t lines,
+    struct source *src)
 {
 	struct content c;
 	struct top t;
@@ -194,6 +196,10 @@ send_top(struct session *s, uint64_t lines, struct source *src)
 	put_stored(src, &c, &t, 0);
 	content_end(&c);
 	content_end_header(&c);
+	if (!maildrop_is_unchanged(&s->drop, number, &src->f)) {
+		transaction_failed(s, "top");
+		return;
+	}
 	wire_put(&s->wire, ".\r\n", 3);
 	s->octets += c.octets;
 }
@@ -207,6 +213,6 @@ command_top(struct session *s, const struct arguments *args)
 	if (transaction_number(s, args->number[0], &number) == -1 ||
 	    source_open(s, number, &src) == -1)
 		return;
-	send_top(s, args->number[1], &src);
+	send_top(s, number, args->number[1], &src);
 	close(src.f.fd);
 }
