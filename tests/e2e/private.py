@@ -203,6 +203,7 @@ class Accounts:
 
     def __init__(self):
         self.people = {}	# name: (uid, home, shadow fields 2-9)
+        self.has_hosts = False
         for name, uid, _ in self.SYSTEM:
             self.add(name, uid, None, home="/nonexistent")
 
@@ -223,7 +224,9 @@ class Accounts:
         groups = {gid: name for name, (_, gid, _, _) in reversed(list(rows))}
         self._put(etc + "/group", 0o644, (
             "%s:x:%d:" % (name, gid) for gid, name in groups.items()))
-        self._put(etc + "/hosts", 0o644, ("127.0.0.1 localhost",))
+        if not self.has_hosts:	# others may have added to them
+            self._put(etc + "/hosts", 0o644, ("127.0.0.1 localhost",))
+        self.has_hosts = True
         self._put(etc + "/nsswitch.conf", 0o644, (
             "passwd: files", "group: files", "shadow: files", "hosts: files"))
 

@@ -18,7 +18,7 @@ from postern import CROWD, Ended, Pop, Smtp, messages
 COUNT = int(os.environ.get("POSTERN_CRASH_MESSAGES",
                            "500" if postern.SANITIZED else "5000"))
 SECONDS = float(os.environ.get("POSTERN_CRASH_SECONDS",
-                               "25" if postern.SANITIZED else "45"))
+                               "15" if postern.SANITIZED else "45"))
 CONNECTIONS = 20
 LONGEST = 400		# seconds
 

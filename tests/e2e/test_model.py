@@ -16,7 +16,7 @@ from postern import Pop, Smtp, password, split_trace
 
 SEED = os.environ.get("POSTERN_MODEL_SEED")
 STEPS = int(os.environ.get("POSTERN_MODEL_STEPS",
-                           1000 if postern.SANITIZED else 2500))
+                           400 if postern.SANITIZED else 2000))
 USERS = 6
 FLYING, THERE, GONE = "flying", "there", "gone"
 

@@ -27,7 +27,7 @@ import postern
 from postern import Pop, Smtp, password
 
 OPERATIONS = int(os.environ.get("POSTERN_NEIGHBOURS",
-                                1500 if postern.SANITIZED else 5000))
+                                500 if postern.SANITIZED else 4000))
 SHARE = {"maildir": 0.75, "mbox": 0.25}
 THREADS = 5
 NAMES = postern.CROWD[10:26]

@@ -296,13 +296,18 @@ class PuppetDaemon(Daemon):
 
 
 def tree(*tops, leave_out=()):
-    """Every file below: {path: (kind and mode, owner, size, content)}."""
+    """Every file below: {path: (kind and mode, owner, size, content)}.
+
+    Not the cache of sizes, which is there when messages are old enough.
+    """
     found = {}
     for top in tops:
         for where, folders, names in os.walk(top):
             folders[:] = [n for n in folders
                           if os.path.join(where, n) not in leave_out]
             for name in folders + names:
+                if name == "postern.sizes":
+                    continue
                 path = os.path.join(where, name)
                 st = os.lstat(path)
                 content = b""
