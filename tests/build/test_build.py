@@ -8,7 +8,7 @@ import pytest
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("POSTERN_BUILD", os.path.join(TOP, "build"))
-FUZZ_SECONDS = os.environ.get("POSTERN_FUZZ_SECONDS", "5")
+FUZZ_SECONDS = os.environ.get("POSTERN_FUZZ_SECONDS", "3")
 UNITS = sorted(glob.glob(os.path.join(BUILD, "unit", "test_*")))
 TARGETS = sorted(glob.glob(os.path.join(BUILD, "fuzz", "fuzz_*")))
 
