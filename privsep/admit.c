@@ -78,7 +78,7 @@ facts_make(struct facts *f, enum service service, const struct sockaddr *peer,
 {
 	const struct config *c = master.config;
 
-	memset(f, 0, sizeof(*f));
+	facts_init(f);
 	f->service = service;
 	address_text(peer, f->client);
 	address_text(local, f->local);

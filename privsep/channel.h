@@ -29,20 +29,27 @@ enum channel_message {
 	/* worker to master */
 	CH_LOG,			/* u32 level, str line */
 	CH_ALIVE,		/* () the client was heard of */
-	/* master to login, agents or signer */
+	/* master to login, agents, signer, relay or resolver */
 	CH_SERVE,		/* facts, fd session */
 	/* login to agents, after success only */
 	CH_BECOME,		/* facts, identity, fd session */
-	/* login, agents and signer to master */
+	/* login, agents, signer and relay to master */
 	CH_NOTE,		/* u64 session, u32 note */
-	/* login, agents and signer to master, once */
+	/* login, agents, signer, relay and resolver to master, once */
 	CH_READY,		/* () confined, and able to do its work */
 	/* master to queue, first of all */
 	CH_RUN,			/* u32 once: end when nothing is due */
 	/* queue to master and back */
 	CH_NEED_DELIVERY,	/* u64 tag */
-	CH_DELIVERY		/* u64 tag, fd: to be asked IDENTIFY; without
+	CH_DELIVERY,		/* u64 tag, fd: to be asked IDENTIFY; without
 				 * a descriptor: not now, ask later */
+	CH_NEED_RELAY,		/* u64 tag */
+	CH_RELAY,		/* the same; fd: smtpd/relay_gate.h */
+	CH_NEED_RESOLVER,	/* u64 tag */
+	CH_RESOLVER,		/* the same; fd: smtpd/dns.h */
+	/* master to queue, unasked */
+	CH_CONTROL		/* facts (uid: who it is), fd: a control client,
+				 * SEQPACKET, non-blocking */
 };
 
 /* What login and agents tell of a session, without a word of text. */

@@ -22,8 +22,16 @@
 #define CONFIG_LISTEN_MAX	64
 #define CONFIG_NETWORKS_MAX	256
 #define CONFIG_RETRY_MAX	32
-#define CONFIG_KEYWORDS_MAX	48
+#define CONFIG_KEYWORDS_MAX	64
 #define CONFIG_CERTIFICATES_MAX	32	/* besides the default one */
+#define CONFIG_DNS_MAX		8
+#define CONFIG_ROUTES_MAX	128
+#define CONFIG_RELAY_TLS_MAX	128
+#define CONFIG_RELAY_AUTH_MAX	32
+#define CONFIG_RELAY_DOMAINS_MAX 256
+#define CONFIG_SOURCES_MAX	2	/* one of each family */
+#define CONFIG_USER_MAX		256	/* of relay-auth, with their NUL */
+#define CONFIG_SECRET_MAX	512
 #define HOSTNAME_MAX		256	/* with its NUL */
 
 enum mailbox_format {
@@ -56,6 +64,57 @@ struct certificate {
 	char	key[CONFIG_PATH_MAX];		/* PEM */
 };
 
+/* A name server. */
+struct dns_server {
+	char		address[46];	/* numeric, IPv4 or IPv6 */
+	uint16_t	port;
+};
+
+enum remote_protocol {
+	REMOTE_SMTP,
+	REMOTE_LMTP,
+	REMOTE_LMTP_SOCKET	/* host is the path of a Unix socket */
+};
+
+/* A host that mail is given to whatever the DNS says: no MX is looked up. */
+struct remote {
+	enum remote_protocol protocol;
+	char		host[HOSTNAME_MAX];	/* name, lower case, or numeric
+						 * address without brackets */
+	uint16_t	port;
+};
+
+struct mail_route {
+	char		domain[HOSTNAME_MAX];	/* "example.org" alone, or
+						 * ".example.org": all below */
+	struct remote	to;
+};
+
+enum relay_tls {
+	RELAY_TLS_NONE,
+	RELAY_TLS_MAY,		/* if it is offered; not verified */
+	RELAY_TLS_ENCRYPT,	/* or not at all; not verified */
+	RELAY_TLS_VERIFY	/* and the certificate must be the host's */
+};
+
+struct relay_tls_rule {
+	char		domain[HOSTNAME_MAX];	/* as a route's; "*" all others */
+	enum relay_tls	tls;
+};
+
+/* What a line of the relay-auth file says: for one host only. */
+struct relay_auth {
+	char	host[HOSTNAME_MAX];	/* as relay-host or route names it */
+	char	user[CONFIG_USER_MAX];
+	char	secret[CONFIG_SECRET_MAX];
+};
+
+enum relay_family {
+	RELAY_BOTH,
+	RELAY_IPV4,
+	RELAY_IPV6
+};
+
 struct account_ids {
 	char	name[64];
 	uid_t	uid;			/* by config_resolve() */
@@ -85,8 +144,35 @@ struct config {
 	uint32_t		retry_schedule[CONFIG_RETRY_MAX]; /* seconds */
 	size_t			retry_count;
 	uint32_t		give_up_after;		/* seconds */
+	uint32_t		delay_notice;		/* seconds, 0: none */
+	struct dns_server	dns_servers[CONFIG_DNS_MAX]; /* 0: system's */
+	size_t			dns_server_count;
+	struct remote		relay_host;	/* host "": none */
+	char			relay_auth_file[CONFIG_PATH_MAX]; /* "" none */
+	struct relay_auth	relay_auths[CONFIG_RELAY_AUTH_MAX];
+	size_t			relay_auth_count;	/* by
+						 * config_read_secrets() */
+	struct relay_tls_rule	relay_tls[CONFIG_RELAY_TLS_MAX];
+	size_t			relay_tls_count;
+	struct mail_route	routes[CONFIG_ROUTES_MAX];
+	size_t			route_count;
+	char			relay_domains[CONFIG_RELAY_DOMAINS_MAX]
+				    [HOSTNAME_MAX];	/* as a route's */
+	size_t			relay_domain_count;
+	char			relay_recipients[CONFIG_PATH_MAX]; /* "" all */
+	enum relay_family	relay_family;
+	struct network		relay_sources[CONFIG_SOURCES_MAX];
+	size_t			relay_source_count;
+	uint32_t		relay_timeout;		/* seconds */
+	char			domain_map[CONFIG_PATH_MAX]; /* "" none */
+	char			recipient_delimiter;	/* '\0' none */
+	uint32_t		max_recipients;		/* of a message */
+	uint32_t		max_messages;		/* of a session */
+	uint32_t		max_errors;		/* of a session */
 	uint32_t		max_sessions;
 	uint32_t		max_sessions_per_source;
+	uint32_t		rate_per_source;	/* sessions a minute, 0:
+							 * no limit */
 	uint32_t		login_timeout;		/* seconds */
 	uint32_t		idle_timeout;		/* seconds */
 	uint32_t		prefork;		/* waiting workers */
@@ -98,6 +184,7 @@ struct config {
 	struct account_ids	relay_user;
 	struct account_ids	resolver_user;
 	struct account_ids	key_user;
+	struct account_ids	command_user;	/* name "": none */
 	char			run_dir[CONFIG_PATH_MAX];
 	char			spool_dir[CONFIG_PATH_MAX];
 	char			libexec_dir[CONFIG_PATH_MAX];
@@ -114,8 +201,11 @@ enum role {
 	ROLE_LOGIN,
 	ROLE_AGENTS,
 	ROLE_QUEUE,
-	ROLE_SIGNER
+	ROLE_SIGNER,
+	ROLE_RELAY,
+	ROLE_RESOLVER
 };
+#define ROLE_LAST	ROLE_RESOLVER
 
 /* Where a mistake is told of: "FILE:LINE: text" without a newline. */
 typedef void (*config_report)(const char *text);
@@ -145,8 +235,19 @@ int	config_line(struct config *, const char *line, const char *where,
 	    config_report);
 /* After the last line: defaults that depend on others, contradictions. */
 int	config_finish(struct config *, config_report);
-/* Fill in uid and gid of the users above; 0 or -1, reported. */
-int	config_resolve(struct config *, config_report);
+/*
+ * Fill in uid and gid of the users above, those of relay and resolver only if
+ * mail is sent; 0 or -1, reported.
+ */
+int	config_resolve(struct config *, int sends_mail, config_report);
+/*
+ * Read the file that relay-auth names, if there is one: relay_auths.  Root's
+ * (or ours) alone, with no right for anybody else, or it is refused.  0 or -1,
+ * reported.
+ */
+int	config_read_secrets(struct config *, config_report);
+/* Wipe what is secret in it, and free it; NULL is nothing. */
+void	config_free(struct config *);
 
 /* A sealed memfd with what the role may know; -1 with errno. */
 int	config_send(const struct config *, enum role);
@@ -155,6 +256,20 @@ int	config_receive(int memfd, enum role, struct config *);
 
 /* Is this domain (any case, no trailing dot) one of the local ones? */
 int	config_is_local_domain(const struct config *, const char *domain);
+/* Is this domain one of relay-domains, or below one that stands for all? */
+int	config_is_relay_domain(const struct config *, const char *domain);
+/*
+ * The route of a domain: its own, or the longest ".domain" that it is below,
+ * or relay-host; NULL: what the DNS says.  *is_named: it has a route of its
+ * own (and so the administrator's word for the addresses that are behind it).
+ */
+const struct remote *config_route(const struct config *, const char *domain,
+	    int *is_named);
+/* The same for relay-tls; "*" is for all others, and may without that. */
+enum relay_tls config_relay_tls(const struct config *, const char *domain);
+/* Who we are for that host; NULL: nobody. */
+const struct relay_auth *config_relay_auth(const struct config *,
+	    const char *host);
 /* Is the address inside one of the networks? (v4-mapped counts as v4) */
 int	network_contains(const struct network *, size_t count,
 	    const struct sockaddr *);

@@ -260,10 +260,11 @@ resolve_user(struct account_ids *user, const char *keyword,
 }
 
 int
-config_resolve(struct config *c, config_report report)
+config_resolve(struct config *c, int sends_mail, config_report report)
 {
 	int result = 0;
 
+	(void)sends_mail;
 	if (resolve_user(&c->worker_user, "worker-user", report) == -1)
 		result = -1;
 	if (resolve_user(&c->queue_user, "queue-user", report) == -1)

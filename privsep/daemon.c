@@ -142,8 +142,8 @@ load(struct config *config)
 static int
 reload(struct config *config)
 {
-	return load(config) == -1 || config_resolve(config, report) == -1 ?
-	    -1 : 0;
+	return load(config) == -1 || config_resolve(config,
+	    self.daemon->relay != NULL, report) == -1 ? -1 : 0;
 }
 
 /* The run directory and the empty one in it, root's alone to change. */
@@ -367,7 +367,7 @@ prepare(struct config *config)
 		    "then give up");
 		return -1;
 	}
-	if (config_resolve(config, report) == -1)
+	if (config_resolve(config, self.daemon->relay != NULL, report) == -1)
 		return -1;
 	umask(022);
 	make_run_dir(config);

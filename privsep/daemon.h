@@ -12,6 +12,14 @@ struct daemon {
 	const char	*spawner;	/* executables below libexec-dir */
 	const char	*agents;
 	const char	*queue;		/* NULL: none */
+	const char	*relay;		/* NULL: none; these need the queue */
+	const char	*resolver;
+	/*
+	 * Files in run-dir: where programs of this host submit mail and where
+	 * they talk to the queue; NULL: none.
+	 */
+	const char	*local_socket;
+	const char	*control_socket;
 	uint32_t	 services;	/* 1 << enum service: which it serves */
 	/*
 	 * Does the worker's first request go to login, or straight to agents

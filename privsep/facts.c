@@ -21,6 +21,10 @@ static const struct {
 	{ SERVICE_SUBMISSIONS, "submissions" },
 	{ SERVICE_LMTP, "lmtp" },
 	{ SERVICE_DELIVERY, "delivery" },
+	{ SERVICE_RELAY, "relay" },
+	{ SERVICE_RESOLVER, "resolver" },
+	{ SERVICE_LOCAL, "local" },
+	{ SERVICE_CONTROL, "control" },
 };
 #define NAMES (sizeof(names) / sizeof(names[0]))
 
@@ -60,12 +64,28 @@ service_is_submission(enum service service)
 	return service == SERVICE_SUBMISSION || service == SERVICE_SUBMISSIONS;
 }
 
+int
+service_is_local(enum service service)
+{
+	return service == SERVICE_LMTP || service == SERVICE_LOCAL ||
+	    service == SERVICE_CONTROL;
+}
+
+void
+facts_init(struct facts *f)
+{
+	memset(f, 0, sizeof(*f));
+	/* Not 0: what was not asked for must not be root. */
+	f->uid = FACTS_NO_UID;
+}
+
 void
 put_facts(struct message *m, const struct facts *f)
 {
 	put_u64(m, f->session);
 	put_u32(m, f->service);
 	put_u32(m, f->flags);
+	put_u32(m, f->uid);
 	put_str(m, f->client);
 	put_str(m, f->local);
 }
@@ -75,16 +95,20 @@ get_facts(struct message *m, struct facts *f)
 {
 	uint32_t service;
 
-	memset(f, 0, sizeof(*f));
+	facts_init(f);
 	f->session = get_u64(m);
 	service = get_u32(m);
 	f->flags = get_u32(m);
+	f->uid = get_u32(m);
 	get_str(m, f->client, sizeof(f->client));
 	get_str(m, f->local, sizeof(f->local));
-	if (service < SERVICE_POP3 || service > SERVICE_DELIVERY ||
-	    f->session == 0 || (f->flags & ~(uint32_t)FACTS_ALL) != 0)
+	if (service < SERVICE_POP3 || service > SERVICE_CONTROL ||
+	    f->session == 0 || (f->flags & ~(uint32_t)FACTS_ALL) != 0 ||
+	    service_is_local((enum service)service) ==
+	    (f->uid == FACTS_NO_UID)) {
 		m->bad = 1;
-	else
+		f->uid = FACTS_NO_UID;
+	} else
 		f->service = (enum service)service;
 }
 

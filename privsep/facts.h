@@ -18,8 +18,13 @@ enum service {
 	SERVICE_SMTP,
 	SERVICE_SUBMISSION,
 	SERVICE_SUBMISSIONS,
-	SERVICE_LMTP,
-	SERVICE_DELIVERY	/* the queue asks, no client */
+	SERVICE_LMTP,		/* over a Unix socket */
+	/* the queue asks, there is no client: */
+	SERVICE_DELIVERY,
+	SERVICE_RELAY,
+	SERVICE_RESOLVER,
+	SERVICE_LOCAL,		/* run-dir/smtpd.sock: programs of this host */
+	SERVICE_CONTROL		/* run-dir/smtpd.ctl: the queue's own clients */
 };
 
 #define FACT_LOOPBACK	0x01	/* the client is on this host */
@@ -28,15 +33,23 @@ enum service {
 
 #define ADDRESS_TEXT_MAX 64	/* numeric address with its NUL */
 #define ACCOUNT_NAME_MAX 256	/* account name with its NUL */
+#define FACTS_NO_UID	UINT32_MAX	/* came over the network, or nobody */
+#define FACTS_LOCAL	"local"	/* client and local, of a Unix socket */
 
 struct facts {
 	uint64_t	session;	/* unique while the daemon runs, not 0 */
 	enum service	service;
 	uint32_t	flags;
+	uint32_t	uid;		/* of who connected to a Unix socket, as
+					 * the kernel has it; else FACTS_NO_UID,
+					 * and get_facts() takes neither for
+					 * the other */
 	char		client[ADDRESS_TEXT_MAX];	/* "192.0.2.7", "::1" */
 	char		local[ADDRESS_TEXT_MAX];	/* the address it reached */
 };
 
+/* No session, no service, nobody: what facts begin as. */
+void	facts_init(struct facts *);
 void	put_facts(struct message *, const struct facts *);
 void	get_facts(struct message *, struct facts *);
 
@@ -57,5 +70,7 @@ enum service service_find(const char *name);
 int	service_is_tls(enum service);
 /* Must a client log in before it may send (RFC 6409)? */
 int	service_is_submission(enum service);
+/* Do its clients come over a Unix socket, with a uid? */
+int	service_is_local(enum service);
 
 #endif

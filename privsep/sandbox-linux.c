@@ -34,13 +34,20 @@
 #define FS_FIRST	((UINT64_C(1) << 13) - 1)
 #define FS_OF_FILE	(LANDLOCK_ACCESS_FS_READ_FILE | \
 			    LANDLOCK_ACCESS_FS_WRITE_FILE | FS_TRUNCATE)
-#define NET_BOTH	UINT64_C(3)		/* 4: bind, connect TCP */
+#define NET_BIND	UINT64_C(1)		/* 4: TCP */
+#define NET_CONNECT	UINT64_C(2)
+#define RULE_NET_PORT	2
 #define SCOPE_BOTH	UINT64_C(3)		/* 6: abstract sockets, signals */
 
 struct ruleset {
 	uint64_t	fs;
 	uint64_t	net;
 	uint64_t	scoped;
+};
+
+struct net_port {
+	uint64_t	allowed;
+	uint64_t	port;		/* host order; 0: of the kernel's choice */
 };
 
 static int
@@ -93,8 +100,19 @@ landlock_allow(int ruleset, const struct sandbox_place *place,
 		fatal("landlock_add_rule");
 }
 
-void
-sandbox_landlock(const struct sandbox_place *places, size_t count)
+/* A connection of ours comes from a port that the kernel chooses. */
+static void
+landlock_allow_any_port(int ruleset)
+{
+	const struct net_port attr = { .allowed = NET_BIND, .port = 0 };
+
+	if (syscall(SYS_landlock_add_rule, ruleset, RULE_NET_PORT, &attr,
+	    0) == -1)
+		fatal("landlock_add_rule");
+}
+
+static void
+landlock(const struct sandbox_place *places, size_t count, int is_client)
 {
 	struct ruleset attr = { .fs = FS_FIRST };
 	size_t i, size = sizeof(attr.fs);
@@ -105,7 +123,7 @@ sandbox_landlock(const struct sandbox_place *places, size_t count)
 	if (version >= 3)
 		attr.fs |= FS_TRUNCATE;
 	if (version >= 4) {
-		attr.net = NET_BOTH;
+		attr.net = is_client ? NET_BIND : NET_BIND | NET_CONNECT;
 		size = offsetof(struct ruleset, scoped);
 	}
 	if (version >= 5)
@@ -119,6 +137,8 @@ sandbox_landlock(const struct sandbox_place *places, size_t count)
 		fatal("landlock_create_ruleset");
 	for (i = 0; i < count; i++)
 		landlock_allow(fd, &places[i], attr.fs);
+	if (is_client && version >= 4)
+		landlock_allow_any_port(fd);
 	if (syscall(SYS_landlock_restrict_self, fd, 0) == -1)
 		fatal("landlock_restrict_self");
 	close(fd);
@@ -126,6 +146,18 @@ sandbox_landlock(const struct sandbox_place *places, size_t count)
 	fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd != -1 || errno != EACCES)
 		bug("Landlock did not take effect");
+}
+
+void
+sandbox_landlock(const struct sandbox_place *places, size_t count)
+{
+	landlock(places, count, 0);
+}
+
+void
+sandbox_landlock_client(const struct sandbox_place *places, size_t count)
+{
+	landlock(places, count, 1);
 }
 
 /* The library writes a program to a descriptor only: by way of a memfd. */

@@ -6,6 +6,7 @@
  * process, and deny-lists for the rooms where PAM and NSS modules of the host
  * run, whose needs we can't know.
  */
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -90,6 +91,23 @@ static const int waiting[] = {
 	SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_ctl),
 };
 
+/*
+ * What the queue needs besides, to reach other hosts, and the resolver to
+ * reach name servers; which sockets they may have is said below.
+ */
+static const int connecting[] = {
+	SCMP_SYS(connect), SCMP_SYS(bind), SCMP_SYS(getsockopt),
+	SCMP_SYS(setsockopt), SCMP_SYS(getsockname), SCMP_SYS(getpeername),
+};
+
+/* What libunbound and an event loop ask for besides. */
+static const int resolving[] = {
+	SCMP_SYS(epoll_create1), SCMP_SYS(epoll_create), SCMP_SYS(pselect6),
+	SCMP_SYS(select), SCMP_SYS(sendmmsg), SCMP_SYS(recvmmsg),
+	SCMP_SYS(rt_sigaction), SCMP_SYS(clock_getres), SCMP_SYS(sysinfo),
+	SCMP_SYS(pipe2), SCMP_SYS(getuid), SCMP_SYS(geteuid),
+};
+
 /* What a mailbox agent and the queue need: files below a descriptor. */
 static const int filing[] = {
 	SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(openat2),
@@ -156,6 +174,17 @@ rule_compare(scmp_filter_ctx ctx, uint32_t action, int call,
 		bug("seccomp rule for system call %d", call);
 }
 
+/* Sockets of this family and type, in whatever way they wait. */
+static void
+allow_socket(scmp_filter_ctx ctx, int family, int type)
+{
+	if (seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
+	    SCMP_CMP64(0, SCMP_CMP_EQ, (uint64_t)family, 0),
+	    SCMP_CMP64(1, SCMP_CMP_MASKED_EQ,
+	    ~(uint64_t)(SOCK_NONBLOCK | SOCK_CLOEXEC), (uint64_t)type)) != 0)
+		bug("seccomp rule for socket");
+}
+
 static scmp_filter_ctx
 table_begin(uint32_t otherwise, uint16_t mark)
 {
@@ -210,6 +239,32 @@ allow_file_control(scmp_filter_ctx ctx)
 		    SCMP_CMP64(1, SCMP_CMP_EQ, commands[i], 0));
 }
 
+static void
+allow_resolving(scmp_filter_ctx ctx)
+{
+	static const uint64_t commands[] = {
+		F_GETFD, F_SETFD, F_GETFL, F_SETFL,
+	};
+	static const int families[] = { AF_INET, AF_INET6 };
+	size_t i;
+
+	rules(ctx, SCMP_ACT_ALLOW, waiting, COUNT(waiting));
+	rules(ctx, SCMP_ACT_ALLOW, connecting, COUNT(connecting));
+	rules(ctx, SCMP_ACT_ALLOW, resolving, COUNT(resolving));
+	for (i = 0; i < COUNT(families); i++) {
+		allow_socket(ctx, families[i], SOCK_DGRAM);
+		allow_socket(ctx, families[i], SOCK_STREAM);
+	}
+	for (i = 0; i < COUNT(commands); i++)
+		rule_compare(ctx, SCMP_ACT_ALLOW, SCMP_SYS(fcntl),
+		    SCMP_CMP64(1, SCMP_CMP_EQ, commands[i], 0));
+	rule_compare(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl),
+	    SCMP_CMP64(1, SCMP_CMP_EQ, FIONBIO, 0));
+	rule_compare(ctx, SCMP_ACT_ALLOW, SCMP_SYS(newfstatat),
+	    SCMP_CMP64(3, SCMP_CMP_EQ, AT_EMPTY_PATH, 0));
+	allow_own_limits(ctx);
+}
+
 static scmp_filter_ctx
 allow_list(enum sandbox_table which, uint16_t mark)
 {
@@ -217,7 +272,7 @@ allow_list(enum sandbox_table which, uint16_t mark)
 
 	rules(ctx, SCMP_ACT_ALLOW, talking, COUNT(talking));
 	allow_data_memory(ctx);
-	if (which == SANDBOX_WORKER) {
+	if (which == SANDBOX_WORKER || which == SANDBOX_RELAY) {
 		rule(ctx, SCMP_ACT_ALLOW, SCMP_SYS(shutdown));
 		/* fstat(fd) as glibc makes it: no path */
 		rule_compare(ctx, SCMP_ACT_ALLOW, SCMP_SYS(newfstatat),
@@ -239,7 +294,7 @@ allow_list(enum sandbox_table which, uint16_t mark)
 		    SCMP_CMP64(1, SCMP_CMP_EQ, F_SETFL, 0));
 		return ctx;
 	}
-	if (which == SANDBOX_SPAWNER) {
+	if (which == SANDBOX_SPAWNER || which == SANDBOX_RELAY_SPAWNER) {
 		rule(ctx, SCMP_ACT_ALLOW, SCMP_SYS(shutdown));
 		rules(ctx, SCMP_ACT_ALLOW, spawning, COUNT(spawning));
 		rule(ctx, SCMP_ACT_ALLOW, SCMP_SYS(newfstatat));
@@ -249,9 +304,19 @@ allow_list(enum sandbox_table which, uint16_t mark)
 		rule(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3));
 		return ctx;
 	}
+	if (which == SANDBOX_RESOLVER) {
+		allow_resolving(ctx);
+		return ctx;
+	}
 	rules(ctx, SCMP_ACT_ALLOW, filing, COUNT(filing));
 	allow_own_limits(ctx);
 	allow_file_control(ctx);
+	if (which == SANDBOX_QUEUE) {
+		rules(ctx, SCMP_ACT_ALLOW, connecting, COUNT(connecting));
+		allow_socket(ctx, AF_INET, SOCK_STREAM);
+		allow_socket(ctx, AF_INET6, SOCK_STREAM);
+		allow_socket(ctx, AF_UNIX, SOCK_STREAM);
+	}
 	return ctx;
 }
 
@@ -296,6 +361,9 @@ sandbox_table_build(enum sandbox_table which, uint16_t mark)
 	case SANDBOX_COMPANION:
 	case SANDBOX_MAILBOX:
 	case SANDBOX_QUEUE:
+	case SANDBOX_RELAY_SPAWNER:
+	case SANDBOX_RELAY:
+	case SANDBOX_RESOLVER:
 		return allow_list(which, mark);
 	case SANDBOX_MASTER:
 	case SANDBOX_LOGIN:

@@ -25,7 +25,10 @@ enum sandbox_table {
 	SANDBOX_MAILBOX,	/* allow-list: files below a descriptor */
 	SANDBOX_SPOOL,		/* as agents, for NSS modules */
 	SANDBOX_COMPANION,	/* allow-list: make and remove files */
-	SANDBOX_QUEUE		/* allow-list: files, poll */
+	SANDBOX_QUEUE,		/* allow-list: files, poll, connecting */
+	SANDBOX_RELAY_SPAWNER,	/* as the spawner */
+	SANDBOX_RELAY,		/* as a worker */
+	SANDBOX_RESOLVER	/* allow-list: talking to name servers */
 };
 
 struct sandbox_filter {
@@ -51,5 +54,7 @@ struct sandbox_place {
 
 /* Deny the file system except these places; none: all of it, with proof. */
 void	sandbox_landlock(const struct sandbox_place *, size_t count);
+/* The same for who connects to others: it may, from any port of our own. */
+void	sandbox_landlock_client(const struct sandbox_place *, size_t count);
 
 #endif

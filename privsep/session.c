@@ -344,10 +344,12 @@ void
 session_need_delivery(struct child *queue, uint64_t tag)
 {
 	struct generation *g = generation_newest();
-	struct facts f = { .service = SERVICE_DELIVERY };
+	struct facts f;
 	struct message m;
 	int pair[2] = { -1, -1 };
 
+	facts_init(&f);
+	f.service = SERVICE_DELIVERY;
 	if (g != NULL && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
 	    pair) == 0) {
 		f.session = generation_next_id();

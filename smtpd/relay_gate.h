@@ -37,7 +37,7 @@ enum relay_request {
 	/*
 	 * u32 relay_protocol, u32 relay_tls, str host (whose certificate it
 	 * must be, and SNI; "" none), str helo, str user, str secret (user "":
-	 * no AUTH); one descriptor: the connected socket, non-blocking or not
+	 * no AUTH); one descriptor: the connected socket, which does not block
 	 * -> u32 relay_verdict, u32 code (of the host's reply; 0: it said none,
 	 * the verdict is ours), str enhanced status code, str text, u32
 	 * extensions (RELAY_HAS_ bits), u64 size limit (0: none named), str tls
@@ -81,14 +81,6 @@ enum relay_reply {
 };
 
 enum relay_protocol { RELAY_SMTP, RELAY_LMTP };
-
-/* As relay-tls in postern.conf(5). */
-enum relay_tls {
-	RELAY_TLS_NONE,
-	RELAY_TLS_MAY,		/* if it is offered; not verified */
-	RELAY_TLS_ENCRYPT,	/* or not at all; not verified */
-	RELAY_TLS_VERIFY	/* and the certificate must be the host's */
-};
 
 enum relay_verdict {
 	RELAY_READY,

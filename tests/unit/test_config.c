@@ -661,39 +661,39 @@ test_resolve(void **state)
 	assert_int_equal(line("worker-user nobody"), 0);
 	assert_int_equal(line("queue-user root"), 0);
 	assert_int_equal(line("key-user bin"), 0);
-	assert_int_equal(config_resolve(&config, report), -1);
+	assert_int_equal(config_resolve(&config, 0, report), -1);
 	assert_non_null(strstr(last, "must not have uid or gid 0"));
 	reset(NULL);
 	assert_int_equal(line("queue-user no-such-account-here"), 0);
 	assert_int_equal(line("worker-user nobody"), 0);
 	assert_int_equal(line("key-user bin"), 0);
-	assert_int_equal(config_resolve(&config, report), -1);
+	assert_int_equal(config_resolve(&config, 0, report), -1);
 	assert_string_equal(last,
 	    "queue-user: there is no account no-such-account-here");
 	reset(NULL);
 	assert_int_equal(line("queue-user nobody"), 0);
 	assert_int_equal(line("worker-user nobody"), 0);
 	assert_int_equal(line("key-user bin"), 0);
-	assert_int_equal(config_resolve(&config, report), -1);
+	assert_int_equal(config_resolve(&config, 0, report), -1);
 	assert_non_null(strstr(last, "must be two accounts"));
 	reset(NULL);
 	assert_int_equal(line("queue-user bin"), 0);
 	assert_int_equal(line("worker-user nobody"), 0);
 	assert_int_equal(line("key-user no-such-account-here"), 0);
-	assert_int_equal(config_resolve(&config, report), -1);
+	assert_int_equal(config_resolve(&config, 0, report), -1);
 	assert_string_equal(last,
 	    "key-user: there is no account no-such-account-here");
 	reset(NULL);
 	assert_int_equal(line("queue-user bin"), 0);
 	assert_int_equal(line("worker-user nobody"), 0);
 	assert_int_equal(line("key-user bin"), 0);
-	assert_int_equal(config_resolve(&config, report), -1);
+	assert_int_equal(config_resolve(&config, 0, report), -1);
 	assert_non_null(strstr(last, "account of its own"));
 	reset(NULL);
 	assert_int_equal(line("queue-user bin"), 0);
 	assert_int_equal(line("worker-user nobody"), 0);
 	assert_int_equal(line("key-user daemon"), 0);
-	assert_int_equal(config_resolve(&config, report), 0);
+	assert_int_equal(config_resolve(&config, 0, report), 0);
 	assert_int_equal(config.key_user.uid, 1);
 }
 

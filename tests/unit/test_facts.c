@@ -17,6 +17,7 @@ static struct message message;
 
 static const struct facts good_facts = {
 	.session = 7, .service = SERVICE_SMTP, .flags = FACT_LOOPBACK,
+	.uid = FACTS_NO_UID,
 	.client = "::1", .local = "::1"
 };
 
@@ -46,11 +47,36 @@ test_facts(void **state)
 	in = good_facts;
 	in.service = 0;
 	assert_int_equal(pass_facts(&in, &out), -1);
-	in.service = SERVICE_DELIVERY + 1;
+	in.service = SERVICE_CONTROL + 1;
 	assert_int_equal(pass_facts(&in, &out), -1);
 	in = good_facts;
 	in.flags = 0x80;
 	assert_int_equal(pass_facts(&in, &out), -1);
+}
+
+/* Who came over the network is nobody here, root least of all. */
+static void
+test_uid(void **state)
+{
+	struct facts in, out;
+	int s;
+
+	(void)state;
+	for (s = SERVICE_POP3; s <= SERVICE_CONTROL; s++) {
+		int is_local = s == SERVICE_LMTP || s == SERVICE_LOCAL ||
+		    s == SERVICE_CONTROL;
+
+		facts_init(&in);
+		in.session = 7;
+		in.service = (enum service)s;
+		assert_int_equal(in.uid, FACTS_NO_UID);
+		assert_int_equal(pass_facts(&in, &out), is_local ? -1 : 0);
+		in.uid = 1000;
+		assert_int_equal(pass_facts(&in, &out), is_local ? 0 : -1);
+		assert_int_equal(out.uid, is_local ? 1000 : FACTS_NO_UID);
+		in.uid = 0;
+		assert_int_equal(pass_facts(&in, &out), is_local ? 0 : -1);
+	}
 }
 
 static int
@@ -99,7 +125,7 @@ test_services(void **state)
 	int s;
 
 	(void)state;
-	for (s = SERVICE_POP3; s <= SERVICE_DELIVERY; s++)
+	for (s = SERVICE_POP3; s <= SERVICE_CONTROL; s++)
 		assert_int_equal(service_find(service_name((enum service)s)),
 		    s);
 	assert_int_equal(service_find("imap"), 0);
@@ -111,6 +137,7 @@ main(void)
 {
 	const struct CMUnitTest facts_tests[] = {
 		cmocka_unit_test(test_facts),
+		cmocka_unit_test(test_uid),
 		cmocka_unit_test(test_identity),
 		cmocka_unit_test(test_services),
 	};

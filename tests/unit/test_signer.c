@@ -96,7 +96,7 @@ static int
 begin(uint64_t id, int with_request)
 {
 	struct facts facts = { .session = id, .service = SERVICE_POP3S,
-	    .client = "192.0.2.7", .local = "192.0.2.1" };
+	    .uid = FACTS_NO_UID, .client = "192.0.2.7", .local = "192.0.2.1" };
 	struct message m;
 	int pair[2];
 
