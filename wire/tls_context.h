@@ -7,8 +7,6 @@
 
 #include <openssl/ssl.h>
 
-#define TLS_REASON_MAX	64	/* with its NUL */
-
 /* A server's context with all that we allow and forbid, but no certificate. */
 SSL_CTX	*tls_context_new(const char *protocol);
 /* A session to be, on the default certificate's context; NULL: no memory. */
@@ -20,8 +18,5 @@ SSL	*tls_context_session(void);
  * Takes the context.  0, or -1 with OpenSSL's queue.
  */
 int	tls_rehearse(SSL_CTX *);
-
-/* Why OpenSSL's oldest error came, or otherwise when it has none. */
-void	tls_reason(char reason[TLS_REASON_MAX], const char *otherwise);
 
 #endif

@@ -1,14 +1,16 @@
 /*
  * tls_rehearse: a handshake of each version with ourselves.
  *
- * Runs in the spawner, as worker-user, before it encloses itself; touches
- * memory only.  Its key is made here and thrown away, and is nobody's.
+ * Runs in the spawner, as worker-user, and in the relay's parent, as
+ * relay-user, before either encloses itself; touches memory only.  Its key is
+ * made here and thrown away, and is nobody's.
  */
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include "tls_client.h"
 #include "tls_context.h"
 
 #define STEPS	16	/* more than any handshake takes */
@@ -99,9 +101,11 @@ rehearse(SSL *server, SSL *client, int version, const char *group)
 }
 
 static int
-rehearse_version(SSL_CTX *ours, SSL_CTX *theirs, int version, const char *group)
+rehearse_version(SSL_CTX *server_context, SSL_CTX *client_context, int version,
+    const char *group)
 {
-	SSL *server = SSL_new(ours), *client = SSL_new(theirs);
+	SSL *server = SSL_new(server_context);
+	SSL *client = SSL_new(client_context);
 	int r = -1;
 
 	if (server != NULL && client != NULL)
@@ -112,18 +116,34 @@ rehearse_version(SSL_CTX *ours, SSL_CTX *theirs, int version, const char *group)
 }
 
 /* Without a group the client offers what the library likes best. */
+static int
+rehearse_all(SSL_CTX *server, SSL_CTX *client)
+{
+	return server != NULL && client != NULL &&
+	    give_certificate(server) == 0 &&
+	    rehearse_version(server, client, TLS1_3_VERSION, NULL) == 0 &&
+	    rehearse_version(server, client, TLS1_3_VERSION, "X25519") == 0 &&
+	    rehearse_version(server, client, TLS1_2_VERSION, "P-256") == 0 ?
+	    0 : -1;
+}
+
 int
 tls_rehearse(SSL_CTX *ours)
 {
 	SSL_CTX *theirs = SSL_CTX_new(TLS_client_method());
-	int r = -1;
+	int r = rehearse_all(ours, theirs);
 
-	if (ours != NULL && theirs != NULL && give_certificate(ours) == 0 &&
-	    rehearse_version(ours, theirs, TLS1_3_VERSION, NULL) == 0 &&
-	    rehearse_version(ours, theirs, TLS1_3_VERSION, "X25519") == 0 &&
-	    rehearse_version(ours, theirs, TLS1_2_VERSION, "P-256") == 0)
-		r = 0;
 	SSL_CTX_free(theirs);
 	SSL_CTX_free(ours);
+	return r;
+}
+
+int
+tls_rehearse_client(SSL_CTX *ours)
+{
+	SSL_CTX *theirs = SSL_CTX_new(TLS_server_method());
+	int r = rehearse_all(theirs, ours);
+
+	SSL_CTX_free(theirs);
 	return r;
 }

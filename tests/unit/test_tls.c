@@ -1,4 +1,4 @@
-/* LINK: wire/tls wire/tls_context wire/tls_rehearse wire/provider wire/provider_key wire/provider_sign wire/wire privsep/signer_content privsep/log privsep/message */
+/* LINK: wire/tls wire/tls_transport wire/tls_policy wire/tls_context wire/tls_rehearse wire/provider wire/provider_key wire/provider_sign wire/wire privsep/signer_content privsep/log privsep/message */
 /* LIBS: -lssl -lcrypto */
 /*
  * test_tls: handshakes with a real client, what is refused, and the wire over
