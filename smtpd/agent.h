@@ -11,6 +11,7 @@
 #include "smtpd/policy.h"
 #include "smtpd/spool.h"
 #include "smtpd/trace.h"
+#include "smtpd/xtext.h"
 
 enum smtp_state {
 	SMTP_IDLE,
@@ -31,6 +32,8 @@ struct smtp_session {
 	char			 tls[LOGIN_TLS_MAX];
 	char			 sender[PATH_TEXT_MAX];
 	uint32_t		 flags;
+	uint32_t		 ret;
+	char			 envid[ENVID_MAX];
 	struct envelope_writer	 envelope;
 	/* its content */
 	uint64_t		 octets;	/* came down the pipe */

@@ -1,6 +1,6 @@
 /*
- * commands: the SMTP commands but DATA (receive.c), STARTTLS (security.c) and
- * AUTH (auth.c), and the table of them all.
+ * commands: the SMTP commands but DATA (receive.c), BDAT (bdat.c), STARTTLS
+ * (security.c) and AUTH (auth.c), and the table of them all.
  *
  * Runs in the worker, as worker-user, confined; touches the session, and the
  * gate through smtpd/stubs.c.  Decides nothing but syntax and sequence.
@@ -15,6 +15,8 @@
 #define IN(state)	(1U << (state))
 #define ANYTIME		(IN(SMTP_STATES) - 1)
 #define GREETED		(ANYTIME & ~IN(SMTP_START))
+/* Between pieces of content the agent can be asked nothing. */
+#define ASKABLE		(ANYTIME & ~IN(SMTP_BDAT))
 
 static void
 command_unimplemented(struct session *session, char *argument)
@@ -66,6 +68,8 @@ command_ehlo(struct session *session, char *argument)
 	    "250-PIPELINING\r\n"
 	    "250-SIZE %ju\r\n"
 	    "250-8BITMIME\r\n"
+	    "250-CHUNKING\r\n"
+	    "250-DSN\r\n"
 	    "250-ENHANCEDSTATUSCODES\r\n",
 	    config->hostname, (uintmax_t)config->message_size_limit);
 	if (security_offers_tls(session))
@@ -76,6 +80,14 @@ command_ehlo(struct session *session, char *argument)
 	wire_printf(&session->wire, "250-VRFY\r\n250 HELP\r\n");
 }
 
+/* Which parameters EHLO has offered to this client. */
+static uint32_t
+extensions_of(const struct session *session)
+{
+	return (session->is_esmtp ? EXTENSION_ANY : 0) |
+	    (session->is_logged_in ? EXTENSION_AUTH : 0);
+}
+
 static void
 command_mail(struct session *session, char *argument)
 {
@@ -84,9 +96,7 @@ command_mail(struct session *session, char *argument)
 	const char *refusal;
 	uint32_t flags;
 
-	refusal = parameters_mail(argument,
-	    (session->is_esmtp ? EXTENSION_ANY : 0) |
-	    (session->is_logged_in ? EXTENSION_AUTH : 0), &mail);
+	refusal = parameters_mail(argument, extensions_of(session), &mail);
 	if (refusal != NULL) {
 		session_refuse(session, refusal);
 		return;
@@ -94,7 +104,7 @@ command_mail(struct session *session, char *argument)
 	flags = (mail.is_8bitmime ? MAIL_8BITMIME : 0) |
 	    (session->is_esmtp ? MAIL_ESMTP : 0);
 	if (ask_mail(session->worker->gate, session->helo, session->tls,
-	    flags, mail.size, &mail.path, &verdict) == -1) {
+	    flags, &mail, &verdict) == -1) {
 		session_gate_failed(session);
 		return;
 	}
@@ -108,16 +118,16 @@ command_mail(struct session *session, char *argument)
 static void
 command_rcpt(struct session *session, char *argument)
 {
-	struct address address;
+	struct rcpt_argument rcpt;
 	struct verdict verdict;
 	const char *refusal;
 
-	refusal = parameters_rcpt(argument, session->is_esmtp, &address);
+	refusal = parameters_rcpt(argument, extensions_of(session), &rcpt);
 	if (refusal != NULL) {
 		session_refuse(session, refusal);
 		return;
 	}
-	if (ask_rcpt(session->worker->gate, &address, &verdict) == -1) {
+	if (ask_rcpt(session->worker->gate, &rcpt, &verdict) == -1) {
 		session_gate_failed(session);
 		return;
 	}
@@ -176,8 +186,12 @@ static void	command_help(struct session *, char *);
 
 static const struct command commands[] = {
 	/* name		states		flags		handler */
-	{ "HELO",	ANYTIME,	COMMAND_IDLE,	command_helo },
-	{ "EHLO",	ANYTIME,	COMMAND_IDLE,	command_ehlo },
+	{ "HELO",	ANYTIME,	COMMAND_IDLE | COMMAND_SMTP,
+							command_helo },
+	{ "EHLO",	ANYTIME,	COMMAND_IDLE | COMMAND_SMTP,
+							command_ehlo },
+	{ "LHLO",	ANYTIME,	COMMAND_IDLE | COMMAND_LMTP,
+							command_ehlo },
 	{ "STARTTLS",	GREETED,	COMMAND_BARE | COMMAND_IDLE,
 							command_starttls },
 	{ "AUTH",	IN(SMTP_READY),	COMMAND_IDLE | COMMAND_SUBMISSION |
@@ -187,14 +201,16 @@ static const struct command commands[] = {
 					COMMAND_LOGIN,	command_rcpt },
 	{ "DATA",	IN(SMTP_RCPT),	COMMAND_LOGIN | COMMAND_BARE,
 							command_data },
+	{ "BDAT",	IN(SMTP_RCPT) | IN(SMTP_BDAT),
+					COMMAND_LOGIN | COMMAND_PIECE,
+							command_bdat },
 	{ "RSET",	ANYTIME,	COMMAND_BARE | COMMAND_IDLE,
 							command_rset },
 	{ "NOOP",	ANYTIME,	COMMAND_IDLE,	command_noop },
-	{ "VRFY",	ANYTIME,	COMMAND_LOGIN | COMMAND_IDLE,
+	{ "VRFY",	ASKABLE,	COMMAND_LOGIN | COMMAND_IDLE,
 							command_vrfy },
 	{ "HELP",	ANYTIME,	COMMAND_IDLE,	command_help },
 	{ "QUIT",	ANYTIME,	COMMAND_BARE,	command_quit },
-	{ "BDAT",	ANYTIME,	0,		command_unimplemented },
 	{ "ETRN",	ANYTIME,	0,		command_unimplemented },
 	{ "EXPN",	ANYTIME,	0,		command_unimplemented },
 	{ "SAML",	ANYTIME,	0,		command_unimplemented },
@@ -208,8 +224,17 @@ static const struct command commands[] = {
 static int
 is_here(const struct session *session, const struct command *command)
 {
-	return (command->flags & COMMAND_SUBMISSION) == 0 ||
-	    service_is_submission(session->worker->facts.service);
+	enum service service = session->worker->facts.service;
+
+	if ((command->flags & COMMAND_SUBMISSION) != 0)
+		return service_is_submission(service);
+	if ((command->flags & (COMMAND_SMTP | COMMAND_LMTP)) != 0)
+		return service == SERVICE_LMTP ?
+		    (command->flags & COMMAND_LMTP) != 0 :
+		    (command->flags & COMMAND_SMTP) != 0;
+	/* Who is on this host needs none. */
+	return command->handler != command_starttls ||
+	    !service_is_local(service);
 }
 
 static void
@@ -249,10 +274,16 @@ command_find(const char *verb)
 
 /* What should have come first, or should not have come before. */
 static const char *
-out_of_sequence(enum smtp_state state, const struct command *command)
+out_of_sequence(const struct session *session, const struct command *command)
 {
+	enum smtp_state state = session->state;
+
 	if (state == SMTP_START)
-		return "503 5.5.1 Say HELO or EHLO first";
+		return session->worker->facts.service == SERVICE_LMTP ?
+		    "503 5.5.1 Say LHLO first" :
+		    "503 5.5.1 Say HELO or EHLO first";
+	if (state == SMTP_BDAT)
+		return "503 5.5.1 Only BDAT goes on with this message";
 	if (command->states == IN(SMTP_READY))
 		return "503 5.5.1 A transaction is open already";
 	if (state == SMTP_READY)
@@ -273,7 +304,7 @@ refusal_of(const struct session *session, const struct command *command,
 	    (refusal = security_needs_login(session)) != NULL)
 		return refusal;
 	if ((command->states & IN(session->state)) == 0)
-		return out_of_sequence(session->state, command);
+		return out_of_sequence(session, command);
 	if ((command->flags & COMMAND_BARE) != 0 && *argument != '\0')
 		return "501 5.5.4 No argument allowed";
 	return NULL;
@@ -323,5 +354,8 @@ command_run(struct session *session, char *line)
 	}
 	if ((command->flags & COMMAND_SECRET) != 0)
 		explicit_bzero(argument, strlen(argument));
-	session_refuse(session, refusal);
+	if ((command->flags & COMMAND_PIECE) != 0)
+		bdat_refuse(session, argument, refusal);
+	else
+		session_refuse(session, refusal);
 }

@@ -14,6 +14,9 @@
 #define COMMAND_LOGIN	0x04	/* where clients log in, only after that */
 #define COMMAND_SUBMISSION 0x08	/* exists only where clients log in */
 #define COMMAND_SECRET	0x10	/* its argument may hold one: it is wiped */
+#define COMMAND_PIECE	0x20	/* octets follow it, refused or not */
+#define COMMAND_SMTP	0x40	/* not LMTP's */
+#define COMMAND_LMTP	0x80	/* not SMTP's */
 
 struct command {
 	const char	*name;
@@ -32,6 +35,11 @@ void	command_run(struct session *, char *line);
 
 /* In receive.c. */
 void	command_data(struct session *, char *argument);
+/* In bdat.c. */
+void	command_bdat(struct session *, char *argument);
+/* A BDAT that can't be done: what follows it is read all the same. */
+void	bdat_refuse(struct session *, const char *argument,
+	    const char *refusal);
 /* In security.c. */
 void	command_starttls(struct session *, char *argument);
 /* In auth.c. */

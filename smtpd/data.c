@@ -15,9 +15,10 @@ struct piece {
 };
 
 void
-data_init(struct data *data)
+data_init(struct data *data, int is_chunked)
 {
 	memset(data, 0, sizeof(*data));
+	data->is_chunked = is_chunked;
 	data->state = DATA_LINE_START;
 }
 
@@ -52,9 +53,9 @@ set_fault(struct data *data, enum data_fault fault)
 
 /* One octet at the beginning of a line. */
 static enum data_state
-line_start(struct piece *piece)
+line_start(const struct data *data, struct piece *piece)
 {
-	if (*piece->at == '.') {
+	if (*piece->at == '.' && !data->is_chunked) {
 		piece->at++;
 		return DATA_DOT;
 	}
@@ -126,7 +127,7 @@ step(struct data *data, struct piece *piece)
 {
 	switch (data->state) {
 	case DATA_LINE_START:
-		return line_start(piece);
+		return line_start(data, piece);
 	case DATA_IN_LINE:
 		return in_line(data, piece);
 	case DATA_CR:
@@ -154,4 +155,18 @@ data_take(struct data *data, const uint8_t *in, size_t len, uint8_t *out,
 	data->octets += used;
 	*outlen = data->fault == DATA_GOOD ? (size_t)(piece.out - out) : 0;
 	return used;
+}
+
+size_t
+data_end(struct data *data, uint8_t out[1])
+{
+	enum data_state state = data->state;
+
+	data->state = DATA_DONE;
+	if (state == DATA_CR)
+		set_fault(data, DATA_BARE_CR);
+	if (state != DATA_IN_LINE || data->fault != DATA_GOOD)
+		return 0;
+	out[0] = '\n';
+	return 1;
 }

@@ -1,6 +1,8 @@
 /*
  * data: the framing of DATA (RFC 5321 sections 2.3.8, 4.1.1.4 and 4.5.2) as a
- * pure function over pieces of the stream, however they are cut.
+ * pure function over pieces of the stream, however they are cut; and what
+ * comes by BDAT (RFC 3030), where lines are the same, a dot means nothing and
+ * the end is somebody else's business.
  *
  * Only CR LF "." CR LF ends the data (at the very start, "." CR LF).  A CR or
  * LF on its own, or a NUL, never ends a line: it makes the message faulty,
@@ -32,10 +34,11 @@ enum data_state {
 struct data {
 	enum data_state	state;
 	enum data_fault	fault;		/* the first one */
+	int		is_chunked;	/* by BDAT: no dots, no end */
 	uint64_t	octets;		/* taken in, framing included */
 };
 
-void	data_init(struct data *);
+void	data_init(struct data *, int is_chunked);
 
 /*
  * Take in a piece.  Content, with LF line ends and without the stuffed dots,
@@ -45,6 +48,12 @@ void	data_init(struct data *);
  */
 size_t	data_take(struct data *, const uint8_t *in, size_t len, uint8_t *out,
 	    size_t *outlen);
+
+/*
+ * BDAT: the stream is over.  A last line without an end gets one: 1 octet in
+ * out, else 0.
+ */
+size_t	data_end(struct data *, uint8_t out[1]);
 
 int	data_is_done(const struct data *);
 

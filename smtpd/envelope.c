@@ -11,7 +11,9 @@
 
 #include "smtpd/address.h"
 #include "smtpd/envelope.h"
+#include "smtpd/gates.h"
 #include "smtpd/spool_format.h"
+#include "smtpd/xtext.h"
 
 #define RECORD_HEAD	8
 #define GROW		4096
@@ -83,6 +85,34 @@ envelope_put_u32(struct envelope_writer *w, enum envelope_tag tag, uint32_t v)
 
 	if (p != NULL)
 		format_store(p, v, 4);
+}
+
+static void
+put_u32_text(struct envelope_writer *w, enum envelope_tag tag, uint32_t v,
+    const char *text)
+{
+	size_t size = strlen(text) + 1;
+	uint8_t *p;
+
+	if (v == 0 && size == 1)
+		return;
+	if ((p = envelope_record(w, tag, 4 + size)) == NULL)
+		return;
+	format_store(p, v, 4);
+	memcpy(p + 4, text, size);
+}
+
+void
+envelope_put_notify(struct envelope_writer *w, uint32_t notify,
+    const char *orcpt)
+{
+	put_u32_text(w, ENVELOPE_NOTIFY, notify, orcpt);
+}
+
+void
+envelope_put_dsn(struct envelope_writer *w, uint32_t ret, const char *envid)
+{
+	put_u32_text(w, ENVELOPE_DSN, ret, envid);
 }
 
 void
@@ -195,8 +225,38 @@ decode_recipient(struct envelope *e, const char *value, size_t len)
 	if (!is_plain(r->account) || strchr(r->account, '/') != NULL ||
 	    strlen(r->account) > ADDRESS_LOCAL_LIMIT)
 		return -1;
+	r->orcpt = NULL;
 	e->recipient_count++;
 	return 0;
+}
+
+/* A number, and a text that comes for the first time. */
+static int
+decode_u32_text(uint32_t *v, const char **field, const char *value, size_t len)
+{
+	if (len < 4)
+		return -1;
+	*v = (uint32_t)format_load((const uint8_t *)value, 4);
+	return decode_text(field, value + 4, len - 4);
+}
+
+static int
+decode_notify(struct envelope *e, const char *value, size_t len)
+{
+	struct recipient *r;
+
+	if (e->recipient_count == 0)
+		return -1;
+	r = &e->recipients[e->recipient_count - 1];
+	return decode_u32_text(&r->notify, &r->orcpt, value, len) == -1 ||
+	    !notify_is_legal(r->notify) || !orcpt_is_legal(r->orcpt) ? -1 : 0;
+}
+
+static int
+decode_dsn(struct envelope *e, const char *value, size_t len)
+{
+	return decode_u32_text(&e->ret, &e->envid, value, len) == -1 ||
+	    e->ret > RET_HDRS || !envid_is_legal(e->envid) ? -1 : 0;
 }
 
 static int
@@ -214,6 +274,10 @@ decode_record(struct envelope *e, uint32_t tag, const char *value, size_t len)
 	case ENVELOPE_LOGIN:
 		return decode_text(&e->login, value, len) == -1 ||
 		    !envelope_is_login(e->login) ? -1 : 0;
+	case ENVELOPE_DSN:
+		return decode_dsn(e, value, len);
+	case ENVELOPE_NOTIFY:
+		return decode_notify(e, value, len);
 	case ENVELOPE_FLAGS:
 		if (len != 4)
 			return -1;
@@ -251,9 +315,15 @@ static int
 decode_check(struct envelope *e)
 {
 	struct address sender;
+	size_t i;
 
 	if (e->sender == NULL || e->recipient_count == 0)
 		return -1;
+	for (i = 0; i < e->recipient_count; i++)
+		if (e->recipients[i].orcpt == NULL)
+			e->recipients[i].orcpt = "";
+	if (e->envid == NULL)
+		e->envid = "";
 	if (e->helo == NULL)
 		e->helo = "";
 	if (e->client == NULL)

@@ -23,8 +23,14 @@ enum envelope_tag {
 	ENVELOPE_HELO,		/* text: what the client called itself */
 	ENVELOPE_CLIENT,	/* text: its address */
 	ENVELOPE_FLAGS,		/* u32: MAIL_ bits of gates.h */
-	ENVELOPE_LOGIN		/* text: the account that submitted it; not
+	ENVELOPE_LOGIN,		/* text: the account that submitted it; not
 				 * there: nobody logged in */
+	ENVELOPE_DSN,		/* u32: RET_ of gates.h, 0 not given; text:
+				 * ENVID in xtext, "" none; once.  Not there:
+				 * neither */
+	ENVELOPE_NOTIFY		/* u32: NOTIFY_ bits, 0 not given; text: ORCPT,
+				 * "" none; of the recipient before it, once.
+				 * Not there: neither */
 };
 
 /* Being made.  Zero-initialize; envelope_reset() before each use. */
@@ -44,6 +50,11 @@ void	envelope_put_u32(struct envelope_writer *, enum envelope_tag,
 /* One more; at most RECIPIENTS_MAX (E2BIG). */
 void	envelope_put_recipient(struct envelope_writer *, const char *local,
 	    const char *domain, const char *account);
+/* What was asked for with the recipient put last; nothing if that is nothing. */
+void	envelope_put_notify(struct envelope_writer *, uint32_t notify,
+	    const char *orcpt);
+void	envelope_put_dsn(struct envelope_writer *, uint32_t ret,
+	    const char *envid);
 /* The same local part, and the same domain in any case? */
 int	envelope_has_recipient(const struct envelope_writer *,
 	    const char *local, const char *domain);
@@ -59,6 +70,8 @@ struct recipient {
 	const char	*local;		/* unquoted */
 	const char	*domain;	/* "": none */
 	const char	*account;	/* "": not known by name */
+	uint32_t	 notify;	/* NOTIFY_ bits; 0: not given */
+	const char	*orcpt;		/* "rfc822;xtext", or "" */
 };
 
 struct envelope {
@@ -67,6 +80,9 @@ struct envelope {
 	const char		*helo;		/* or "" */
 	const char		*client;	/* or "" */
 	const char		*login;		/* or "" */
+	const char		*envid;		/* in xtext, or "" */
+	uint32_t		 ret;		/* RET_FULL, RET_HDRS; 0: not
+						 * given */
 	uint32_t		 flags;
 	struct recipient	*recipients;
 	size_t			 recipient_count;

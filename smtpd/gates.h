@@ -22,9 +22,11 @@
 enum smtp_request {
 	REQ_MAIL = 0x201,	/* str helo and str tls (claims), u32 flags,
 				 *  u64 size (0: not declared), str
-				 *  reverse-path ("" is null) -> verdict */
+				 *  reverse-path ("" is null), u32 ret (0 not
+				 *  given), str envid ("" none) -> verdict */
 	REQ_RCPT,		/* str local-part (unquoted), str domain (""
-				 *  none) -> verdict */
+				 *  none), u32 notify (0 not given), str orcpt
+				 *  ("" none) -> verdict */
 	REQ_DATA,		/* () -> verdict; with 354 the write end of a
 				 *  pipe: content, LF line ends, no stuffing;
 				 *  its end is said by closing it and then by
@@ -36,6 +38,21 @@ enum smtp_request {
 };
 #define MAIL_8BITMIME	0x01
 #define MAIL_ESMTP	0x02	/* the client said EHLO */
+#define MAIL_SMTPUTF8	0x04	/* SMTPUTF8 (RFC 6531) */
+#define MAIL_BINARYMIME	0x08	/* BODY=BINARYMIME (RFC 3030) */
+#define MAIL_FLAGS	(MAIL_8BITMIME | MAIL_ESMTP | MAIL_SMTPUTF8 | \
+			    MAIL_BINARYMIME)
+
+/*
+ * What the sender wants to be told (RFC 3461): of each recipient, and how much
+ * of the letter comes back.  ENVID and ORCPT are kept in xtext (xtext.h).
+ */
+#define NOTIFY_NEVER	0x01	/* alone */
+#define NOTIFY_SUCCESS	0x02
+#define NOTIFY_FAILURE	0x04
+#define NOTIFY_DELAY	0x08
+#define RET_FULL	1
+#define RET_HDRS	2
 
 /* The queue to the agent that IDENTIFY (privsep/login_gate.h) gave it. */
 enum delivery_request {

@@ -101,6 +101,7 @@ put_envelope(struct smtp_session *s)
 	envelope_put_text(&s->envelope, ENVELOPE_CLIENT,
 	    s->agent->facts.client);
 	envelope_put_u32(&s->envelope, ENVELOPE_FLAGS, s->flags);
+	envelope_put_dsn(&s->envelope, s->ret, s->envid);
 	if (s->agent->login[0] != '\0')
 		envelope_put_text(&s->envelope, ENVELOPE_LOGIN,
 		    s->agent->login);

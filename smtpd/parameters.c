@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "gates.h"
 #include "parameters.h"
 
 /* One ESMTP parameter, where it stands in the line. */
@@ -134,8 +135,10 @@ text_is(const char *text, size_t len, const char *word)
 }
 
 static const char *
-mail_size(const struct parameter *parameter, struct mail_argument *mail)
+mail_size(const struct parameter *parameter, void *arg)
 {
+	struct mail_argument *mail = arg;
+
 	if (parameter->value == NULL || parameters_size(parameter->value,
 	    parameter->value_len, &mail->size) == -1)
 		return "501 5.5.4 SIZE takes a number";
@@ -143,8 +146,10 @@ mail_size(const struct parameter *parameter, struct mail_argument *mail)
 }
 
 static const char *
-mail_body(const struct parameter *parameter, struct mail_argument *mail)
+mail_body(const struct parameter *parameter, void *arg)
 {
+	struct mail_argument *mail = arg;
+
 	if (text_is(parameter->value, parameter->value_len, "8BITMIME"))
 		mail->is_8bitmime = 1;
 	else if (!text_is(parameter->value, parameter->value_len, "7BIT"))
@@ -152,69 +157,148 @@ mail_body(const struct parameter *parameter, struct mail_argument *mail)
 	return NULL;
 }
 
-/* xtext (RFC 3461, 4): "+" is followed by the octet in hexadecimal. */
-static int
-is_xtext(const char *text, size_t len)
-{
-	static const char hex[] = "0123456789ABCDEF";
-	size_t i;
-
-	for (i = 0; i < len; i++) {
-		if (text[i] != '+')
-			continue;
-		if (len - i < 3 || strchr(hex, text[i + 1]) == NULL ||
-		    strchr(hex, text[i + 2]) == NULL)
-			return 0;
-		i += 2;
-	}
-	return 1;
-}
-
 /*
  * Who first submitted it, in a host's opinion (RFC 4954, 5).  None is believed
  * here, so it is checked and forgotten, as the RFC has it.
  */
 static const char *
-mail_auth(const struct parameter *parameter, struct mail_argument *mail)
+mail_auth(const struct parameter *parameter, void *arg)
 {
-	(void)mail;
+	(void)arg;
 	if (parameter->value == NULL ||
-	    !is_xtext(parameter->value, parameter->value_len))
+	    !xtext_is_legal(parameter->value, parameter->value_len))
 		return "501 5.5.4 AUTH takes an address in xtext, or <>";
 	return NULL;
 }
 
-static const struct {
-	const char	*keyword;
+static const char *
+mail_ret(const struct parameter *parameter, void *arg)
+{
+	struct mail_argument *mail = arg;
+
+	if (text_is(parameter->value, parameter->value_len, "FULL"))
+		mail->ret = RET_FULL;
+	else if (text_is(parameter->value, parameter->value_len, "HDRS"))
+		mail->ret = RET_HDRS;
+	else
+		return "501 5.5.4 RET is FULL or HDRS";
+	return NULL;
+}
+
+static const char *
+mail_envid(const struct parameter *parameter, void *arg)
+{
+	struct mail_argument *mail = arg;
+
+	if (parameter->value == NULL || parameter->value_len >= ENVID_MAX)
+		return "501 5.5.4 ENVID takes up to 100 characters";
+	memcpy(mail->envid, parameter->value, parameter->value_len);
+	mail->envid[parameter->value_len] = '\0';
+	if (!envid_is_legal(mail->envid))
+		return "501 5.5.4 ENVID takes xtext";
+	return NULL;
+}
+
+/* Words with commas between them, none twice; NEVER comes alone. */
+static const char *
+rcpt_notify(const struct parameter *parameter, void *arg)
+{
+	static const char *const words[] = { "NEVER", "SUCCESS", "FAILURE",
+	    "DELAY" };
+	struct rcpt_argument *rcpt = arg;
+	const char *at = parameter->value, *end, *comma;
+	size_t i;
+
+	if (at == NULL)
+		return "501 5.5.4 NOTIFY says what to be told of";
+	for (end = at + parameter->value_len; at <= end; at = comma + 1) {
+		comma = memchr(at, ',', (size_t)(end - at));
+		if (comma == NULL)
+			comma = end;
+		for (i = 0; i < 4; i++)
+			if (text_is(at, (size_t)(comma - at), words[i]))
+				break;
+		if (i == 4 || (rcpt->notify & 1U << i) != 0)
+			return "501 5.5.4 NOTIFY is NEVER, or some of "
+			    "SUCCESS, FAILURE, DELAY";
+		rcpt->notify |= 1U << i;
+	}
+	return notify_is_legal(rcpt->notify) ? NULL :
+	    "501 5.5.4 NOTIFY=NEVER comes alone";
+}
+
+static const char *
+rcpt_orcpt(const struct parameter *parameter, void *arg)
+{
+	struct rcpt_argument *rcpt = arg;
+
+	if (parameter->value == NULL || orcpt_repair(parameter->value,
+	    parameter->value_len, rcpt->orcpt) == -1)
+		return "501 5.5.4 ORCPT takes a type, \";\" and xtext";
+	return NULL;
+}
+
+/* What a command takes; set() notes it in that command's argument. */
+struct known_parameter {
+	const char	*keyword;	/* NULL: the end of the table */
 	uint32_t	 needs;		/* EXTENSION_ bits */
-	const char	*(*set)(const struct parameter *,
-			    struct mail_argument *);
-} mail_parameters[] = {
+	const char	*(*set)(const struct parameter *, void *);
+};
+
+static const struct known_parameter mail_parameters[] = {
 	{ "SIZE",	EXTENSION_ANY,			mail_size },
 	{ "BODY",	EXTENSION_ANY,			mail_body },
-	{ "AUTH",	EXTENSION_ANY | EXTENSION_AUTH,	mail_auth }
+	{ "AUTH",	EXTENSION_ANY | EXTENSION_AUTH,	mail_auth },
+	{ "RET",	EXTENSION_ANY,			mail_ret },
+	{ "ENVID",	EXTENSION_ANY,			mail_envid },
+	{ NULL, 0, NULL }
 };
-#define NMAIL_PARAMETERS \
-	(sizeof(mail_parameters) / sizeof(mail_parameters[0]))
 
-/* One parameter of MAIL; *seen has a bit for each that came before. */
+static const struct known_parameter rcpt_parameters[] = {
+	{ "NOTIFY",	EXTENSION_ANY,			rcpt_notify },
+	{ "ORCPT",	EXTENSION_ANY,			rcpt_orcpt },
+	{ NULL, 0, NULL }
+};
+
+/* One parameter; *seen has a bit for each that came before. */
 static const char *
-mail_parameter(const struct parameter *parameter, uint32_t extensions,
-    uint32_t *seen, struct mail_argument *mail)
+known_parameter(const struct known_parameter *known,
+    const struct parameter *parameter, uint32_t extensions, uint32_t *seen,
+    void *argument)
 {
 	size_t i;
 
-	for (i = 0; i < NMAIL_PARAMETERS; i++)
+	for (i = 0; known[i].keyword != NULL; i++)
 		if (text_is(parameter->keyword, parameter->keyword_len,
-		    mail_parameters[i].keyword))
+		    known[i].keyword))
 			break;
-	if (i == NMAIL_PARAMETERS ||
-	    (mail_parameters[i].needs & ~extensions) != 0)
+	if (known[i].keyword == NULL || (known[i].needs & ~extensions) != 0)
 		return "555 5.5.4 Unknown parameter";
 	if ((*seen & (1U << i)) != 0)
 		return "501 5.5.4 Parameter given twice";
 	*seen |= 1U << i;
-	return mail_parameters[i].set(parameter, mail);
+	return known[i].set(parameter, argument);
+}
+
+/* All that follows a path; NULL: it is good, and argument knows of it. */
+static const char *
+take_parameters(const struct known_parameter *known, const char *text,
+    uint32_t extensions, void *argument)
+{
+	struct parameter parameter;
+	const char *refusal;
+	uint32_t seen = 0;
+	int more;
+
+	while ((more = parameter_next(&text, &parameter)) == 1) {
+		if ((extensions & EXTENSION_ANY) == 0)
+			return "555 5.5.4 Parameters need EHLO";
+		refusal = known_parameter(known, &parameter, extensions,
+		    &seen, argument);
+		if (refusal != NULL)
+			return refusal;
+	}
+	return more == 0 ? NULL : "501 5.5.4 Bad parameter";
 }
 
 static const char *
@@ -256,12 +340,8 @@ const char *
 parameters_mail(const char *argument, uint32_t extensions,
     struct mail_argument *mail)
 {
-	struct parameter parameter;
-	const char *refusal;
 	enum address_status status;
-	uint32_t seen = 0;
 	size_t used;
-	int more;
 
 	memset(mail, 0, sizeof(*mail));
 	if ((argument = path_after(argument, "FROM:")) == NULL)
@@ -270,40 +350,39 @@ parameters_mail(const char *argument, uint32_t extensions,
 	    &mail->path, &used);
 	if (status != ADDRESS_OK)
 		return mail_path_wrong(status);
-	argument += used;
-	while ((more = parameter_next(&argument, &parameter)) == 1) {
-		if ((extensions & EXTENSION_ANY) == 0)
-			return "555 5.5.4 Parameters need EHLO";
-		refusal = mail_parameter(&parameter, extensions, &seen, mail);
-		if (refusal != NULL)
-			return refusal;
-	}
-	return more == 0 ? NULL : "501 5.5.4 Bad parameter";
+	return take_parameters(mail_parameters, argument + used, extensions,
+	    mail);
 }
 
 const char *
-parameters_rcpt(const char *argument, int is_esmtp, struct address *path)
+parameters_rcpt(const char *argument, uint32_t extensions,
+    struct rcpt_argument *rcpt)
 {
-	struct parameter parameter;
 	enum address_status status;
 	size_t used;
 
+	memset(rcpt, 0, sizeof(*rcpt));
 	if ((argument = path_after(argument, "TO:")) == NULL)
 		return "501 5.5.4 Syntax: RCPT TO:<address>";
-	status = address_path(argument, strlen(argument), ADDRESS_BARE, path,
-	    &used);
+	status = address_path(argument, strlen(argument), ADDRESS_BARE,
+	    &rcpt->path, &used);
 	if (status != ADDRESS_OK)
 		return rcpt_path_wrong(status);
-	argument += used;
-	switch (parameter_next(&argument, &parameter)) {
-	case 0:
-		return NULL;
-	case 1:
-		return is_esmtp ? "555 5.5.4 Unknown parameter" :
-		    "555 5.5.4 Parameters need EHLO";
-	default:
-		return "501 5.5.4 Bad parameter";
-	}
+	return take_parameters(rcpt_parameters, argument + used, extensions,
+	    rcpt);
+}
+
+int
+parameters_bdat(const char *argument, uint64_t *octets, int *is_last)
+{
+	size_t len = strcspn(argument, " ");
+
+	if (parameters_size(argument, len, octets) == -1)
+		return -1;
+	argument += len;
+	argument += strspn(argument, " ");
+	*is_last = strcasecmp(argument, "LAST") == 0;
+	return *is_last || *argument == '\0' ? 0 : -1;
 }
 
 const char *

@@ -1,6 +1,6 @@
 /*
  * parameters: the arguments of SMTP commands, parsed strictly (RFC 5321
- * section 4.1.1, RFC 1870, RFC 6152, RFC 4954).  Pure functions over
+ * section 4.1.1, RFC 1870, RFC 3461, RFC 4954, RFC 6152).  Pure functions over
  * NUL-terminated text that is known to hold no CR, LF or NUL.
  *
  * Where a function returns a string, it is NULL for a good argument, else the
@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "address.h"
+#include "xtext.h"
 
 #define HELO_MAX	256	/* with its NUL */
 
@@ -20,6 +21,14 @@ struct mail_argument {
 	struct address	path;
 	uint64_t	size;		/* declared octets, 0: none */
 	int		is_8bitmime;
+	uint32_t	ret;		/* RET_ of gates.h, 0: none */
+	char		envid[ENVID_MAX];	/* in xtext, "": none */
+};
+
+struct rcpt_argument {
+	struct address	path;
+	uint32_t	notify;		/* NOTIFY_ of gates.h, 0: none */
+	char		orcpt[ORCPT_MAX];	/* "": none */
 };
 
 /*
@@ -33,15 +42,17 @@ int	parameters_split(char *line, char **verb, char **argument);
 const char *parameters_helo(const char *argument, char name[HELO_MAX]);
 
 /*
- * MAIL, where extensions says what the client may use, and RCPT; is_esmtp: the
- * client said EHLO, so it may use parameters at all.
+ * MAIL and RCPT; extensions says which parameters the client may use.
  */
 #define EXTENSION_ANY	0x01	/* it said EHLO */
 #define EXTENSION_AUTH	0x02	/* AUTH was offered to it */
 const char *parameters_mail(const char *argument, uint32_t extensions,
 	    struct mail_argument *);
-const char *parameters_rcpt(const char *argument, int is_esmtp,
-	    struct address *);
+const char *parameters_rcpt(const char *argument, uint32_t extensions,
+	    struct rcpt_argument *);
+
+/* BDAT: how many octets follow, and are they the last?  0, or -1. */
+int	parameters_bdat(const char *argument, uint64_t *octets, int *is_last);
 
 /* VRFY: a path, a mailbox or a local part. */
 const char *parameters_vrfy(const char *argument, struct address *);

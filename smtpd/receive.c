@@ -1,16 +1,19 @@
 /*
- * receive: DATA.  The content goes from the connection down the agent's pipe;
- * the agent alone counts, limits, writes and syncs, and says what became of it.
+ * receive: DATA, and what it has in common with BDAT.  The content goes from
+ * the connection down the agent's pipe; the agent alone counts, limits, writes
+ * and syncs, and says what became of it.
  *
  * Runs in the worker, as worker-user, confined; touches the connection, the
  * write end of the pipe, and the gate through smtpd/stubs.c.
  */
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "commands.h"
+#include "receive.h"
 
 /*
  * An agent that takes nothing for so long is stuck.  It is a disk that it may
@@ -38,23 +41,6 @@
  */
 #define GATHER_SECONDS	5
 
-enum outcome {
-	OUTCOME_END,		/* the end of the data was seen */
-	OUTCOME_GONE,		/* the client closed, or the connection broke */
-	OUTCOME_TIMEOUT,
-	OUTCOME_SHUTDOWN,
-	OUTCOME_SLOW,
-	OUTCOME_FAR_TOO_BIG
-};
-
-struct receive {
-	struct data	data;
-	int		pipe;		/* -1: lost */
-	uint64_t	written;	/* octets the agent was given */
-	time_t		started;
-	time_t		flushed;	/* when the agent last got some */
-};
-
 static void
 close_pipe(struct receive *receive)
 {
@@ -63,10 +49,29 @@ close_pipe(struct receive *receive)
 	receive->pipe = -1;
 }
 
-/* Write what was gathered; a pipe that fails is given up. */
-static void
-flush_content(struct session *session, struct receive *receive)
+int
+receive_open(struct session *session, int is_chunked, struct verdict *verdict)
 {
+	struct receive *receive = &session->receive;
+
+	if (ask_data(session->worker->gate, verdict, &receive->pipe) == -1) {
+		session_gate_failed(session);
+		return -1;
+	}
+	if (verdict->code != 354)
+		return 0;
+	data_init(&receive->data, is_chunked);
+	receive->written = 0;
+	receive->started = receive->flushed = session_clock();
+	session->out_len = 0;
+	return 1;
+}
+
+/* Write what was gathered; a pipe that fails is given up. */
+void
+receive_flush(struct session *session)
+{
+	struct receive *receive = &session->receive;
 	struct pollfd pfd = { .fd = receive->pipe, .events = POLLOUT };
 	size_t done = 0;
 	ssize_t n;
@@ -88,15 +93,14 @@ flush_content(struct session *session, struct receive *receive)
 	session->out_len = 0;
 }
 
-/* One piece of the stream, as long as there is any. */
-static void
-take_piece(struct session *session, struct receive *receive,
-    const uint8_t *chunk, size_t len)
+size_t
+receive_take(struct session *session, const uint8_t *chunk, size_t len)
 {
+	struct receive *receive = &session->receive;
 	size_t used, n;
 
 	if (len > sizeof(session->out) - session->out_len)
-		flush_content(session, receive);
+		receive_flush(session);
 	used = data_take(&receive->data, chunk, len,
 	    session->out + session->out_len, &n);
 	wire_consume(&session->wire, used);
@@ -106,57 +110,76 @@ take_piece(struct session *session, struct receive *receive,
 		session->out_len = 0;
 		close_pipe(receive);
 	} else if (session_clock() - receive->flushed >= GATHER_SECONDS)
-		flush_content(session, receive);
+		receive_flush(session);
+	return used;
 }
 
-/* Has this gone on for longer, or grown bigger, than any message would? */
-static enum outcome
-check_patience(const struct session *session, const struct receive *receive)
+int
+receive_is_slow(uint64_t octets, time_t since)
+{
+	uint64_t elapsed = (uint64_t)(session_clock() - since);
+
+	return elapsed > SLOW_GRACE + octets / SLOW_RATE;
+}
+
+int
+receive_is_far_too_big(const struct session *session, uint64_t octets)
 {
 	uint64_t limit = session->worker->config->message_size_limit;
-	uint64_t elapsed = (uint64_t)(session_clock() - receive->started);
 
-	if (elapsed > SLOW_GRACE + receive->data.octets / SLOW_RATE)
-		return OUTCOME_SLOW;
-	if (limit > 0 && limit < UINT64_MAX / (2 * FAR_FACTOR) &&
-	    receive->data.octets > FAR_FACTOR * limit + FAR_OCTETS)
-		return OUTCOME_FAR_TOO_BIG;
-	return OUTCOME_END;
+	return limit > 0 && limit < UINT64_MAX / (2 * FAR_FACTOR) &&
+	    octets > FAR_FACTOR * limit + FAR_OCTETS;
+}
+
+enum receive_outcome
+receive_chunk(struct session *session, const uint8_t **chunk, size_t *len)
+{
+	switch (wire_chunk(&session->wire, chunk, len)) {
+	case WIRE_OK:
+		return RECEIVE_GOOD;
+	case WIRE_TIMEOUT:
+		return RECEIVE_TIMEOUT;
+	case WIRE_SHUTDOWN:
+		return RECEIVE_SHUTDOWN;
+	case WIRE_TOO_LONG:
+	case WIRE_EOF:
+	case WIRE_ERROR:
+		break;
+	}
+	return RECEIVE_GONE;
 }
 
 /* Read up to the end of the data, which stays readable whatever happens. */
-static enum outcome
-receive_content(struct session *session, struct receive *receive)
+static enum receive_outcome
+receive_data(struct session *session)
 {
+	struct receive *receive = &session->receive;
 	const uint8_t *chunk;
-	enum wire_status status;
-	enum outcome outcome;
+	enum receive_outcome outcome;
 	size_t len;
 
 	while (!data_is_done(&receive->data)) {
-		status = wire_chunk(&session->wire, &chunk, &len);
-		if (status == WIRE_TIMEOUT)
-			return OUTCOME_TIMEOUT;
-		if (status == WIRE_SHUTDOWN)
-			return OUTCOME_SHUTDOWN;
-		if (status != WIRE_OK)
-			return OUTCOME_GONE;
-		take_piece(session, receive, chunk, len);
-		outcome = check_patience(session, receive);
-		if (outcome != OUTCOME_END)
+		outcome = receive_chunk(session, &chunk, &len);
+		if (outcome != RECEIVE_GOOD)
 			return outcome;
+		(void)receive_take(session, chunk, len);
+		if (receive_is_slow(receive->data.octets, receive->started))
+			return RECEIVE_SLOW;
+		if (receive_is_far_too_big(session, receive->data.octets))
+			return RECEIVE_FAR_TOO_BIG;
 	}
-	flush_content(session, receive);
-	return OUTCOME_END;
+	return RECEIVE_GOOD;
 }
 
 /* All of it is in the pipe: the agent decides. */
 static void
-commit(struct session *session, uint64_t octets)
+commit(struct session *session)
 {
+	uint32_t recipients = session->transaction.recipients;
 	struct verdict verdict;
 
-	if (ask_commit(session->worker->gate, octets, &verdict) == -1) {
+	if (ask_commit(session->worker->gate, session->receive.written,
+	    &verdict) == -1) {
 		session_gate_failed(session);
 		return;
 	}
@@ -165,51 +188,57 @@ commit(struct session *session, uint64_t octets)
 		session->messages++;
 		session->idle = 0;
 	}
-	session_verdict(session, &verdict);
+	session_outcome(session, recipients, &verdict);
 }
 
-/* The end was seen, in sync with the client. */
-static void
-conclude(struct session *session, const struct receive *receive,
-    int pipe_was_lost)
+void
+receive_conclude(struct session *session)
 {
+	struct receive *receive = &session->receive;
+	uint32_t recipients = session->transaction.recipients;
 	const char *fault = data_fault_text(&receive->data);
+	struct verdict verdict = { 451, "4.3.0",
+	    "Could not store the message" };
+	int was_lost;
 
-	if (fault == NULL && !pipe_was_lost) {
-		commit(session, receive->written);
+	receive_flush(session);
+	was_lost = receive->pipe == -1;
+	close_pipe(receive);
+	if (fault == NULL && !was_lost) {
+		commit(session);
 		return;
 	}
 	if (session_abort(session) == -1)
 		return;
-	if (fault == NULL) {
-		session_reply(session, "451 4.3.0 Could not store the message");
-		return;
+	if (fault != NULL) {
+		session->errors++;
+		verdict.code = 554;
+		strlcpy(verdict.enhanced, "5.6.0", sizeof(verdict.enhanced));
+		strlcpy(verdict.text, fault, sizeof(verdict.text));
 	}
-	session->errors++;
-	wire_printf(&session->wire, "554 5.6.0 %s\r\n", fault);
+	session_outcome(session, recipients, &verdict);
 }
 
-/* The end was not seen: there is no way back to commands. */
-static void
-give_up(struct session *session, enum outcome outcome)
+void
+receive_give_up(struct session *session, enum receive_outcome outcome)
 {
 	if (session_abort(session) == -1)
 		return;
 	switch (outcome) {
-	case OUTCOME_TIMEOUT:
+	case RECEIVE_TIMEOUT:
 		session_end(session, "421 4.4.2 Timeout, closing");
 		break;
-	case OUTCOME_SHUTDOWN:
+	case RECEIVE_SHUTDOWN:
 		session_end(session, "421 4.3.2 Shutting down, try later");
 		break;
-	case OUTCOME_SLOW:
+	case RECEIVE_SLOW:
 		session_end(session, "421 4.4.2 Data comes too slowly");
 		break;
-	case OUTCOME_FAR_TOO_BIG:
+	case RECEIVE_FAR_TOO_BIG:
 		session_end(session, "552 5.3.4 Message far too big, closing");
 		break;
-	case OUTCOME_GONE:
-	case OUTCOME_END:
+	case RECEIVE_GONE:
+	case RECEIVE_GOOD:
 		session->is_over = 1;
 		break;
 	}
@@ -218,27 +247,19 @@ give_up(struct session *session, enum outcome outcome)
 void
 command_data(struct session *session, char *argument)
 {
-	struct receive receive = { .pipe = -1 };
 	struct verdict verdict;
-	enum outcome outcome;
-	int pipe_was_lost;
+	enum receive_outcome outcome;
+	int is_open;
 
 	(void)argument;
-	if (ask_data(session->worker->gate, &verdict, &receive.pipe) == -1) {
-		session_gate_failed(session);
+	if ((is_open = receive_open(session, 0, &verdict)) == -1)
 		return;
-	}
 	session_verdict(session, &verdict);
-	if (verdict.code != 354)
+	if (!is_open)
 		return;
-	data_init(&receive.data);
-	receive.started = receive.flushed = session_clock();
-	session->out_len = 0;
-	outcome = receive_content(session, &receive);
-	pipe_was_lost = receive.pipe == -1;
-	close_pipe(&receive);
-	if (outcome == OUTCOME_END)
-		conclude(session, &receive, pipe_was_lost);
+	outcome = receive_data(session);
+	if (outcome == RECEIVE_GOOD)
+		receive_conclude(session);
 	else
-		give_up(session, outcome);
+		receive_give_up(session, outcome);
 }

@@ -53,7 +53,8 @@ int
 security_offers_tls(const struct session *session)
 {
 	return session->worker->signer != -1 && !session->is_tls &&
-	    !session->is_logged_in;
+	    !session->is_logged_in &&
+	    !service_is_local(session->worker->facts.service);
 }
 
 int

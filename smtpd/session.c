@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "../privsep/log.h"
 #include "commands.h"
@@ -50,6 +51,8 @@ session_init(struct session *session, struct worker *worker)
 	session->tls[0] = '\0';
 	session->helo[0] = '\0';
 	memset(&session->transaction, 0, sizeof(session->transaction));
+	memset(&session->receive, 0, sizeof(session->receive));
+	session->receive.pipe = -1;
 	session->commands = session->messages = 0;
 	session->errors = session->refusals = session->idle = 0;
 	session->out_len = 0;
@@ -98,6 +101,18 @@ session_verdict(struct session *session, const struct verdict *verdict)
 }
 
 void
+session_outcome(struct session *session, uint32_t recipients,
+    const struct verdict *verdict)
+{
+	uint32_t n = session->worker->facts.service == SERVICE_LMTP ?
+	    recipients : 1;
+
+	/* RFC 2033, 4.2: as many as RCPT commands that got a 2xx. */
+	while (n-- > 0)
+		session_verdict(session, verdict);
+}
+
+void
 session_begin(struct session *session, const struct mail_argument *mail)
 {
 	session->state = SMTP_MAIL;
@@ -110,6 +125,10 @@ void
 session_forget(struct session *session)
 {
 	memset(&session->transaction, 0, sizeof(session->transaction));
+	/* Or the agent goes on waiting for more, and hears nothing else. */
+	if (session->receive.pipe != -1)
+		close(session->receive.pipe);
+	session->receive.pipe = -1;
 	session->out_len = 0;
 	if (session->state != SMTP_START)
 		session->state = SMTP_READY;
@@ -144,6 +163,8 @@ session_is_sane(const struct session *session)
 {
 	const struct transaction *transaction = &session->transaction;
 
+	if ((session->state == SMTP_BDAT) != (session->receive.pipe != -1))
+		return 0;
 	switch (session->state) {
 	case SMTP_START:
 	case SMTP_READY:
@@ -152,6 +173,7 @@ session_is_sane(const struct session *session)
 	case SMTP_MAIL:
 		return transaction->is_open && transaction->recipients == 0;
 	case SMTP_RCPT:
+	case SMTP_BDAT:
 		return transaction->is_open && transaction->recipients > 0;
 	case SMTP_STATES:
 		break;
@@ -286,8 +308,10 @@ greet(struct session *session)
 	if (service_is_tls(session->worker->facts.service) &&
 	    security_handshake(session) == -1)
 		return;
-	wire_printf(&session->wire, "220 %s ESMTP Postern\r\n",
-	    session->worker->config->hostname);
+	wire_printf(&session->wire, "220 %s %s Postern\r\n",
+	    session->worker->config->hostname,
+	    session->worker->facts.service == SERVICE_LMTP ? "LMTP" :
+	    "ESMTP");
 }
 
 void

@@ -30,17 +30,27 @@ enum smtp_state {
 	SMTP_READY,
 	SMTP_MAIL,	/* a transaction is open, without a recipient */
 	SMTP_RCPT,	/* ... with one or more */
+	SMTP_BDAT,	/* ... and pieces of content came: more must follow */
 	SMTP_STATES
 };
 
 /*
- * All zero unless the state is SMTP_MAIL or SMTP_RCPT: session_is_sane().
+ * All zero in SMTP_START and SMTP_READY: session_is_sane().
  * Only session_begin() and session_forget() open and close one.
  */
 struct transaction {
 	int		is_open;
 	uint32_t	recipients;	/* accepted */
 	uint64_t	size;		/* declared, 0: not */
+};
+
+/* Content on its way (receive.h). */
+struct receive {
+	struct data	data;
+	int		pipe;		/* to the agent; -1: none, or lost */
+	uint64_t	written;	/* octets the agent was given */
+	time_t		started;
+	time_t		flushed;	/* when the agent last got some */
 };
 
 enum line_status {
@@ -61,6 +71,8 @@ struct session {
 	char			 tls[TLS_TEXT_MAX]; /* "" in the clear */
 	char			 helo[HELO_MAX];
 	struct transaction	 transaction;
+	struct receive		 receive;	/* with a pipe between commands
+						 * in SMTP_BDAT only */
 	uint32_t		 commands;	/* counted for the log */
 	uint32_t		 messages;	/* ... answered with 250 */
 	uint32_t		 errors;
@@ -88,6 +100,12 @@ void	session_reply(struct session *, const char *line);
 void	session_refuse(struct session *, const char *line);
 /* A verdict of the agent's, as it is; 421 ends the session. */
 void	session_verdict(struct session *, const struct verdict *);
+/*
+ * What became of the content: one reply, or with LMTP one for each recipient
+ * that the transaction had.
+ */
+void	session_outcome(struct session *, uint32_t recipients,
+	    const struct verdict *);
 /* 421: nothing more is read. */
 void	session_end(struct session *, const char *line);
 /* The agent is gone, or talks nonsense: 421, nothing was accepted. */

@@ -63,7 +63,8 @@ forget(struct smtp_session *s)
 {
 	spool_abort(&s->writer);
 	envelope_reset(&s->envelope);
-	s->sender[0] = '\0';
+	s->sender[0] = s->envid[0] = '\0';
+	s->ret = 0;
 	s->is_open = 0;
 }
 
@@ -97,9 +98,12 @@ answer_mail(void *session, int sock, struct message *request)
 	s->flags = get_u32(request);
 	size = get_u64(request);
 	get_str(request, s->sender, sizeof(s->sender));
+	s->ret = get_u32(request);
+	get_str(request, s->envid, sizeof(s->envid));
 	/* Only an honest worker has parsed it before it asks. */
 	if (get_end(request) == -1 ||
 	    (s->flags & ~(uint32_t)(MAIL_8BITMIME | MAIL_ESMTP)) != 0 ||
+	    s->ret > RET_HDRS || !envid_is_legal(s->envid) ||
 	    (s->sender[0] != '\0' && address_mailbox(s->sender,
 	    strlen(s->sender), 0, &address) != ADDRESS_OK))
 		return STATE_FAULT;
@@ -118,9 +122,10 @@ answer_mail(void *session, int sock, struct message *request)
 /* Take a recipient up; the verdict changes if there is no room for it. */
 static void
 add_recipient(struct smtp_session *s, const struct address *address,
-    const char *account, struct policy_verdict *v)
+    const char *account, uint32_t notify, const char *orcpt,
+    struct policy_verdict *v)
 {
-	/* Said twice, delivered once. */
+	/* Said twice, delivered once: as it was said first. */
 	if (envelope_has_recipient(&s->envelope, address->local,
 	    address->domain))
 		return;
@@ -130,6 +135,7 @@ add_recipient(struct smtp_session *s, const struct address *address,
 	}
 	envelope_put_recipient(&s->envelope, address->local, address->domain,
 	    account);
+	envelope_put_notify(&s->envelope, notify, orcpt);
 	if (s->envelope.error != 0)
 		*v = *intake_fault(s->envelope.error);
 }
@@ -141,16 +147,21 @@ answer_rcpt(void *session, int sock, struct message *request)
 	struct policy_verdict v;
 	struct address address;
 	char account[POLICY_ACCOUNT_MAX], path[ADDRESS_PRINT_MAX];
+	char orcpt[ORCPT_MAX];
+	uint32_t notify;
 
 	get_str(request, address.local, sizeof(address.local));
 	get_str(request, address.domain, sizeof(address.domain));
+	notify = get_u32(request);
+	get_str(request, orcpt, sizeof(orcpt));
 	if (get_end(request) == -1 || address_is_null(&address) ||
-	    !address_is_legal(&address) ||
+	    !address_is_legal(&address) || !notify_is_legal(notify) ||
+	    !orcpt_is_legal(orcpt) ||
 	    address_print(&address, path, sizeof(path)) == -1)
 		return STATE_FAULT;
 	if (policy_recipient(&s->policy, address.local, address.domain,
 	    account, &v) == ROUTE_LOCAL)
-		add_recipient(s, &address, account, &v);
+		add_recipient(s, &address, account, notify, orcpt, &v);
 	if (v.code != 250)
 		log_refusal(s, "RCPT", path, &v);
 	return answer(sock, REQ_RCPT, &v, s->envelope.recipient_count > 0 ?
@@ -317,13 +328,14 @@ static const struct gate gates[] = {
 	{
 		.request = REQ_MAIL, .name = "MAIL",
 		.states = IN_STATE(SMTP_IDLE),
-		.min_size = 24,
-		.max_size = 24 + HELO_MAX + LOGIN_TLS_MAX + PATH_TEXT_MAX - 3,
+		.min_size = 32,
+		.max_size = 32 + HELO_MAX + LOGIN_TLS_MAX + PATH_TEXT_MAX +
+		    ENVID_MAX - 4,
 		.handler = answer_mail
 	}, {
 		.request = REQ_RCPT, .name = "RCPT",
 		.states = IN_STATE(SMTP_MAIL) | IN_STATE(SMTP_RCPT),
-		.min_size = 9, .max_size = ADDRESS_MAX,
+		.min_size = 17, .max_size = ADDRESS_MAX + 8 + ORCPT_MAX - 1,
 		.handler = answer_rcpt
 	}, {
 		.request = REQ_DATA, .name = "DATA",

@@ -85,31 +85,34 @@ ask_verdict(int gate, struct message *request, struct verdict *verdict)
 
 int
 ask_mail(int gate, const char *helo, const char *tls, uint32_t flags,
-    uint64_t size, const struct address *reverse_path,
-    struct verdict *verdict)
+    const struct mail_argument *mail, struct verdict *verdict)
 {
 	struct message request;
 	char path[ADDRESS_PRINT_MAX];
 
-	if (address_print(reverse_path, path, sizeof(path)) == -1)
+	if (address_print(&mail->path, path, sizeof(path)) == -1)
 		return -1;
 	message_begin(&request, REQ_MAIL);
 	put_str(&request, helo);
 	put_str(&request, tls);
 	put_u32(&request, flags);
-	put_u64(&request, size);
+	put_u64(&request, mail->size);
 	put_str(&request, path);
+	put_u32(&request, mail->ret);
+	put_str(&request, mail->envid);
 	return ask_verdict(gate, &request, verdict);
 }
 
 int
-ask_rcpt(int gate, const struct address *address, struct verdict *verdict)
+ask_rcpt(int gate, const struct rcpt_argument *rcpt, struct verdict *verdict)
 {
 	struct message request;
 
 	message_begin(&request, REQ_RCPT);
-	put_str(&request, address->local);
-	put_str(&request, address->domain);
+	put_str(&request, rcpt->path.local);
+	put_str(&request, rcpt->path.domain);
+	put_u32(&request, rcpt->notify);
+	put_str(&request, rcpt->orcpt);
 	return ask_verdict(gate, &request, verdict);
 }
 

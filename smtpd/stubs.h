@@ -13,6 +13,7 @@
 
 #include "address.h"
 #include "gates.h"
+#include "parameters.h"
 
 struct verdict {
 	uint32_t	code;				/* 200 to 599 */
@@ -21,9 +22,8 @@ struct verdict {
 };
 
 int	ask_mail(int gate, const char *helo, const char *tls, uint32_t flags,
-	    uint64_t size, const struct address *reverse_path,
-	    struct verdict *);
-int	ask_rcpt(int gate, const struct address *, struct verdict *);
+	    const struct mail_argument *, struct verdict *);
+int	ask_rcpt(int gate, const struct rcpt_argument *, struct verdict *);
 /* With 354, and only then, *pipe is the caller's; else -1. */
 int	ask_data(int gate, struct verdict *, int *pipe);
 int	ask_commit(int gate, uint64_t octets, struct verdict *);

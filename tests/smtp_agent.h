@@ -31,6 +31,7 @@
 #include "privsep/message.h"
 #include "smtpd/address.h"
 #include "smtpd/gates.h"
+#include "smtpd/xtext.h"
 
 enum fake_state { FAKE_IDLE, FAKE_MAIL, FAKE_RCPT, FAKE_DATA };
 
@@ -44,7 +45,11 @@ struct fake_agent {
 	uint64_t	size;
 	char		sender[PATH_TEXT_MAX];
 	char		sender_local[65];
+	uint32_t	ret;
+	char		envid[ENVID_MAX];
 	char		recipient[PATH_TEXT_MAX];	/* the last one */
+	uint32_t	notify;				/* ... its */
+	char		orcpt[ORCPT_MAX];
 	unsigned int	recipients;
 	unsigned int	commits;
 	unsigned int	reads;		/* that the content took */
@@ -114,7 +119,10 @@ fake_mail(struct fake_agent *fake, struct message *request,
 	fake->flags = get_u32(request);
 	fake->size = get_u64(request);
 	get_str(request, fake->sender, sizeof(fake->sender));
+	fake->ret = get_u32(request);
+	get_str(request, fake->envid, sizeof(fake->envid));
 	fake_must(fake->state == FAKE_IDLE);
+	fake_must(fake->ret <= RET_HDRS && envid_is_legal(fake->envid));
 	fake_must(fake->helo[0] != '\0');
 	fake_must(address_mailbox(fake->sender, strlen(fake->sender),
 	    ADDRESS_NULL, &address) == ADDRESS_OK);
@@ -137,6 +145,10 @@ fake_rcpt(struct fake_agent *fake, struct message *request,
 	memset(&address, 0, sizeof(address));
 	get_str(request, address.local, sizeof(address.local));
 	get_str(request, address.domain, sizeof(address.domain));
+	fake->notify = get_u32(request);
+	get_str(request, fake->orcpt, sizeof(fake->orcpt));
+	fake_must(notify_is_legal(fake->notify));
+	fake_must(orcpt_is_legal(fake->orcpt));
 	fake_must(fake->state == FAKE_MAIL || fake->state == FAKE_RCPT);
 	fake_must(address_is_legal(&address));
 	fake_must(address_print(&address, fake->recipient,

@@ -1,4 +1,4 @@
-/* LINK: smtpd/aliases smtpd/expand smtpd/account smtpd/address smtpd/envelope privsep/config */
+/* LINK: smtpd/aliases smtpd/expand smtpd/account smtpd/address smtpd/xtext smtpd/envelope privsep/config */
 /*
  * The aliases file, and what its aliases come to: no name may lead outside of
  * what an account can be called, nor may the work grow without bounds.
@@ -28,7 +28,10 @@ static void
 check_expansion(const struct aliases_file *file, const char *name)
 {
 	static struct expansion x;
-	const struct recipient r = { name, "localhost", "" };
+	const struct recipient r = {
+		.local = name, .domain = "localhost", .account = "",
+		.orcpt = ""
+	};
 	size_t i;
 
 	expand(file, &r, &x);

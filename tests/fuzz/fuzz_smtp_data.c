@@ -33,7 +33,7 @@ LLVMFuzzerTestOneInput(const uint8_t *in, size_t size)
 	in += 4;
 	size -= 4;
 	model = model_data(in, size, expected);
-	data_init(&data);
+	data_init(&data, 0);
 	for (i = 0; at < size && !data_is_done(&data); i++) {
 		piece = cuts[i % 4] % 64 + 1U;
 		if (piece > size - at)

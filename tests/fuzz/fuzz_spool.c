@@ -1,4 +1,4 @@
-/* LINK: smtpd/spool smtpd/spool_read smtpd/envelope smtpd/address */
+/* LINK: smtpd/spool smtpd/spool_read smtpd/envelope smtpd/address smtpd/xtext */
 /*
  * Files of the spool as disks and people may leave them: the first octet says
  * what the rest is: a file; a file whose header and check are put right, so
@@ -14,6 +14,8 @@
 
 #include "smtpd/spool.h"
 #include "smtpd/spool_format.h"
+#include "smtpd/gates.h"
+#include "smtpd/xtext.h"
 
 #define REQUIRE(what)	do { if (!(what)) abort(); } while (0)
 
@@ -33,7 +35,10 @@ check_envelope(const struct envelope *e)
 	for (i = 0; e->login[i] != '\0'; i++)
 		REQUIRE((uint8_t)e->login[i] >= ' ' &&
 		    i < ENVELOPE_LOGIN_MAX - 1);
+	REQUIRE(e->ret <= RET_HDRS && envid_is_legal(e->envid));
 	for (i = 0; i < e->recipient_count; i++) {
+		REQUIRE(notify_is_legal(e->recipients[i].notify));
+		REQUIRE(orcpt_is_legal(e->recipients[i].orcpt));
 		REQUIRE(strpbrk(e->recipients[i].local, "\r\n") == NULL);
 		REQUIRE(strpbrk(e->recipients[i].domain, "\r\n") == NULL);
 		REQUIRE(strpbrk(e->recipients[i].account, "\r\n/ ") == NULL);

@@ -67,12 +67,17 @@ def expunge(at, last, bits):
 
 
 def mail(sender="sender@example.test", helo="client.example.test", flags=2,
-         size=0, tls=""):
-    return text(helo) + text(tls) + u32(flags) + u64(size) + text(sender)
+         size=0, tls="", ret=0, envid=""):
+    return (text(helo) + text(tls) + u32(flags) + u64(size) + text(sender)
+            + u32(ret) + text(envid))
 
 
 def mailbox(local, domain="example.test"):
     return text(local) + text(domain)
+
+
+def rcpt(local, domain="example.test", notify=0, orcpt=""):
+    return mailbox(local, domain) + u32(notify) + text(orcpt)
 
 
 def deliver():
@@ -84,7 +89,7 @@ def deliver():
 GOOD = {
     LOGIN: login("nobody-here", "x"), IDENTIFY: text("alice"),
     OPEN: b"", FETCH: fetch(0), EXPUNGE: expunge(0, 1, b"\0"),
-    MAIL: mail(), RCPT: mailbox("alice"), DATA: b"", COMMIT: u64(0),
+    MAIL: mail(), RCPT: rcpt("alice"), DATA: b"", COMMIT: u64(0),
     ABORT: b"", VERIFY: mailbox("alice"),
     DELIVER: deliver(), SETTLE: text("1"),
 }
@@ -239,7 +244,7 @@ class Puppet(Dialogue):
     def transaction(self, *users, **how):
         assert self.ask(MAIL, mail(**how)).verdict()[0] == 250
         for user in users:
-            assert self.ask(RCPT, mailbox(user)).verdict()[0] == 250
+            assert self.ask(RCPT, rcpt(user)).verdict()[0] == 250
         return self
 
     def data(self, content=b""):

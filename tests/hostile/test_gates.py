@@ -19,7 +19,7 @@ from postern import eventually, message_files, messages, put_message
 from puppet import (
     ABORT, COMMIT, DATA, DELIVER, EXPUNGE, FETCH, GOOD, LOGIN, MAIL,
     MESSAGE_MAX, OPEN, OTHERS, RCPT, REPLY, REQUESTS, SETTLE, VERIFY, Puppet,
-    expunge, fetch, login, mail, mailbox, text, tree, u32, u64)
+    expunge, fetch, login, mail, mailbox, rcpt, text, tree, u32, u64)
 
 LETTERS = 12			# in each mailbox: a bitmap of two octets
 LIMIT = 65536			# message-size-limit
@@ -428,7 +428,7 @@ def test_C5_C9_smtp_paths_that_lie(smtp):
         mail(helo="h" * 256), mail(helo="h\0h"),
         mail(tls="t" * 80), mail(tls="t\0t"),
         u32(0xffffffff) + mail()[4:])]
-    rows += [(sender, RCPT, mailbox(local, domain)) for local, domain in (
+    rows += [(sender, RCPT, rcpt(local, domain)) for local, domain in (
         ("a\nb", "example.test"),
         ("bob\r", "example.test"), ("bob", "example.test\n"),
         ("bob", "exam ple.test"), ("bob", "example..test"),
@@ -436,6 +436,13 @@ def test_C5_C9_smtp_paths_that_lie(smtp):
         ("b" * 65, "example.test"), ("bob", "e" * 256),
         ("bob", "[127.0.0.1"), ("bob", ">"), ("bob\x7f", "example.test"),
         ("bob", "@example.test"))]
+    rows += [(idle, MAIL, mail(ret=3)), (idle, MAIL, mail(envid="e" * 101)),
+             (idle, MAIL, mail(envid="a b")), (idle, MAIL, mail(envid="+2b"))]
+    rows += [(sender, RCPT, rcpt("bob", notify=notify, orcpt=orcpt))
+             for notify, orcpt in (
+                 (3, ""), (16, ""), (0xffffffff, ""), (0, "rfc822"),
+                 (0, "rfc822;a\r\nb"), (0, "rfc822;" + "a" * 494),
+                 (0, "rfc822;a+b"))]
     cases = [(smtp, reach, lambda p, n=n, payload=payload: p.ask(n, payload),
               "%#x %r" % (n, payload)) for reach, n, payload in rows]
     with unharmed(smtp, len(cases)):
@@ -484,11 +491,11 @@ def test_C9_no_relay_whatever_the_worker_asks(smtp):
     with unharmed(smtp, 0), Puppet(smtp) as puppet:
         sender(puppet)
         for place in places:
-            answer = puppet.ask(RCPT, mailbox(*place))
+            answer = puppet.ask(RCPT, rcpt(*place))
             assert 550 <= answer.verdict()[0] < 560, (place, answer.verdict())
         assert puppet.ask(DATA).verdict()[0] == 554
         # Refused ones don't ride along with one that is good.
-        assert puppet.ask(RCPT, mailbox("bob")).verdict()[0] == 250
+        assert puppet.ask(RCPT, rcpt("bob")).verdict()[0] == 250
         puppet.data(b"x\n")
         assert puppet.ask(COMMIT, u64(2)).verdict()[0] == 250
     found, = postern.wait_messages("bob", 1)
@@ -511,7 +518,7 @@ def test_C9_the_count_must_be_right(smtp):
         sender(puppet)
         answer = puppet.ask(DATA)
         assert answer.verdict()[0] == 554 and answer.descriptors == 0
-        assert puppet.ask(RCPT, mailbox("bob")).verdict()[0] == 250
+        assert puppet.ask(RCPT, rcpt("bob")).verdict()[0] == 250
         puppet.data(b"good\n")
         assert puppet.ask(ABORT).verdict()[0] == 250
         assert puppet.letter(b"\nbetter\n", "bob")[0] == 250
@@ -681,7 +688,7 @@ class Fuzzer:
             EXPUNGE: lambda: expunge(dice.randrange(3), dice.randrange(2),
                                      os.urandom(dice.randrange(1, 3))),
             MAIL: lambda: mail(flags=dice.randrange(5)),
-            RCPT: lambda: mailbox(dice.choice((self.user, "nobody", "root"))),
+            RCPT: lambda: rcpt(dice.choice((self.user, "nobody", "root"))),
             COMMIT: lambda: u64(dice.randrange(20)),
         }.get(number, lambda: GOOD.get(number, b""))()
         return good

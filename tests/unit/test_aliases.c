@@ -1,4 +1,4 @@
-/* LINK: smtpd/aliases smtpd/aliases_file smtpd/expand smtpd/account smtpd/address smtpd/spool_read smtpd/spool smtpd/envelope privsep/config privsep/log privsep/message */
+/* LINK: smtpd/aliases smtpd/aliases_file smtpd/expand smtpd/account smtpd/address smtpd/xtext smtpd/spool_read smtpd/spool smtpd/envelope privsep/config privsep/log privsep/message */
 /*
  * Aliases: the file's grammar, its mistakes, who may own it (C24), and what a
  * recipient comes to in the end.
@@ -181,7 +181,10 @@ many(void **state)
 static void
 run(const char *local, const char *account)
 {
-	const struct recipient r = { local, "here.example", account };
+	const struct recipient r = {
+		.local = local, .domain = "here.example", .account = account,
+		.orcpt = ""
+	};
 
 	expand(&file, &r, &x);
 }

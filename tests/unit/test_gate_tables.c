@@ -1,4 +1,4 @@
-/* LINK: MAILBOX privsep/gates privsep/message privsep/log privsep/facts pop3d/agent pop3d/policy smtpd/smtp_gates smtpd/intake smtpd/header smtpd/deliver smtpd/policy privsep/nss smtpd/trace smtpd/spool smtpd/spool_write smtpd/envelope smtpd/aliases smtpd/aliases_file smtpd/account smtpd/address privsep/config */
+/* LINK: MAILBOX privsep/gates privsep/message privsep/log privsep/facts pop3d/agent pop3d/policy smtpd/smtp_gates smtpd/intake smtpd/header smtpd/deliver smtpd/policy privsep/nss smtpd/trace smtpd/spool smtpd/spool_write smtpd/envelope smtpd/aliases smtpd/aliases_file smtpd/account smtpd/address smtpd/xtext privsep/config */
 /*
  * test_gate_tables: the four constant tables of agents side by side (C9):
  * every request in every state, of every size, with any number of
@@ -38,8 +38,8 @@ static const struct row {
 	{ &pop3_gates, 0x101, 1 << 0, 1, 0, 0, 0 },
 	{ &pop3_gates, 0x102, 1 << 1, 0, 0, 8, 8 },
 	{ &pop3_gates, 0x103, 1 << 1 | 1 << 2, 0, 0, 13, 4108 },
-	{ &smtp_gates, 0x201, 1 << 0, 0, 0, 24, 678 },
-	{ &smtp_gates, 0x202, 1 << 1 | 1 << 2, 0, 0, 9, 327 },
+	{ &smtp_gates, 0x201, 1 << 0, 0, 0, 32, 786 },
+	{ &smtp_gates, 0x202, 1 << 1 | 1 << 2, 0, 0, 17, 835 },
 	{ &smtp_gates, 0x203, 1 << 1 | 1 << 2, 0, 0, 0, 0 },
 	{ &smtp_gates, 0x204, 1 << 3, 0, 0, 8, 8 },
 	{ &smtp_gates, 0x205, 1 << 0 | 1 << 1 | 1 << 2 | 1 << 3, 0, 0, 0, 0 },

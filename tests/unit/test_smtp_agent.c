@@ -1,4 +1,4 @@
-/* LINK: smtpd/agent smtpd/smtp_gates smtpd/intake smtpd/header smtpd/policy privsep/nss smtpd/trace smtpd/spool smtpd/spool_write smtpd/spool_read smtpd/envelope smtpd/aliases smtpd/aliases_file smtpd/account smtpd/address privsep/config privsep/facts privsep/gates privsep/log privsep/message */
+/* LINK: smtpd/agent smtpd/smtp_gates smtpd/intake smtpd/header smtpd/policy privsep/nss smtpd/trace smtpd/spool smtpd/spool_write smtpd/spool_read smtpd/envelope smtpd/aliases smtpd/aliases_file smtpd/account smtpd/address smtpd/xtext privsep/config privsep/facts privsep/gates privsep/log privsep/message */
 /*
  * The session agent behind its gates: each test is a worker that talks to an
  * agent of its own, with a spool of its own and accounts made up here.
@@ -35,7 +35,8 @@ static struct spool spool;
 static char place[] = "/tmp/test_smtp_agent.XXXXXX";
 static int dir = -1, gate = -1, hint = -1;
 static enum service service = SERVICE_SMTP;
-static const char *login = "", *tls = "";
+static const char *login = "", *tls = "", *envid = "", *orcpt = "";
+static uint32_t ret, notify;
 static pid_t pid;
 static char text[VERDICT_TEXT_MAX + 1], status[16];
 
@@ -135,7 +136,8 @@ setup(void **state)
 {
 	(void)state;
 	service = SERVICE_SMTP;
-	login = tls = "";
+	login = tls = envid = orcpt = "";
+	ret = notify = 0;
 	config_default_fixed(&config);
 	strcpy(config.hostname, "mx.here.example");
 	strcpy(config.domains[0], "here.example");
@@ -237,6 +239,8 @@ mail(const char *helo, uint32_t flags, uint64_t size, const char *path)
 	put_u32(&m, flags);
 	put_u64(&m, size);
 	put_str(&m, path);
+	put_u32(&m, ret);
+	put_str(&m, envid);
 	assert_int_equal(message_send(gate, &m), 0);
 	return verdict(REQ_MAIL, NULL);
 }
@@ -249,6 +253,10 @@ send_rcpt(uint32_t request, const char *local, const char *domain)
 	message_begin(&m, request);
 	put_str(&m, local);
 	put_str(&m, domain);
+	if (request == REQ_RCPT) {
+		put_u32(&m, notify);
+		put_str(&m, orcpt);
+	}
 	assert_int_equal(message_send(gate, &m), 0);
 }
 
@@ -809,6 +817,92 @@ complete_sizes(void **state)
 	free(big);
 }
 
+/* RFC 3461: what was asked for is in the letter's envelope. */
+static void
+dsn_fields(void **state)
+{
+	struct letter l;
+	const struct recipient *r;
+
+	(void)state;
+	ret = RET_HDRS;
+	envid = "QQ+2B1";
+	notify = NOTIFY_SUCCESS | NOTIFY_DELAY;
+	orcpt = "rfc822;al+2Bice@here.example";
+	begin();
+	/* Said again otherwise: the first counts. */
+	notify = NOTIFY_NEVER;
+	orcpt = "";
+	assert_int_equal(rcpt("alice", "here.example"), 250);
+	assert_int_equal(rcpt("bob", "here.example"), 250);
+	notify = 0;
+	assert_int_equal(rcpt("Carol", "here.example"), 250);
+	assert_int_equal(data("x\n", 2), 250);
+	hinted(&l);
+	r = l.envelope.recipients;
+	assert_int_equal(l.envelope.ret, RET_HDRS);
+	assert_string_equal(l.envelope.envid, "QQ+2B1");
+	assert_int_equal(l.envelope.recipient_count, 3);
+	assert_int_equal(r[0].notify, NOTIFY_SUCCESS | NOTIFY_DELAY);
+	assert_string_equal(r[0].orcpt, "rfc822;al+2Bice@here.example");
+	assert_int_equal(r[1].notify, NOTIFY_NEVER);
+	assert_string_equal(r[1].orcpt, "");
+	assert_int_equal(r[2].notify, 0);
+	letter_close(&l);
+	/* Nothing of it is left for the next. */
+	ret = 0;
+	envid = "";
+	begin();
+	assert_int_equal(data("x\n", 2), 250);
+	hinted(&l);
+	assert_int_equal(l.envelope.ret, 0);
+	assert_string_equal(l.envelope.envid, "");
+	assert_int_equal(l.envelope.recipients[0].notify, 0);
+	letter_close(&l);
+}
+
+/* What no honest worker sends. */
+static void
+dsn_faults(void **state)
+{
+	static const struct {
+		uint32_t ret, notify;
+		const char *envid, *orcpt;
+	} bad[] = {
+		{ 3, 0, "", "" }, { 0, 0, "a b", "" }, { 0, 0, "+2b", "" },
+		{ 0, 0, "a=b", "" }, { 0, 0, "a\n", "" },
+		{ 0, 16, "", "" }, { 0, NOTIFY_NEVER | NOTIFY_DELAY, "", "" },
+		{ 0, 0, "", "rfc822" }, { 0, 0, "", "rfc822;" },
+		{ 0, 0, "", ";x" }, { 0, 0, "", "rfc822;a+b" },
+		{ 0, 0, "", "rfc822;a\r\nb" }, { 0, 0, "", "r c;a" }
+	};
+	struct message m;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		leave();
+		start();
+		message_begin(&m, REQ_MAIL);
+		put_str(&m, "x");
+		put_str(&m, "");
+		put_u32(&m, 0);
+		put_u64(&m, 0);
+		put_str(&m, "");
+		put_u32(&m, bad[i].ret);
+		put_str(&m, bad[i].envid);
+		assert_int_equal(message_send(gate, &m), 0);
+		if (bad[i].ret == 0 && bad[i].envid[0] == '\0') {
+			assert_int_equal(verdict(REQ_MAIL, NULL), 250);
+			notify = bad[i].notify;
+			orcpt = bad[i].orcpt;
+			send_rcpt(REQ_RCPT, "alice", "here.example");
+		}
+		assert_int_equal(message_wait(gate, &m, 0, 10000), 0);
+	}
+	nothing_queued();
+}
+
 /* Relaying comes later: a login does not open it. */
 static void
 submitter_recipients(void **state)
@@ -924,6 +1018,8 @@ faults(void **state)
 			put_u32(&m, 0);
 			put_u64(&m, 0);
 			put_str(&m, bad[i].path);
+			put_u32(&m, 0);
+			put_str(&m, "");
 			assert_int_equal(message_send(gate, &m), 0);
 		} else {
 			assert_int_equal(mail("x", 0, 0, ""), 250);
@@ -946,8 +1042,8 @@ table(void **state)
 		uint32_t states;
 		size_t size;
 	} expected[] = {
-		{ REQ_MAIL, IN_STATE(SMTP_IDLE), 24 },
-		{ REQ_RCPT, IN_STATE(SMTP_MAIL) | IN_STATE(SMTP_RCPT), 9 },
+		{ REQ_MAIL, IN_STATE(SMTP_IDLE), 32 },
+		{ REQ_RCPT, IN_STATE(SMTP_MAIL) | IN_STATE(SMTP_RCPT), 17 },
 		{ REQ_DATA, IN_STATE(SMTP_MAIL) | IN_STATE(SMTP_RCPT), 0 },
 		{ REQ_COMMIT, IN_STATE(SMTP_DATA), 8 },
 		{ REQ_ABORT, 0xf, 0 },
@@ -979,7 +1075,7 @@ table(void **state)
 			m.nfds = 1;
 			assert_null(gate_find(&smtp_gates, s, 0, &m));
 			m.nfds = 0;
-			m.len = 700;
+			m.len = 900;
 			assert_null(gate_find(&smtp_gates, s, 0, &m));
 		}
 }
@@ -998,6 +1094,7 @@ main(void)
 		TEST(protocols), TEST(made_complete),
 		TEST(complete_in_pieces), TEST(complete_sizes),
 		TEST(submitter_recipients), TEST(wrong_login),
+		TEST(dsn_fields), TEST(dsn_faults),
 	};
 
 	/* Log lines of what goes wrong on purpose go to nobody. */

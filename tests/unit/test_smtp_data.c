@@ -23,7 +23,7 @@ feed(struct data *data, const uint8_t *in, size_t len, size_t a, size_t b,
 	const size_t cuts[] = { 0, a, b, len };
 	size_t i, n, used, total = 0;
 
-	data_init(data);
+	data_init(data, 0);
 	*outlen = 0;
 	for (i = 0; i < 3; i++) {
 		used = data_take(data, in + cuts[i], cuts[i + 1] - cuts[i],
@@ -188,7 +188,7 @@ seconds_for(uint8_t *in, size_t len, const char *pattern)
 	for (i = 0; i < len; i++)
 		in[i] = (uint8_t)pattern[i % strlen(pattern)];
 	in[len - 1] = '\n';
-	data_init(&data);
+	data_init(&data, 0);
 	start = clock();
 	for (i = 0; i < len; i += piece) {
 		piece = len - i < sizeof(out) ? len - i : sizeof(out);

@@ -1,4 +1,4 @@
-/* LINK: smtpd/session smtpd/commands smtpd/security smtpd/auth smtpd/parameters smtpd/receive smtpd/stubs smtpd/address smtpd/data wire/wire wire/sasl privsep/facts privsep/message privsep/log */
+/* LINK: smtpd/session smtpd/commands smtpd/security smtpd/auth smtpd/parameters smtpd/receive smtpd/bdat smtpd/stubs smtpd/address smtpd/xtext smtpd/data wire/wire wire/sasl privsep/facts privsep/message privsep/log */
 /*
  * Whole SMTP sessions: a worker's session in one process, an agent in another
  * (tests/smtp_agent.h), the client here; and a random walk of batches of

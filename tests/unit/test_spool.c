@@ -1,4 +1,4 @@
-/* LINK: smtpd/spool smtpd/spool_write smtpd/spool_read smtpd/envelope smtpd/address */
+/* LINK: smtpd/spool smtpd/spool_write smtpd/spool_read smtpd/envelope smtpd/address smtpd/xtext */
 /*
  * The spool: what is written is read back; a file that is cut or damaged
  * anywhere is told from a letter and never crashes the reader (C23); locks;
@@ -186,6 +186,59 @@ login(void **state)
 		} else
 			assert_int_equal(errno, EBADMSG);
 	}
+}
+
+/* RFC 3461's fields go round; none that no writer makes is read. */
+static void
+dsn_fields(void **state)
+{
+	struct spool_name name;
+	struct letter l;
+	const struct recipient *r;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 6; i++) {
+		envelope_reset(&envelope);
+		if (i == 1)	/* of whom? */
+			envelope_put_notify(&envelope, NOTIFY_DELAY, "");
+		envelope_put_recipient(&envelope, "a", "b", "");
+		envelope_put_notify(&envelope, i == 2 ? 3 :
+		    NOTIFY_SUCCESS | NOTIFY_DELAY, "rfc822;a+2Bb");
+		if (i == 3)	/* twice */
+			envelope_put_notify(&envelope, NOTIFY_DELAY, "");
+		envelope_put_recipient(&envelope, "c", "d", "c");
+		envelope_put_notify(&envelope, 0, "");
+		envelope_put_recipient(&envelope, "e", "f", "");
+		envelope_put_notify(&envelope, NOTIFY_NEVER, "");
+		envelope_put_text(&envelope, ENVELOPE_SENDER, "");
+		envelope_put_dsn(&envelope, i == 4 ? 3 : RET_HDRS,
+		    i == 5 ? "a=b" : "QQ+3D");
+		assert_int_equal(spool_begin(&writer, &spool, &envelope), 0);
+		assert_int_equal(spool_commit(&writer, &name), 0);
+		assert_int_equal(letter_open(&spool, &name, &l), i == 0 ? 0 :
+		    -1);
+		if (i > 0)
+			continue;
+		r = l.envelope.recipients;
+		assert_int_equal(l.envelope.ret, RET_HDRS);
+		assert_string_equal(l.envelope.envid, "QQ+3D");
+		assert_int_equal(l.envelope.recipient_count, 3);
+		assert_int_equal(r[0].notify, NOTIFY_SUCCESS | NOTIFY_DELAY);
+		assert_string_equal(r[0].orcpt, "rfc822;a+2Bb");
+		assert_int_equal(r[1].notify, 0);
+		assert_string_equal(r[1].orcpt, "");
+		assert_int_equal(r[2].notify, NOTIFY_NEVER);
+		assert_string_equal(r[2].orcpt, "");
+		letter_close(&l);
+	}
+	/* Letters of before have none of it. */
+	name = write_letter();
+	assert_int_equal(letter_open(&spool, &name, &l), 0);
+	assert_int_equal(l.envelope.ret, 0);
+	assert_string_equal(l.envelope.envid, "");
+	assert_string_equal(l.envelope.recipients[2].orcpt, "");
+	letter_close(&l);
 }
 
 /* Larger than the buffer, in odd pieces: the header is written last. */
@@ -643,7 +696,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(round_trip), TEST(login), TEST(large),
+		TEST(round_trip), TEST(login), TEST(dsn_fields), TEST(large),
 		TEST(abort_leaves_nothing),
 		TEST(failed_write), TEST(damage), TEST(outcomes),
 		TEST(torn_record), TEST(deferred_again),
