@@ -6,6 +6,7 @@
  * config_default(), which the master alone calls, asks for the host's name.
  */
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -19,13 +20,14 @@
 
 #define AT(member)	offsetof(struct config, member)
 #define LIST(member, n)	.offset = AT(member), .count_offset = AT(n)
-#define NOT_YET		"not supported in this version"
 
 #define SPAWNER		TO(ROLE_SPAWNER)
 #define LOGIN		TO(ROLE_LOGIN)
 #define AGENTS		TO(ROLE_AGENTS)
 #define QUEUE		TO(ROLE_QUEUE)
 #define SIGNER		TO(ROLE_SIGNER)
+#define RELAY		TO(ROLE_RELAY)
+#define RESOLVER	TO(ROLE_RESOLVER)
 
 /*
  * In the order of postern.conf(5).  A role gets what it needs to do its work
@@ -62,10 +64,42 @@ const struct config_field config_fields[] = {
 	    LIST(retry_schedule, retry_count), .min = 1, .max = 7 * 86400 },
 	{ .keyword = "give-up-after", KIND_DURATION, QUEUE,
 	    AT(give_up_after), .min = 1, .max = 60 * 86400 },
+	{ .keyword = "delay-notice", KIND_DURATION, QUEUE,
+	    AT(delay_notice), .max = 60 * 86400 },
+	{ .keyword = "domain-map", KIND_OPTIONAL, AGENTS | QUEUE,
+	    AT(domain_map) },
+	{ .keyword = "recipient-delimiter", KIND_DELIMITER, AGENTS | QUEUE,
+	    AT(recipient_delimiter) },
+	{ .keyword = "relay-host", KIND_REMOTE, QUEUE, AT(relay_host) },
+	{ .keyword = "route", KIND_ROUTES, QUEUE, LIST(routes, route_count),
+	    .repeats = 1 },
+	{ .keyword = "relay-auth", KIND_RELAY_AUTH, QUEUE,
+	    AT(relay_auth_file) },
+	{ .keyword = "relay-tls", KIND_RELAY_TLS, QUEUE,
+	    LIST(relay_tls, relay_tls_count), .repeats = 1 },
+	{ .keyword = "relay-family", KIND_FAMILY, QUEUE, AT(relay_family) },
+	{ .keyword = "relay-source", KIND_SOURCES, QUEUE,
+	    LIST(relay_sources, relay_source_count), .repeats = 1 },
+	{ .keyword = "relay-timeout", KIND_DURATION, QUEUE | RELAY,
+	    AT(relay_timeout), .min = 1, .max = 3600 },
+	{ .keyword = "dns-server", KIND_DNS, RESOLVER,
+	    LIST(dns_servers, dns_server_count), .repeats = 1 },
+	{ .keyword = "relay-domains", KIND_PATTERNS, AGENTS,
+	    LIST(relay_domains, relay_domain_count), .repeats = 1 },
+	{ .keyword = "relay-recipients", KIND_OPTIONAL, AGENTS,
+	    AT(relay_recipients) },
 	{ .keyword = "max-sessions", KIND_NUMBER, TO_NONE,
 	    AT(max_sessions), .min = 1, .max = 20000 },
 	{ .keyword = "max-sessions-per-source", KIND_NUMBER, TO_NONE,
 	    AT(max_sessions_per_source), .min = 1, .max = 20000 },
+	{ .keyword = "rate-per-source", KIND_NUMBER, TO_NONE,
+	    AT(rate_per_source), .max = 1000000 },
+	{ .keyword = "max-messages", KIND_NUMBER, SPAWNER | AGENTS,
+	    AT(max_messages), .min = 1, .max = 1000000 },
+	{ .keyword = "max-recipients", KIND_NUMBER, AGENTS,
+	    AT(max_recipients), .min = 1, .max = CONFIG_RECIPIENTS_MAX },
+	{ .keyword = "max-errors", KIND_NUMBER, SPAWNER, AT(max_errors),
+	    .min = 1, .max = 10000 },
 	{ .keyword = "login-timeout", KIND_DURATION,
 	    SPAWNER | LOGIN | SIGNER,
 	    AT(login_timeout), .min = 1, .max = 3600 },
@@ -79,17 +113,17 @@ const struct config_field config_fields[] = {
 	{ .keyword = "queue-user", KIND_USER, LOGIN | AGENTS | QUEUE,
 	    AT(queue_user) },
 	{ .keyword = "key-user", KIND_USER, SIGNER, AT(key_user) },
-	{ .keyword = "run-dir", KIND_PATH, SPAWNER, AT(run_dir) },
+	{ .keyword = "relay-user", KIND_USER, RELAY, AT(relay_user) },
+	{ .keyword = "resolver-user", KIND_USER, RESOLVER,
+	    AT(resolver_user) },
+	{ .keyword = "command-user", KIND_COMMAND_USER,
+	    LOGIN | AGENTS | QUEUE, AT(command_user) },
+	{ .keyword = "run-dir", KIND_PATH, SPAWNER | RELAY | RESOLVER,
+	    AT(run_dir) },
 	{ .keyword = "spool-dir", KIND_PATH, AGENTS | QUEUE, AT(spool_dir) },
 	{ .keyword = "libexec-dir", KIND_PATH, TO_NONE, AT(libexec_dir) },
 	{ .keyword = "pam-service", KIND_SERVICE, LOGIN, AT(pam_service) },
 	{ .keyword = "pam-confdir", KIND_PATH, LOGIN, AT(pam_confdir) },
-
-	{ .keyword = "relay-host", KIND_MISSING, .reason = NOT_YET },
-	{ .keyword = "relay-auth", KIND_MISSING, .reason = NOT_YET },
-	{ .keyword = "relay-user", KIND_LATER },
-	{ .keyword = "resolver-user", KIND_LATER },
-	{ .keyword = "dns-server", KIND_LATER },
 };
 const size_t config_field_count =
     sizeof(config_fields) / sizeof(config_fields[0]);
@@ -159,6 +193,23 @@ config_default_domains(struct config *c)
 		    HOSTNAME_MAX);
 }
 
+const char *const *
+config_accounts(const struct config *c,
+    const struct account_ids *users[CONFIG_ACCOUNTS])
+{
+	static const char *const keywords[CONFIG_ACCOUNTS] = {
+		"worker-user", "queue-user", "key-user", "relay-user",
+		"resolver-user", "command-user"
+	};
+	const struct account_ids *const all[CONFIG_ACCOUNTS] = {
+		&c->worker_user, &c->queue_user, &c->key_user, &c->relay_user,
+		&c->resolver_user, &c->command_user
+	};
+
+	memcpy(users, all, sizeof(all));
+	return keywords;
+}
+
 static void
 default_user(struct account_ids *user, const char *name)
 {
@@ -189,6 +240,12 @@ config_default_fixed(struct config *c)
 	memcpy(c->retry_schedule, default_schedule, sizeof(default_schedule));
 	c->retry_count = sizeof(default_schedule) / sizeof(default_schedule[0]);
 	c->give_up_after = 5 * 86400;
+	c->delay_notice = 4 * 3600;
+	c->relay_timeout = 300;
+	c->recipient_delimiter = '+';
+	c->max_recipients = CONFIG_RECIPIENTS_MAX;
+	c->max_messages = 100;
+	c->max_errors = 20;
 	c->max_sessions = 1000;
 	c->max_sessions_per_source = 100;
 	c->login_timeout = 60;
@@ -200,6 +257,7 @@ config_default_fixed(struct config *c)
 	default_user(&c->relay_user, "_posternr");
 	default_user(&c->resolver_user, "_posternd");
 	default_user(&c->key_user, "_posternk");
+	default_user(&c->command_user, "");
 	set_string(c->run_dir, RUNDIR, sizeof(c->run_dir));
 	set_string(c->spool_dir, LOCALSTATEDIR "/spool/postern",
 	    sizeof(c->spool_dir));
@@ -281,6 +339,26 @@ config_is_service(const char *name)
 }
 
 int
+config_is_pattern(const char *name)
+{
+	return config_is_hostname(name[0] == '.' ? name + 1 : name) &&
+	    strlen(name) < HOSTNAME_MAX;
+}
+
+int
+config_is_delimiter(char ch)
+{
+	return ch != '\0' && strchr(CONFIG_DELIMITERS, ch) != NULL;
+}
+
+int
+config_is_service_id(uint32_t id)
+{
+	/* 0 is root; -1 tells setresuid() to leave things as they are. */
+	return id != 0 && id != UINT32_MAX;
+}
+
+int
 config_is_certificate_name(const char *name)
 {
 	return config_is_hostname(strncmp(name, "*.", 2) == 0 ? name + 2 :
@@ -311,6 +389,13 @@ config_is_path(const char *path)
 {
 	return path[0] == '/' && strlen(path) < CONFIG_PATH_MAX &&
 	    is_plain(path);
+}
+
+int
+config_is_socket_path(const char *path)
+{
+	return config_is_path(path) && path[strlen(path) - 1] != '/' &&
+	    strlen(path) < sizeof(((struct sockaddr_un *)0)->sun_path);
 }
 
 int

@@ -30,6 +30,7 @@
 #define CONFIG_RELAY_AUTH_MAX	32
 #define CONFIG_RELAY_DOMAINS_MAX 256
 #define CONFIG_SOURCES_MAX	2	/* one of each family */
+#define CONFIG_RECIPIENTS_MAX	1000	/* of a message */
 #define CONFIG_USER_MAX		256	/* of relay-auth, with their NUL */
 #define CONFIG_SECRET_MAX	512
 #define HOSTNAME_MAX		256	/* with its NUL */
@@ -246,8 +247,8 @@ int	config_resolve(struct config *, int sends_mail, config_report);
  * reported.
  */
 int	config_read_secrets(struct config *, config_report);
-/* Wipe what is secret in it, and free it; NULL is nothing. */
-void	config_free(struct config *);
+/* Wipe what that read, before the structure is freed or changed. */
+void	config_forget_secrets(struct config *);
 
 /* A sealed memfd with what the role may know; -1 with errno. */
 int	config_send(const struct config *, enum role);

@@ -259,28 +259,48 @@ resolve_user(struct account_ids *user, const char *keyword,
 	return -1;
 }
 
+/* Names are different; whoever they stand for must be, too. */
+static int
+check_uids(const struct config *c, config_report report)
+{
+	const struct account_ids *users[CONFIG_ACCOUNTS];
+	const char *const *names = config_accounts(c, users);
+	char text[128];
+	size_t i, j;
+	int result = 0;
+
+	for (i = 0; i < CONFIG_ACCOUNTS; i++)
+		for (j = 0; j < i; j++) {
+			if (users[i]->uid == (uid_t)-1 ||
+			    users[i]->uid != users[j]->uid)
+				continue;
+			snprintf(text, sizeof(text), "%s and %s must be two "
+			    "accounts, with two user ids", names[i], names[j]);
+			report(text);
+			result = -1;
+		}
+	return result;
+}
+
 int
 config_resolve(struct config *c, int sends_mail, config_report report)
 {
 	int result = 0;
 
-	(void)sends_mail;
 	if (resolve_user(&c->worker_user, "worker-user", report) == -1)
 		result = -1;
 	if (resolve_user(&c->queue_user, "queue-user", report) == -1)
 		result = -1;
 	if (resolve_user(&c->key_user, "key-user", report) == -1)
 		result = -1;
-	if (result == 0 && c->worker_user.uid == c->queue_user.uid) {
-		report("worker-user and queue-user must be two accounts: "
-		    "a worker must not reach the spool");
+	if (sends_mail &&
+	    resolve_user(&c->relay_user, "relay-user", report) == -1)
 		result = -1;
-	}
-	if (result == 0 && (c->key_user.uid == c->worker_user.uid ||
-	    c->key_user.uid == c->queue_user.uid)) {
-		report("key-user must be an account of its own: nobody else "
-		    "must reach the keys");
+	if (sends_mail &&
+	    resolve_user(&c->resolver_user, "resolver-user", report) == -1)
 		result = -1;
-	}
-	return result;
+	if (c->command_user.name[0] != '\0' &&
+	    resolve_user(&c->command_user, "command-user", report) == -1)
+		result = -1;
+	return result == 0 ? check_uids(c, report) : -1;
 }

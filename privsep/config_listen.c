@@ -7,6 +7,7 @@
  * them.  Touches memory only.
  */
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -17,22 +18,21 @@
 #include "config.h"
 #include "config_table.h"
 
-/* Services that can be listened for, and their ports; 0: not yet. */
+/* Services that can be listened for, and their ports; 0: a Unix socket. */
 static const struct {
 	const char	*name;
 	enum service	 service;
 	in_port_t	 port;
-	int		 is_supported;
 } services[] = {
-	{ "pop3", SERVICE_POP3, 110, 1 },
-	{ "pop3s", SERVICE_POP3S, 995, 1 },
-	{ "smtp", SERVICE_SMTP, 25, 1 },
-	{ "submission", SERVICE_SUBMISSION, 587, 1 },
-	{ "submissions", SERVICE_SUBMISSIONS, 465, 1 },
-	{ "lmtp", SERVICE_LMTP, 0, 0 },
+	{ "pop3", SERVICE_POP3, 110 },
+	{ "pop3s", SERVICE_POP3S, 995 },
+	{ "smtp", SERVICE_SMTP, 25 },
+	{ "submission", SERVICE_SUBMISSION, 587 },
+	{ "submissions", SERVICE_SUBMISSIONS, 465 },
+	{ "lmtp", SERVICE_LMTP, 0 },
 };
 #define SERVICES (sizeof(services) / sizeof(services[0]))
-#define SERVICE_NAMES	"pop3, pop3s, smtp, submission or submissions"
+#define SERVICE_NAMES	"pop3, pop3s, smtp, submission, submissions or lmtp"
 
 /* Index into services, or -1. */
 static int
@@ -46,17 +46,14 @@ find_service(const char *name)
 	return -1;
 }
 
-/* Index of a service that can be served; -1: reported. */
+/* Index of the service that a line begins with; -1: reported. */
 static int
-supported_service(const struct config_entry *l)
+named_service(const struct config_entry *l)
 {
 	int i = -1;
 
 	if (l->count == 0 || (i = find_service(l->words[0])) == -1)
 		return config_wrong(l, "needs a service: " SERVICE_NAMES);
-	if (!services[i].is_supported)
-		return config_wrong(l, "%s is not supported in this version",
-		    l->words[0]);
 	return i;
 }
 
@@ -74,24 +71,41 @@ parse_port(const char *word)
 	return (in_port_t)n;
 }
 
+/* Room for one more; NULL: reported. */
+static struct listener *
+new_listener(struct config_entry *l, enum service service)
+{
+	struct config *c = l->config;
+	struct listener *new = &c->listeners[c->listener_count];
+
+	if (c->listener_count == CONFIG_LISTEN_MAX) {
+		(void)config_wrong(l, "more than %d", CONFIG_LISTEN_MAX);
+		return NULL;
+	}
+	memset(new, 0, sizeof(*new));
+	new->service = service;
+	if (strlcpy(new->text, l->words[1], sizeof(new->text)) <
+	    sizeof(new->text))
+		return new;
+	(void)config_wrong(l, "`%s' is too long", l->words[1]);
+	return NULL;
+}
+
 static int
 add_listener(struct config_entry *l, enum service service, int family,
     const char *host, in_port_t port)
 {
-	struct config *c = l->config;
-	struct listener *new = &c->listeners[c->listener_count];
+	struct listener *new = new_listener(l, service);
 	struct sockaddr_in in = { .sin_family = AF_INET,
 	    .sin_port = htons(port) };
 	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6,
 	    .sin6_port = htons(port) };
 
-	if (c->listener_count == CONFIG_LISTEN_MAX)
-		return config_wrong(l, "more than %d", CONFIG_LISTEN_MAX);
+	if (new == NULL)
+		return -1;
 	if (inet_pton(family, host, family == AF_INET ?
 	    (void *)&in.sin_addr : (void *)&in6.sin6_addr) != 1)
 		return config_wrong(l, "`%s' is not an address", host);
-	memset(new, 0, sizeof(*new));
-	new->service = service;
 	if (family == AF_INET) {
 		memcpy(&new->address, &in, sizeof(in));
 		new->address_len = sizeof(in);
@@ -99,27 +113,38 @@ add_listener(struct config_entry *l, enum service service, int family,
 		memcpy(&new->address, &in6, sizeof(in6));
 		new->address_len = sizeof(in6);
 	}
-	if (strlcpy(new->text, l->words[1], sizeof(new->text)) >=
-	    sizeof(new->text))
-		return config_wrong(l, "`%s' is too long", l->words[1]);
-	c->listener_count++;
+	l->config->listener_count++;
 	return 0;
 }
 
-/* listen SERVICE ADDR:PORT, with ADDR an IPv4, [IPv6] or `*' for both. */
-int
-config_set_listen(struct config_entry *l)
+/* listen lmtp /PATH */
+static int
+add_socket(struct config_entry *l, enum service service)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	struct listener *new = new_listener(l, service);
+
+	if (new == NULL)
+		return -1;
+	if (!config_is_socket_path(l->words[1]))
+		return config_wrong(l, "`%s' is not the path of a socket, or "
+		    "too long a one", l->words[1]);
+	strlcpy(un.sun_path, l->words[1], sizeof(un.sun_path));
+	memcpy(&new->address, &un, sizeof(un));
+	new->address_len = sizeof(un);
+	l->config->listener_count++;
+	return 0;
+}
+
+/* ADDR:PORT, with ADDR an IPv4, [IPv6] or `*' for both. */
+static int
+add_address(struct config_entry *l, enum service service)
 {
 	char host[INET6_ADDRSTRLEN + 2];
 	const char *colon;
 	size_t len;
 	in_port_t port;
-	int i;
 
-	if ((i = supported_service(l)) == -1)
-		return -1;
-	if (l->count != 2)
-		return config_wrong(l, "needs a service and one ADDRESS:PORT");
 	colon = strrchr(l->words[1], ':');
 	if (colon == NULL || (port = parse_port(colon + 1)) == 0)
 		return config_wrong(l, "`%s' has no port", l->words[1]);
@@ -128,21 +153,32 @@ config_set_listen(struct config_entry *l)
 		return config_wrong(l, "`%s' is not an address", l->words[1]);
 	memcpy(host, l->words[1], len);
 	host[len] = '\0';
-	if (config_is_first(l))
-		l->config->listener_count = 0;
 	if (strcmp(host, "*") == 0) {
-		if (add_listener(l, services[i].service, AF_INET, "0.0.0.0",
-		    port) == -1)
+		if (add_listener(l, service, AF_INET, "0.0.0.0", port) == -1)
 			return -1;
-		return add_listener(l, services[i].service, AF_INET6, "::",
-		    port);
+		return add_listener(l, service, AF_INET6, "::", port);
 	}
 	if (len > 2 && host[0] == '[' && host[len - 1] == ']') {
 		host[len - 1] = '\0';
-		return add_listener(l, services[i].service, AF_INET6, host + 1,
-		    port);
+		return add_listener(l, service, AF_INET6, host + 1, port);
 	}
-	return add_listener(l, services[i].service, AF_INET, host, port);
+	return add_listener(l, service, AF_INET, host, port);
+}
+
+int
+config_set_listen(struct config_entry *l)
+{
+	int i;
+
+	if ((i = named_service(l)) == -1)
+		return -1;
+	if (l->count != 2)
+		return config_wrong(l, "needs a service and one ADDRESS:PORT, "
+		    "or lmtp and a path");
+	if (config_is_first(l))
+		l->config->listener_count = 0;
+	return services[i].port == 0 ? add_socket(l, services[i].service) :
+	    add_address(l, services[i].service);
 }
 
 int
@@ -152,7 +188,7 @@ config_set_inetd(struct config_entry *l)
 
 	if (l->count > 1)
 		return config_one_value(l);
-	if ((i = supported_service(l)) == -1)
+	if ((i = named_service(l)) == -1)
 		return -1;
 	l->config->inetd_service = services[i].service;
 	return 0;

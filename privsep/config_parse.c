@@ -230,17 +230,23 @@ check_pair(const struct config *c, config_report report)
 static int
 check_users(const struct config *c, config_report report)
 {
+	const struct account_ids *users[CONFIG_ACCOUNTS];
+	const char *const *names;
+	char text[128];
+	size_t i, j;
 	int result = 0;
 
-	if (strcmp(c->worker_user.name, c->queue_user.name) == 0) {
-		report("worker-user and queue-user must be two accounts");
-		result = -1;
-	}
-	if (strcmp(c->key_user.name, c->worker_user.name) == 0 ||
-	    strcmp(c->key_user.name, c->queue_user.name) == 0) {
-		report("key-user must be an account of its own");
-		result = -1;
-	}
+	names = config_accounts(c, users);
+	for (i = 0; i < CONFIG_ACCOUNTS; i++)
+		for (j = 0; j < i; j++) {
+			if (users[i]->name[0] == '\0' ||
+			    strcmp(users[i]->name, users[j]->name) != 0)
+				continue;
+			snprintf(text, sizeof(text), "%s and %s must be two "
+			    "accounts", names[i], names[j]);
+			report(text);
+			result = -1;
+		}
 	return result;
 }
 

@@ -7,8 +7,7 @@
  * decoder refuses whatever the encoder would not have written: one octet more
  * or less, another order, a value out of bounds, a memfd that is not sealed.
  *
- * A larger thing than message.h takes, so it has its own little coder: u32 is
- * little-endian; a string is a u32 length and its octets, without NUL.
+ * A larger thing than message.h takes, so it has its own little coder.
  */
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -21,105 +20,12 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "config_coder.h"
 #include "config_table.h"
 
 #define PASS_MAGIC	0x43545350U	/* "PSTC" */
 #define PASS_END	0xffffffffU
 #define SEALS	(F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
-
-/* Both ways: errors are sticky, and looked at once, at the end. */
-struct coder {
-	uint8_t		*out;		/* encoding */
-	const uint8_t	*in;		/* decoding */
-	size_t		 pos, size;
-	int		 bad;
-};
-
-/* Room for n more octets, or the coder is bad. */
-static int
-has_room(struct coder *k, size_t n)
-{
-	if (k->bad || n > k->size - k->pos)
-		k->bad = 1;
-	return !k->bad;
-}
-
-static void
-put_number(struct coder *k, uint32_t v)
-{
-	int i;
-
-	if (!has_room(k, 4))
-		return;
-	for (i = 0; i < 4; i++)
-		k->out[k->pos++] = (uint8_t)(v >> (8 * i));
-}
-
-static uint32_t
-get_number(struct coder *k)
-{
-	uint32_t v = 0;
-	int i;
-
-	if (!has_room(k, 4))
-		return 0;
-	for (i = 0; i < 4; i++)
-		v |= (uint32_t)k->in[k->pos++] << (8 * i);
-	return v;
-}
-
-static void
-put_string(struct coder *k, const char *s)
-{
-	size_t len = strlen(s);
-
-	put_number(k, (uint32_t)len);
-	if (!has_room(k, len))
-		return;
-	memcpy(k->out + k->pos, s, len);
-	k->pos += len;
-}
-
-static void
-get_string(struct coder *k, char *dst, size_t size)
-{
-	size_t len = get_number(k);
-
-	dst[0] = '\0';
-	if (!has_room(k, len))
-		return;
-	if (len >= size || memchr(k->in + k->pos, '\0', len) != NULL) {
-		k->bad = 1;
-		return;
-	}
-	memcpy(dst, k->in + k->pos, len);
-	dst[len] = '\0';
-	k->pos += len;
-}
-
-/* A number that must lie in the field's bounds. */
-static uint64_t
-get_bounded(struct coder *k, const struct config_field *f, uint64_t v)
-{
-	if (v < f->min || v > f->max)
-		k->bad = 1;
-	return v;
-}
-
-static size_t
-get_count(struct coder *k, size_t max)
-{
-	size_t n = get_number(k);
-
-	if (n <= max)
-		return n;
-	k->bad = 1;
-	return 0;
-}
-
-#define COUNT_OF(c, f)	((size_t *)(void *)((char *)(c) + (f)->count_offset))
-#define COUNT_IN(c, f) \
-	(*(const size_t *)(const void *)((const char *)(c) + (f)->count_offset))
 
 static void
 put_domains(struct coder *k, const struct config *c,
@@ -128,9 +34,9 @@ put_domains(struct coder *k, const struct config *c,
 	size_t i;
 
 	(void)f;
-	put_number(k, (uint32_t)c->domain_count);
+	coder_put_number(k, (uint32_t)c->domain_count);
 	for (i = 0; i < c->domain_count; i++)
-		put_string(k, c->domains[i]);
+		coder_put_string(k, c->domains[i]);
 }
 
 static void
@@ -139,9 +45,9 @@ get_domains(struct coder *k, struct config *c, const struct config_field *f)
 	size_t i;
 
 	(void)f;
-	c->domain_count = get_count(k, CONFIG_DOMAINS_MAX);
+	c->domain_count = coder_get_count(k, CONFIG_DOMAINS_MAX);
 	for (i = 0; i < c->domain_count && !k->bad; i++) {
-		get_string(k, c->domains[i], HOSTNAME_MAX);
+		coder_get_string(k, c->domains[i], HOSTNAME_MAX);
 		if (!config_is_hostname(c->domains[i]))
 			k->bad = 1;
 	}
@@ -154,21 +60,21 @@ put_schedule(struct coder *k, const struct config *c,
 	const uint32_t *list = FIELD_CONST(uint32_t, c, f);
 	size_t i;
 
-	put_number(k, (uint32_t)COUNT_IN(c, f));
+	coder_put_number(k, (uint32_t)COUNT_IN(c, f));
 	for (i = 0; i < COUNT_IN(c, f); i++)
-		put_number(k, list[i]);
+		coder_put_number(k, list[i]);
 }
 
 static void
 get_schedule(struct coder *k, struct config *c, const struct config_field *f)
 {
 	uint32_t *list = FIELD_AT(uint32_t, c, f);
-	size_t i, n = get_count(k, CONFIG_RETRY_MAX);
+	size_t i, n = coder_get_count(k, CONFIG_RETRY_MAX);
 
 	if (n == 0)
 		k->bad = 1;
 	for (i = 0; i < n && !k->bad; i++)
-		list[i] = (uint32_t)get_bounded(k, f, get_number(k));
+		list[i] = (uint32_t)coder_get_bounded(k, f, coder_get_number(k));
 	*COUNT_OF(c, f) = n;
 }
 
@@ -176,29 +82,22 @@ static void
 put_mailbox(struct coder *k, const struct config *c,
     const struct config_field *f)
 {
-	put_number(k, c->mailbox_format);
-	put_string(k, FIELD_CONST(char, c, f));
+	coder_put_number(k, c->mailbox_format);
+	coder_put_string(k, FIELD_CONST(char, c, f));
 }
 
 static void
 get_mailbox(struct coder *k, struct config *c, const struct config_field *f)
 {
-	uint32_t format = get_number(k);
+	uint32_t format = coder_get_number(k);
 
 	if (format > MAILBOX_MBOX)
 		k->bad = 1;
 	else
 		c->mailbox_format = (enum mailbox_format)format;
-	get_string(k, FIELD_AT(char, c, f), CONFIG_PATH_MAX);
+	coder_get_string(k, FIELD_AT(char, c, f), CONFIG_PATH_MAX);
 	if (!config_is_mailbox_path(c->mailbox_path))
 		k->bad = 1;
-}
-
-static int
-is_service_id(uint32_t id)
-{
-	/* 0 is root; -1 tells setresuid() to leave things as they are. */
-	return id != 0 && id != UINT32_MAX;
 }
 
 static void
@@ -206,10 +105,10 @@ put_user(struct coder *k, const struct config *c, const struct config_field *f)
 {
 	const struct account_ids *user = FIELD_CONST(struct account_ids, c, f);
 
-	put_string(k, user->name);
-	put_number(k, user->uid);
-	put_number(k, user->gid);
-	if (!is_service_id(user->uid) || !is_service_id(user->gid))
+	coder_put_string(k, user->name);
+	coder_put_number(k, user->uid);
+	coder_put_number(k, user->gid);
+	if (!config_is_service_id(user->uid) || !config_is_service_id(user->gid))
 		k->bad = 1;	/* config_resolve() was forgotten */
 }
 
@@ -218,18 +117,18 @@ get_user(struct coder *k, struct config *c, const struct config_field *f)
 {
 	struct account_ids *user = FIELD_AT(struct account_ids, c, f);
 
-	get_string(k, user->name, sizeof(user->name));
-	user->uid = get_number(k);
-	user->gid = get_number(k);
-	if (!config_is_account(user->name) || !is_service_id(user->uid) ||
-	    !is_service_id(user->gid))
+	coder_get_string(k, user->name, sizeof(user->name));
+	user->uid = coder_get_number(k);
+	user->gid = coder_get_number(k);
+	if (!config_is_account(user->name) || !config_is_service_id(user->uid) ||
+	    !config_is_service_id(user->gid))
 		k->bad = 1;
 }
 
 static void
 put_text(struct coder *k, const struct config *c, const struct config_field *f)
 {
-	put_string(k, FIELD_CONST(char, c, f));
+	coder_put_string(k, FIELD_CONST(char, c, f));
 }
 
 static void
@@ -237,7 +136,7 @@ get_hostname(struct coder *k, struct config *c, const struct config_field *f)
 {
 	char *host = FIELD_AT(char, c, f);
 
-	get_string(k, host, HOSTNAME_MAX);
+	coder_get_string(k, host, HOSTNAME_MAX);
 	if (!config_is_hostname(host))
 		k->bad = 1;
 }
@@ -247,7 +146,7 @@ get_path(struct coder *k, struct config *c, const struct config_field *f)
 {
 	char *path = FIELD_AT(char, c, f);
 
-	get_string(k, path, CONFIG_PATH_MAX);
+	coder_get_string(k, path, CONFIG_PATH_MAX);
 	/* Only pam-confdir may be empty: the system's own. */
 	if (!config_is_path(path) && (path[0] != '\0' ||
 	    f->offset != offsetof(struct config, pam_confdir)))
@@ -259,7 +158,7 @@ get_service(struct coder *k, struct config *c, const struct config_field *f)
 {
 	char *service = FIELD_AT(char, c, f);
 
-	get_string(k, service, sizeof(c->pam_service));
+	coder_get_string(k, service, sizeof(c->pam_service));
 	if (!config_is_service(service))
 		k->bad = 1;
 }
@@ -269,39 +168,33 @@ put_size(struct coder *k, const struct config *c, const struct config_field *f)
 {
 	uint64_t v = *FIELD_CONST(uint64_t, c, f);
 
-	put_number(k, (uint32_t)v);
-	put_number(k, (uint32_t)(v >> 32));
+	coder_put_number(k, (uint32_t)v);
+	coder_put_number(k, (uint32_t)(v >> 32));
 }
 
 static void
 get_size(struct coder *k, struct config *c, const struct config_field *f)
 {
-	uint64_t v = get_number(k);
+	uint64_t v = coder_get_number(k);
 
-	v |= (uint64_t)get_number(k) << 32;
-	*FIELD_AT(uint64_t, c, f) = get_bounded(k, f, v);
+	v |= (uint64_t)coder_get_number(k) << 32;
+	*FIELD_AT(uint64_t, c, f) = coder_get_bounded(k, f, v);
 }
 
 static void
 put_count(struct coder *k, const struct config *c, const struct config_field *f)
 {
-	put_number(k, *FIELD_CONST(uint32_t, c, f));
+	coder_put_number(k, *FIELD_CONST(uint32_t, c, f));
 }
 
 static void
 get_u32_field(struct coder *k, struct config *c, const struct config_field *f)
 {
 	*FIELD_AT(uint32_t, c, f) =
-	    (uint32_t)get_bounded(k, f, get_number(k));
+	    (uint32_t)coder_get_bounded(k, f, coder_get_number(k));
 }
 
-/* Kinds without an entry never leave the master. */
-static const struct {
-	void	(*put)(struct coder *, const struct config *,
-		    const struct config_field *);
-	void	(*get)(struct coder *, struct config *,
-		    const struct config_field *);
-} coders[KIND_COUNT] = {
+static const struct config_coder coders[KIND_COUNT] = {
 	[KIND_HOSTNAME] = { put_text, get_hostname },
 	[KIND_DOMAINS] = { put_domains, get_domains },
 	[KIND_MAILBOX] = { put_mailbox, get_mailbox },
@@ -315,6 +208,14 @@ static const struct {
 	[KIND_SERVICE] = { put_text, get_service },
 };
 
+/* Kinds without a coder never leave the master. */
+static const struct config_coder *
+coder_of(const struct config_field *f)
+{
+	return coders[f->kind].put != NULL ? &coders[f->kind] :
+	    &config_relay_coders[f->kind];
+}
+
 ssize_t
 config_encode(const struct config *c, enum role role, uint8_t *buf, size_t size)
 {
@@ -322,19 +223,19 @@ config_encode(const struct config *c, enum role role, uint8_t *buf, size_t size)
 	const struct config_field *f;
 	size_t i;
 
-	put_number(&k, PASS_MAGIC);
-	put_number(&k, role);
+	coder_put_number(&k, PASS_MAGIC);
+	coder_put_number(&k, role);
 	for (i = 0; i < config_field_count; i++) {
 		f = &config_fields[i];
 		if ((f->roles & TO(role)) == 0)
 			continue;
-		put_number(&k, (uint32_t)i);
-		if (coders[f->kind].put == NULL)
+		coder_put_number(&k, (uint32_t)i);
+		if (coder_of(f)->put == NULL)
 			k.bad = 1;
 		else
-			coders[f->kind].put(&k, c, f);
+			coder_of(f)->put(&k, c, f);
 	}
-	put_number(&k, PASS_END);
+	coder_put_number(&k, PASS_END);
 	if (!k.bad)
 		return (ssize_t)k.pos;
 	errno = EINVAL;
@@ -348,7 +249,7 @@ forget_names(struct config *c)
 	struct account_ids none = { .uid = (uid_t)-1, .gid = (gid_t)-1 };
 
 	c->worker_user = c->queue_user = c->relay_user = none;
-	c->resolver_user = c->key_user = none;
+	c->resolver_user = c->key_user = c->command_user = none;
 	c->tls_certificate[0] = c->tls_key[0] = '\0';
 	c->mailbox_path[0] = c->aliases[0] = c->run_dir[0] = '\0';
 	c->spool_dir[0] = c->libexec_dir[0] = '\0';
@@ -365,18 +266,18 @@ config_decode(const uint8_t *buf, size_t len, enum role role,
 
 	config_default_fixed(c);
 	forget_names(c);
-	if (get_number(&k) != PASS_MAGIC || get_number(&k) != role)
+	if (coder_get_number(&k) != PASS_MAGIC || coder_get_number(&k) != role)
 		k.bad = 1;
 	for (i = 0; i < config_field_count && !k.bad; i++) {
 		f = &config_fields[i];
 		if ((f->roles & TO(role)) == 0)
 			continue;
-		if (get_number(&k) != i || coders[f->kind].get == NULL)
+		if (coder_get_number(&k) != i || coder_of(f)->get == NULL)
 			k.bad = 1;
 		else
-			coders[f->kind].get(&k, c, f);
+			coder_of(f)->get(&k, c, f);
 	}
-	if (get_number(&k) != PASS_END || k.pos != k.size)
+	if (coder_get_number(&k) != PASS_END || k.pos != k.size)
 		k.bad = 1;
 	if (!k.bad)
 		return 0;
@@ -421,7 +322,8 @@ config_send(const struct config *c, enum role role)
 		fd = -1;
 		errno = saved;
 	}
-	free(buf);
+	/* A secret may have been in it. */
+	freezero(buf, CONFIG_PASS_MAX);
 	return fd;
 }
 
@@ -434,8 +336,8 @@ config_receive(int memfd, enum role role, struct config *c)
 	int result;
 
 	/* What is sealed can't change between this and any later look. */
-	if ((fcntl(memfd, F_GET_SEALS) & SEALS) != SEALS || fstat(memfd, &st) == -1 ||
-	    st.st_size <= 0 || st.st_size > CONFIG_PASS_MAX) {
+	if ((fcntl(memfd, F_GET_SEALS) & SEALS) != SEALS ||
+	    fstat(memfd, &st) == -1 || st.st_size <= 0 || st.st_size > CONFIG_PASS_MAX) {
 		errno = EBADMSG;
 		return -1;
 	}
@@ -448,6 +350,6 @@ config_receive(int memfd, enum role role, struct config *c)
 		errno = EBADMSG;
 		result = -1;
 	}
-	free(buf);
+	freezero(buf, (size_t)st.st_size);
 	return result;
 }

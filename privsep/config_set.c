@@ -368,18 +368,26 @@ set_service(struct config_entry *l)
 }
 
 static int
-set_missing(struct config_entry *l)
+is_none(const struct config_entry *l)
 {
-	return config_wrong(l, "%s", l->field->reason);
+	return l->count == 1 && strcmp(l->words[0], "none") == 0;
 }
 
-/* A setting of something that is not there yet does no harm: said, taken. */
 static int
-set_later(struct config_entry *l)
+set_optional(struct config_entry *l)
 {
-	if (l->count == 0)
-		return config_wrong(l, "needs a value");
-	(void)config_wrong(l, "has no effect in this version");
+	if (!is_none(l))
+		return set_path(l);
+	FIELD_AT(char, l->config, l->field)[0] = '\0';
+	return 0;
+}
+
+static int
+set_command_user(struct config_entry *l)
+{
+	if (!is_none(l))
+		return set_user(l);
+	FIELD_AT(struct account_ids, l->config, l->field)->name[0] = '\0';
 	return 0;
 }
 
@@ -400,6 +408,15 @@ int (*const config_setters[KIND_COUNT])(struct config_entry *) = {
 	[KIND_DAYS] = set_days,
 	[KIND_USER] = set_user,
 	[KIND_SERVICE] = set_service,
-	[KIND_MISSING] = set_missing,
-	[KIND_LATER] = set_later,
+	[KIND_OPTIONAL] = set_optional,
+	[KIND_COMMAND_USER] = set_command_user,
+	[KIND_DNS] = config_set_dns,
+	[KIND_REMOTE] = config_set_remote,
+	[KIND_ROUTES] = config_set_route,
+	[KIND_RELAY_TLS] = config_set_relay_tls,
+	[KIND_RELAY_AUTH] = set_optional,
+	[KIND_PATTERNS] = config_set_patterns,
+	[KIND_FAMILY] = config_set_family,
+	[KIND_SOURCES] = config_set_sources,
+	[KIND_DELIMITER] = config_set_delimiter,
 };

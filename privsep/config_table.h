@@ -1,9 +1,9 @@
 /*
  * config_table: the one table of the configuration's keywords, and what the
  * files that make config.h true share: config.c (defaults, in every process),
- * config_pass.c (master to roles, in every process), config_file.c,
- * config_parse.c, config_set.c and config_listen.c (master only).  Nobody else
- * includes this.
+ * config_pass.c and config_pass_relay.c (master to roles, in every process),
+ * config_file.c, config_secrets.c, config_parse.c, config_set.c,
+ * config_listen.c and config_relay.c (master only).  Nobody else includes this.
  */
 #ifndef PRIVSEP_CONFIG_TABLE_H
 #define PRIVSEP_CONFIG_TABLE_H
@@ -36,8 +36,17 @@ enum config_kind {
 	KIND_DAYS,		/* uint32_t, 0: never */
 	KIND_USER,		/* struct account_ids */
 	KIND_SERVICE,		/* char[64], the name of a PAM service */
-	KIND_MISSING,		/* a keyword of a later version: refused */
-	KIND_LATER,		/* one that has nothing to set yet: told of */
+	KIND_OPTIONAL,		/* char[CONFIG_PATH_MAX], "" none */
+	KIND_COMMAND_USER,	/* struct account_ids, name "" none */
+	KIND_DNS,		/* struct dns_server[] */
+	KIND_REMOTE,		/* struct remote, host "" none */
+	KIND_ROUTES,		/* struct mail_route[] */
+	KIND_RELAY_TLS,		/* struct relay_tls_rule[] */
+	KIND_RELAY_AUTH,	/* a path here, struct relay_auth[] elsewhere */
+	KIND_PATTERNS,		/* char[][HOSTNAME_MAX], "." may lead */
+	KIND_FAMILY,		/* enum relay_family */
+	KIND_SOURCES,		/* struct network[], one of each family */
+	KIND_DELIMITER,		/* char, '\0' none */
 	KIND_COUNT
 };
 
@@ -53,7 +62,6 @@ struct config_field {
 	size_t			 count_offset;	/* of a list's size_t */
 	uint64_t		 min, max;	/* of a number, inclusive */
 	int			 repeats;	/* may stand on several lines */
-	const char		*reason;	/* KIND_MISSING: why */
 };
 
 extern const struct config_field config_fields[];
@@ -64,6 +72,8 @@ extern const size_t config_field_count;
 	((type *)(void *)((char *)(config) + (field)->offset))
 #define FIELD_CONST(type, config, field) \
 	((const type *)(const void *)((const char *)(config) + (field)->offset))
+
+typedef char config_name[HOSTNAME_MAX];
 
 /* Defaults that ask nothing of the system: the host is "localhost". */
 void	config_default_fixed(struct config *);
@@ -84,9 +94,22 @@ int	config_is_path(const char *);
 int	config_is_mailbox_path(const char *);
 /* A PAM service's name: a file name without anything odd. */
 int	config_is_service(const char *);
+/* A host name, or "." and one for all that are below it. */
+int	config_is_pattern(const char *);
+/* A path that fits in a Unix socket's address. */
+int	config_is_socket_path(const char *);
+#define CONFIG_DELIMITERS	"+-_="
+int	config_is_delimiter(char);
+/* A uid or gid that a role may become: neither root's nor -1. */
+int	config_is_service_id(uint32_t);
 
 /* "127.0.0.0/8" and "::1", the networks of the word `loopback'. */
 extern const struct network config_loopback[2];
+
+/* The accounts, which must all be different, and their keywords. */
+#define CONFIG_ACCOUNTS	6
+const char *const *config_accounts(const struct config *,
+	    const struct account_ids *users[CONFIG_ACCOUNTS]);
 
 /* One line on its way into the configuration. */
 struct config_entry {
@@ -123,6 +146,15 @@ void	config_lower(char *);
 int	config_set_listen(struct config_entry *);
 int	config_set_inetd(struct config_entry *);
 int	config_set_certificate(struct config_entry *);
+/* The setters of config_relay.c. */
+int	config_set_dns(struct config_entry *);
+int	config_set_remote(struct config_entry *);
+int	config_set_route(struct config_entry *);
+int	config_set_relay_tls(struct config_entry *);
+int	config_set_patterns(struct config_entry *);
+int	config_set_family(struct config_entry *);
+int	config_set_sources(struct config_entry *);
+int	config_set_delimiter(struct config_entry *);
 /* What stores the words of a line, by kind; 0, or -1 reported. */
 extern int (*const config_setters[KIND_COUNT])(struct config_entry *);
 

@@ -132,6 +132,8 @@ load(struct config *config)
 			r = -1;
 	if (r == 0)
 		r = config_finish(config, report);
+	if (r == 0 && self.daemon->relay != NULL)
+		r = config_read_secrets(config, report);
 	/* For one client, and no other, nobody waits. */
 	if (self.inherited.mode == START_NOWAIT ||
 	    self.inherited.mode == START_QUEUE)

@@ -279,6 +279,8 @@ forget_if_ended(struct generation *g)
 static void
 setting_drop(struct setting *s)
 {
+	if (s->config != NULL)
+		config_forget_secrets(s->config);
 	free(s->config);
 	s->config = NULL;
 	if (s->certificates != -1)
@@ -295,6 +297,7 @@ setting_into_force(void)
 	if (state.next.config != NULL) {
 		if (listen_open(state.next.config) == -1)
 			return -1;
+		config_forget_secrets(master.config);
 		free_later(master.config);
 		master.config = state.next.config;
 		state.next.config = NULL;

@@ -2,7 +2,7 @@
  * master: the loop that listens, hands out and limits.
  *
  * Runs as root with few capabilities; reads no octet of a client, never
- * blocks, holds no secret.
+ * blocks, holds no secret but those of relay-auth, which are for the queue.
  */
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -144,9 +144,10 @@ reload(void)
 		return;
 	notify_reloading();
 	is_reloading = 1;
-	if (reload_config(fresh) == -1)
+	if (reload_config(fresh) == -1) {
+		config_forget_secrets(fresh);
 		free(fresh);
-	else if (generation_start_with(fresh) == 0)
+	} else if (generation_start_with(fresh) == 0)
 		return;
 	log_event(LOG_ERR, 0,
 	    "event=reload-failed text=\"the old configuration stays\"");

@@ -1,4 +1,4 @@
-/* LINK: privsep/config privsep/config_parse privsep/config_set privsep/config_listen privsep/config_pass */
+/* LINK: privsep/config privsep/config_parse privsep/config_set privsep/config_listen privsep/config_relay privsep/config_pass privsep/config_coder privsep/config_pass_relay privsep/config_route */
 /*
  * The parser of postern.conf on any octets; what it accepts must survive the
  * way to a role unchanged.
@@ -34,7 +34,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	config.worker_user.uid = config.worker_user.gid = 1;
 	config.queue_user.uid = config.queue_user.gid = 2;
 	config.key_user.uid = config.key_user.gid = 3;
-	for (role = ROLE_SPAWNER; role <= ROLE_SIGNER; role++) {
+	config.relay_user.uid = config.relay_user.gid = 4;
+	config.resolver_user.uid = config.resolver_user.gid = 5;
+	config.command_user.uid = config.command_user.gid = 6;
+	for (role = ROLE_SPAWNER; role <= ROLE_LAST; role++) {
 		len = config_encode(&config, (enum role)role, buf, sizeof(buf));
 		if (len == -1 || config_decode(buf, (size_t)len,
 		    (enum role)role, &received) == -1)

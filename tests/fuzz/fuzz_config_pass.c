@@ -1,4 +1,4 @@
-/* LINK: privsep/config privsep/config_pass */
+/* LINK: privsep/config privsep/config_pass privsep/config_coder privsep/config_pass_relay privsep/config_route */
 /*
  * A role's decoder of its configuration on any octets; the first one names
  * the role.  What it accepts must be what the encoder writes.
@@ -21,7 +21,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size == 0)
 		return 0;
-	role = (enum role)(data[0] % (ROLE_SIGNER + 1));
+	role = (enum role)(data[0] % (ROLE_LAST + 1));
 	if (config_decode(data + 1, size - 1, role, &config) == -1)
 		return 0;
 	len = config_encode(&config, role, buf, sizeof(buf));

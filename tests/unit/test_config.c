@@ -1,4 +1,4 @@
-/* LINK: privsep/config privsep/config_file privsep/config_parse privsep/config_set privsep/config_listen privsep/config_pass */
+/* LINK: privsep/config privsep/config_file privsep/config_parse privsep/config_set privsep/config_listen privsep/config_relay privsep/config_secrets privsep/config_pass privsep/config_coder privsep/config_pass_relay privsep/config_route */
 /*
  * The configuration: what every keyword accepts and refuses, how mistakes are
  * told, who may own the file (C24), and what each role gets of it.
@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -24,7 +25,7 @@
 #include "privsep/config.h"
 #include "privsep/config_table.h"
 
-#define ROLES	(ROLE_SIGNER + 1)
+#define ROLES	(ROLE_LAST + 1)
 
 static struct config config, received;
 static char last[4096];		/* the last report */
@@ -68,16 +69,6 @@ assert_refused(const char *text, const char *reason)
 	if (strstr(last, reason) == NULL)
 		fail_msg("`%s' reported: %s", text, last);
 	assert_int_equal(strncmp(last, "file:7: ", 8), 0);
-}
-
-/* Taken, but not in silence. */
-static void
-assert_told(const char *text, const char *reason)
-{
-	reset(NULL);
-	assert_int_equal(line(text), 0);
-	if (strstr(last, reason) == NULL)
-		fail_msg("`%s' reported: %s", text, last);
 }
 
 static void
@@ -256,21 +247,6 @@ test_refused(void **state)
 	assert_int_equal(line(text), 0);
 }
 
-/* What is not built yet is refused by name, never ignored in silence. */
-static void
-test_later_versions(void **state)
-{
-	(void)state;
-	assert_refused("relay-host mail.example",
-	    "relay-host: not supported in this version");
-	assert_refused("relay-auth /x", "not supported in this version");
-	assert_told("dns-server 127.0.0.1@53", "has no effect");
-	assert_told("relay-user _x", "has no effect");
-	assert_told("resolver-user _x", "has no effect");
-	assert_refused("relay-user", "needs a value");
-	assert_refused("listen lmtp /run/lmtp", "lmtp is not supported");
-}
-
 static void
 test_listen(void **state)
 {
@@ -315,6 +291,35 @@ test_listen(void **state)
 }
 
 static void
+test_listen_socket(void **state)
+{
+	const struct sockaddr_un *un = (const void *)&config.listeners[0]
+	    .address;
+	char text[256];
+
+	(void)state;
+	assert_int_equal(line("listen lmtp /run/postern/lmtp"), 0);
+	assert_int_equal(config.listener_count, 1);
+	assert_int_equal(config.listeners[0].service, SERVICE_LMTP);
+	assert_int_equal(un->sun_family, AF_UNIX);
+	assert_string_equal(un->sun_path, "/run/postern/lmtp");
+	assert_int_equal(line("listen lmtp /run/postern/other"), 0);
+	assert_int_equal(config_finish(&config, report), 0);
+	assert_int_equal(line("listen lmtp /run/postern/lmtp"), 0);
+	assert_int_equal(config_finish(&config, report), -1);
+
+	assert_refused("listen lmtp 127.0.0.1:24", "not the path of a socket");
+	assert_refused("listen lmtp lmtp", "not the path of a socket");
+	assert_refused("listen lmtp /run/", "not the path of a socket");
+	assert_refused("listen lmtp /run/../x", "not the path of a socket");
+	assert_refused("listen smtp /run/smtp", "has no port");
+	snprintf(text, sizeof(text), "listen lmtp /%0106d", 0);
+	assert_int_equal(line(text), 0);
+	snprintf(text, sizeof(text), "listen lmtp /%0107d", 0);
+	assert_refused(text, "too long");
+}
+
+static void
 test_inetd(void **state)
 {
 	(void)state;
@@ -322,7 +327,6 @@ test_inetd(void **state)
 	assert_int_equal(config.inetd_service, SERVICE_SUBMISSIONS);
 	assert_int_equal(line("inetd-service pop3"), -1);
 	assert_non_null(strstr(last, "was set before, by line 7"));
-	assert_refused("inetd-service lmtp", "lmtp is not supported");
 	assert_refused("inetd-service delivery", "needs a service");
 	assert_refused("inetd-service 995", "needs a service");
 	assert_refused("inetd-service pop3 pop3s", "takes one value only");
@@ -485,7 +489,7 @@ test_finish(void **state)
 	reset(NULL);
 	assert_int_equal(parse("key-user x\nworker-user x\n"), 0);
 	assert_int_equal(config_finish(&config, report), -1);
-	assert_non_null(strstr(last, "key-user must be"));
+	assert_non_null(strstr(last, "key-user and worker-user must be"));
 	reset(NULL);
 	assert_int_equal(line("key-user _posternq"), 0);
 	assert_int_equal(config_finish(&config, report), -1);
@@ -652,6 +656,8 @@ resolve(void)
 	config.worker_user.uid = config.worker_user.gid = 801;
 	config.queue_user.uid = config.queue_user.gid = 802;
 	config.key_user.uid = config.key_user.gid = 803;
+	config.relay_user.uid = config.relay_user.gid = 804;
+	config.resolver_user.uid = config.resolver_user.gid = 805;
 }
 
 static void
@@ -688,7 +694,7 @@ test_resolve(void **state)
 	assert_int_equal(line("worker-user nobody"), 0);
 	assert_int_equal(line("key-user bin"), 0);
 	assert_int_equal(config_resolve(&config, 0, report), -1);
-	assert_non_null(strstr(last, "account of its own"));
+	assert_non_null(strstr(last, "key-user and queue-user must be two"));
 	reset(NULL);
 	assert_int_equal(line("queue-user bin"), 0);
 	assert_int_equal(line("worker-user nobody"), 0);
@@ -806,6 +812,21 @@ test_pass_full(void **state)
 		snprintf(config.domains[i], HOSTNAME_MAX, "%063d.%063d.%063d."
 		    "%059zu", 1, 2, 3, i);
 	config.domain_count = CONFIG_DOMAINS_MAX;
+	memcpy(config.relay_domains, config.domains, sizeof(config.domains));
+	config.relay_domain_count = CONFIG_RELAY_DOMAINS_MAX;
+	for (i = 0; i < CONFIG_ROUTES_MAX; i++) {
+		strcpy(config.routes[i].domain, config.domains[i]);
+		strcpy(config.routes[i].to.host, config.domains[i]);
+		strcpy(config.relay_tls[i].domain, config.domains[i]);
+	}
+	config.route_count = config.relay_tls_count = CONFIG_ROUTES_MAX;
+	for (i = 0; i < CONFIG_RELAY_AUTH_MAX; i++) {
+		strcpy(config.relay_auths[i].host, config.domains[i]);
+		memset(config.relay_auths[i].user, 'u', CONFIG_USER_MAX - 1);
+		memset(config.relay_auths[i].secret, 's',
+		    CONFIG_SECRET_MAX - 1);
+	}
+	config.relay_auth_count = CONFIG_RELAY_AUTH_MAX;
 	for (i = 0; i < ROLES; i++)
 		assert_true(config_encode(&config, (enum role)i, buf,
 		    sizeof(buf)) > 0);
@@ -877,8 +898,8 @@ main(void)
 		cmocka_unit_test_setup(test_values, reset),
 		cmocka_unit_test_setup(test_every_keyword_has_a_setter, reset),
 		cmocka_unit_test_setup(test_refused, reset),
-		cmocka_unit_test_setup(test_later_versions, reset),
 		cmocka_unit_test_setup(test_listen, reset),
+		cmocka_unit_test_setup(test_listen_socket, reset),
 		cmocka_unit_test_setup(test_inetd, reset),
 		cmocka_unit_test_setup(test_certificate_pair, reset),
 		cmocka_unit_test_setup(test_certificates_by_name, reset),
