@@ -11,7 +11,7 @@
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
 
 #include "../privsep/log.h"
 #include "tls_client.h"

@@ -397,3 +397,18 @@ wire_buffered(const struct wire *w)
 {
 	return w->in_end - w->in_start;
 }
+
+int
+wire_has_input(struct wire *w)
+{
+	ssize_t n;
+
+	if (w->in_start < w->in_end)
+		return 1;
+	w->in_start = w->in_end = 0;
+	n = w->transport_read(w, w->in, sizeof(w->in));
+	if (n == -1)
+		return errno != EAGAIN && errno != EINTR;
+	w->in_end = (size_t)n;
+	return 1;
+}

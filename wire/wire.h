@@ -83,6 +83,11 @@ void	wire_consume(struct wire *, size_t);
 
 /* Is input buffered that has not been read? (what STLS must refuse) */
 size_t	wire_buffered(const struct wire *);
+/*
+ * Look for input without waiting: 1 if a read would not have to wait, since
+ * something is buffered or the connection has ended; 0 if there is nothing.
+ */
+int	wire_has_input(struct wire *);
 
 /* Append to the output; full buffers are written. Errors are sticky. */
 void	wire_put(struct wire *, const void *, size_t);

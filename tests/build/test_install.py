@@ -17,7 +17,7 @@ PROGRAMS = {
     "libexec/postern/make-certificate",
     "libexec/postern/pop3d-worker", "libexec/postern/pop3d-agents",
     "libexec/postern/smtpd-worker", "libexec/postern/smtpd-agents",
-    "libexec/postern/smtpd-queue",
+    "libexec/postern/smtpd-queue", "libexec/postern/smtpd-relay",
 }
 TEXTS = {
     "share/man/man5/postern.conf.5",
