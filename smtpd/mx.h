@@ -13,11 +13,12 @@
 
 #define MX_HOSTS_MAX	10	/* the best ones; others are not looked up */
 #define MX_ADDRESSES_MAX 40
+#define MX_OF_HOST_MAX	8	/* of one host and family */
 
 struct mx_address {
 	struct sockaddr_storage	 address;	/* with the port */
 	socklen_t		 len;
-	char			 host[CONFIG_PATH_MAX]; /* whose it is */
+	char			 host[HOSTNAME_MAX]; /* whose it is; "" a socket */
 	char			 text[ADDRESS_TEXT_MAX]; /* numeric */
 };
 
@@ -32,13 +33,17 @@ struct mx_result {
 	struct mx_address	 addresses[MX_ADDRESSES_MAX];
 };
 
+/* A next hop that is an address or a socket is its own result: 1; else 0. */
+int	mx_is_known(const struct config *, const struct next_hop *,
+	    struct mx_result *);
+
 struct mx;	/* a resolution under way */
 
 /* Is called once, never from within mx_start(). */
 typedef void (*mx_resolved)(void *arg, const struct mx_result *);
 
 /*
- * Find the addresses of a next hop (borrowed until the end).  config: whose
+ * Find the addresses of any other (borrowed until the end).  config: whose
  * name and domains a mail exchanger must not have, relay-family.  NULL with
  * errno ENOMEM.  now: monotonic ms.
  */
@@ -46,11 +51,6 @@ struct mx *mx_start(struct dns_client *, const struct config *,
 	    const struct next_hop *, mx_resolved, void *arg, uint64_t now);
 /* Nobody waits for it any more. */
 void	mx_cancel(struct mx *);
-/*
- * One that needs no DNS ends here: call before the next wait, with any time.
- */
-void	mx_run(struct mx *);
-
 /*
  * May mail for a stranger's domain go there?  Not to this host itself, to
  * nobody or to a crowd.
