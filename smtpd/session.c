@@ -199,7 +199,7 @@ check_limits(struct session *session)
 {
 	if (session->is_over)
 		return;
-	if (session->errors >= SESSION_ERRORS_MAX)
+	if (session->errors >= session->worker->config->max_errors)
 		session_end(session, "421 4.7.0 Too many errors");
 	else if (session->refusals >= SESSION_REFUSALS_MAX)
 		session_end(session, "421 4.7.0 Too many refused addresses");

@@ -20,7 +20,6 @@
 #define SESSION_LINE_MAX	2048	/* of a command, with its CR LF */
 #define SESSION_AUTH_LINE_MAX	3200	/* ... where it can be AUTH with a long
 					 * initial response */
-#define SESSION_ERRORS_MAX	20	/* commands that made no sense */
 #define SESSION_REFUSALS_MAX	100	/* addresses that the agent refused */
 #define SESSION_IDLE_MAX	200	/* commands that bring no message on */
 #define SESSION_OUT_SIZE	65536	/* content on its way to the pipe */

@@ -20,6 +20,9 @@
 #include "tests/smtp_agent.h"
 #include "tests/smtp_secure.h"
 
+/* No test uses all of it. */
+#pragma GCC diagnostic ignored "-Wunused-function"
+
 static struct config config;
 static struct worker worker;
 static struct session session;
@@ -71,6 +74,7 @@ setup(void **state)
 	strlcpy(config.hostname, "mail.example", sizeof(config.hostname));
 	config.message_size_limit = 1000000;
 	config.idle_timeout = 300;
+	config.max_errors = 20;
 	config.login_timeout = 60;
 	memset(&fake_secure, 0, sizeof(fake_secure));
 	memset(&fake, 0, sizeof(fake));

@@ -116,6 +116,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	strlcpy(config.hostname, "mail.example", sizeof(config.hostname));
 	config.message_size_limit = 1000;
 	config.idle_timeout = config.login_timeout = 5;
+	config.max_errors = 20;
 	memset(&fake_secure, 0, sizeof(fake_secure));
 	memset(&fake, 0, sizeof(fake));
 	fake.content = -1;
