@@ -217,6 +217,8 @@ relay_serve(int gate, int64_t timeout_ms)
 	    (int)(IDLE_MINUTES * the_relay.minute_ms));
 	if (served == -1 && errno == ETIMEDOUT)
 		served = 0;
+	if (served == -1)
+		the_relay.is_over = 1;
 	relay_close(&the_relay);
 	return served;
 }

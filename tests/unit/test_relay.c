@@ -1,0 +1,674 @@
+/* LINK: RELAY */
+/* LIBS: -lssl -lcrypto */
+/*
+ * test_relay: what is said to a remote host that behaves, octet by octet, and
+ * what the queue is told of it.
+ */
+#include "tests/relay_host.h"
+
+#define MINUTES5	60000	/* ms: more than any test takes */
+
+#define LETTER		"Subject: hi\n\nline\n.dot\n"
+#define LETTER_DATA	"Subject: hi\r\n\r\nline\r\n..dot\r\n.\r\n"
+#define LETTER_BDAT	"Subject: hi\r\n\r\nline\r\n.dot\r\n"
+
+static int
+setup(void **state)
+{
+	(void)state;
+	mail_reset();
+	relay_start(MINUTES5);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	return relay_stop();
+}
+
+/* A host with these extensions, "" none, separated by blanks. */
+static void
+greet(const char *extensions)
+{
+	char line[80];
+	size_t n;
+
+	ask_greet(RELAY_SMTP, RELAY_TLS_MAY, "");
+	host_say("220 mx.example.org ESMTP");
+	host_expect("EHLO me.example\r\n");
+	while (*extensions != '\0') {
+		n = strcspn(extensions, ",");
+		snprintf(line, sizeof(line), "250-%.*s", (int)n, extensions);
+		host_say(line);
+		extensions += n + (extensions[n] == ',');
+	}
+	host_say("250 HELP");
+	get_greeted();
+	assert_int_equal(greeted.verdict, RELAY_READY);
+}
+
+static void
+bye(void)
+{
+	close(gate);
+	gate = -1;
+	host_expect("QUIT\r\n");
+	host_say("221 bye");
+	host_expect_end();
+}
+
+static void
+test_step_by_step(void **state)
+{
+	(void)state;
+	greet("mx.example.org greets you");
+	assert_int_equal(greeted.extensions, RELAY_HAS_ESMTP);
+	assert_string_equal(greeted.tls, "");
+	ask_to("alice@example.org");
+	ask_to("carol@example.org");
+	ask_send(LETTER, 2);
+	host_expect("MAIL FROM:<bob@example.net>\r\n");
+	assert_true(host_is_silent());
+	host_say("250 ok");
+	host_expect("RCPT TO:<alice@example.org>\r\n");
+	assert_true(host_is_silent());
+	host_say("250 ok");
+	host_expect("RCPT TO:<carol@example.org>\r\n");
+	host_say("250 ok");
+	host_expect("DATA\r\n");
+	assert_true(host_is_silent());
+	host_say("354 go on");
+	host_expect(LETTER_DATA);
+	assert_true(host_is_silent());
+	host_say("250 2.6.0 queued as 1234");
+	get_sent(2);
+	assert_int_equal(settled[0].verdict, DELIVERED);
+	assert_int_equal(settled[1].verdict, DELIVERED);
+	assert_int_equal(settled[1].stage, RELAY_AT_END);
+	assert_int_equal(settled[1].code, 250);
+	assert_string_equal(settled[1].status, "2.6.0");
+	assert_string_equal(settled[1].text, "queued as 1234");
+	assert_true(sent.is_reusable);
+	assert_int_equal(sent.octets, strlen(LETTER_BDAT));
+	bye();
+}
+
+static void
+test_pipelined(void **state)
+{
+	(void)state;
+	greet("mx,PIPELINING,SIZE 1000");
+	assert_int_equal(greeted.size_limit, 1000);
+	ask_to("alice@example.org");
+	ask_to("carol@example.org");
+	ask_send(LETTER, 2);
+	host_expect("MAIL FROM:<bob@example.net> SIZE=27\r\n"
+	    "RCPT TO:<alice@example.org>\r\nRCPT TO:<carol@example.org>\r\n"
+	    "DATA\r\n");
+	host_say("250 ok\r\n550 5.1.1 no alice\r\n250 ok\r\n354 go");
+	host_expect(LETTER_DATA);
+	host_say("250 queued");
+	get_sent(2);
+	assert_int_equal(settled[0].verdict, DELIVERY_FAILED);
+	assert_int_equal(settled[0].stage, RELAY_AT_RCPT);
+	assert_string_equal(settled[0].status, "5.1.1");
+	assert_int_equal(settled[1].verdict, DELIVERED);
+	/* another letter, by the same connection, without RSET */
+	ask_to("dave@example.org");
+	ask_send("x\n", 1);
+	host_expect("MAIL FROM:<bob@example.net> SIZE=3\r\n"
+	    "RCPT TO:<dave@example.org>\r\nDATA\r\n");
+	host_say("250 ok\r\n450 later\r\n354 go");
+	/* nobody is left: an empty letter for nobody */
+	host_expect(".\r\n");
+	host_say("554 no valid recipients");
+	get_sent(1);
+	assert_int_equal(settled[0].verdict, DELIVERY_DEFERRED);
+	assert_int_equal(sent.octets, 0);
+	assert_true(sent.is_reusable);
+	/* refused as it should be: the transaction is open, and ended */
+	ask_to("dave@example.org");
+	ask_send("x\n", 1);
+	host_expect("MAIL FROM:<bob@example.net> SIZE=3\r\n"
+	    "RCPT TO:<dave@example.org>\r\nDATA\r\n");
+	host_say("250 ok\r\n450 later\r\n503 no recipients");
+	get_sent(1);
+	ask_to("erin@example.org");
+	ask_send("x\n", 1);
+	host_expect("RSET\r\nMAIL FROM:<bob@example.net> SIZE=3\r\n"
+	    "RCPT TO:<erin@example.org>\r\nDATA\r\n");
+	host_say("250 ok\r\n250 ok\r\n250 ok\r\n354 go");
+	host_expect("x\r\n.\r\n");
+	host_say("250 ok");
+	get_sent(1);
+	assert_int_equal(settled[0].verdict, DELIVERED);
+	bye();
+}
+
+static void
+test_mail_refused(void **state)
+{
+	(void)state;
+	greet("mx,PIPELINING");
+	ask_to("alice@example.org");
+	ask_to("carol@example.org");
+	ask_send("x\n", 2);
+	host_expect("MAIL FROM:<bob@example.net>\r\n"
+	    "RCPT TO:<alice@example.org>\r\nRCPT TO:<carol@example.org>\r\n"
+	    "DATA\r\n");
+	host_say("550-5.7.1 you\r\n550 5.7.1 again\r\n503 MAIL first\r\n"
+	    "250 ok\r\n503 no");
+	get_sent(2);
+	assert_int_equal(settled[1].verdict, DELIVERY_FAILED);
+	assert_int_equal(settled[1].stage, RELAY_AT_MAIL);
+	assert_string_equal(settled[1].text, "you again");
+	assert_true(sent.is_reusable);
+	ask_to("alice@example.org");
+	ask_send("x\n", 1);
+	host_expect("MAIL FROM:<bob@example.net>\r\n"
+	    "RCPT TO:<alice@example.org>\r\nDATA\r\n");
+	host_say("450 later\r\n503 MAIL first\r\n354 go");
+	host_expect(".\r\n");
+	host_say("250 thanks for nothing");
+	get_sent(1);
+	assert_int_equal(settled[0].verdict, DELIVERY_DEFERRED);
+	assert_string_equal(settled[0].status, "4.0.0");
+	bye();
+}
+
+static void
+test_one_by_one_refused(void **state)
+{
+	(void)state;
+	greet("mx");
+	ask_to("alice@example.org");
+	ask_send("x\n", 1);
+	host_expect("MAIL FROM:<bob@example.net>\r\n");
+	host_say("451 later");
+	get_sent(1);
+	assert_int_equal(settled[0].stage, RELAY_AT_MAIL);
+	ask_to("alice@example.org");
+	ask_to("carol@example.org");
+	ask_send("x\n", 2);
+	host_expect("MAIL FROM:<bob@example.net>\r\n");
+	host_say("250 ok");
+	host_expect("RCPT TO:<alice@example.org>\r\n");
+	host_say("552 too many");
+	host_expect("RCPT TO:<carol@example.org>\r\n");
+	host_say("552 5.2.2 mailbox full");
+	/* no DATA for nobody */
+	get_sent(2);
+	assert_int_equal(settled[0].verdict, DELIVERY_DEFERRED);
+	assert_int_equal(settled[0].code, 552);
+	assert_int_equal(settled[1].verdict, DELIVERY_FAILED);
+	ask_to("alice@example.org");
+	ask_send("x\n", 1);
+	host_expect("RSET\r\n");
+	host_say("250 ok");
+	host_expect("MAIL FROM:<bob@example.net>\r\n");
+	host_say("250 ok");
+	host_expect("RCPT TO:<alice@example.org>\r\n");
+	host_say("250 ok");
+	host_expect("DATA\r\n");
+	host_say("554 5.7.1 no");
+	get_sent(1);
+	assert_int_equal(settled[0].verdict, DELIVERY_FAILED);
+	assert_int_equal(settled[0].stage, RELAY_AT_DATA);
+	bye();
+}
+
+static void
+test_helo(void **state)
+{
+	(void)state;
+	ask_greet(RELAY_SMTP, RELAY_TLS_MAY, "");
+	host_say("220-old\r\n220-host\r\n220 here");
+	host_expect("EHLO me.example\r\n");
+	host_say("500 what");
+	host_expect("HELO me.example\r\n");
+	host_say("250-PIPELINING\r\n250 SIZE");
+	get_greeted();
+	assert_int_equal(greeted.verdict, RELAY_READY);
+	assert_int_equal(greeted.extensions, 0);
+	mail.ret = RET_FULL;
+	mail.envid = "x";
+	ask_to_with("alice@example.org", NOTIFY_NEVER, "rfc822;a@b");
+	ask_send("x\n", 1);
+	host_expect("MAIL FROM:<bob@example.net>\r\n");
+	host_say("250 ok");
+	host_expect("RCPT TO:<alice@example.org>\r\n");
+}
+
+static void
+test_parameters(void **state)
+{
+	(void)state;
+	greet("mx,PIPELINING,SIZE,8BITMIME,SMTPUTF8,DSN");
+	mail.ret = RET_HDRS;
+	mail.envid = "id+2B1";
+	mail.from = "";
+	ask_to_with("alice@example.org", NOTIFY_SUCCESS | NOTIFY_DELAY,
+	    "rfc822;a+2Bb@example.org");
+	ask_to_with("\"a b\"@example.org", NOTIFY_NEVER, "");
+	ask_send("Subject: hi\n\nno\xc3\xabl\n", 2);
+	host_expect("MAIL FROM:<> SIZE=22 BODY=8BITMIME RET=HDRS "
+	    "ENVID=id+2B1\r\nRCPT TO:<alice@example.org> NOTIFY=SUCCESS,DELAY "
+	    "ORCPT=rfc822;a+2Bb@example.org\r\n"
+	    "RCPT TO:<\"a b\"@example.org> NOTIFY=NEVER\r\nDATA\r\n");
+	host_say("250 ok\r\n550 no\r\n550 no\r\n503 no");
+	get_sent(2);
+	/* SMTPUTF8 where the header or an address is, and not before */
+	mail_reset();
+	mail.flags = MAIL_SMTPUTF8;
+	ask_to("alice@example.org");
+	ask_send("Subject: no\xc3\xabl\n\nx\n", 1);
+	host_expect("RSET\r\nMAIL FROM:<bob@example.net> SIZE=21 BODY=8BITMIME "
+	    "SMTPUTF8\r\nRCPT TO:<alice@example.org>\r\nDATA\r\n");
+	host_say("250 ok\r\n250 ok\r\n550 no\r\n503 no");
+	get_sent(1);
+}
+
+static void
+test_utf8_wanted(void **state)
+{
+	(void)state;
+	greet("mx,PIPELINING,SMTPUTF8,8BITMIME");
+	mail.flags = MAIL_SMTPUTF8;
+	ask_to("alice@example.org");
+	ask_send("Subject: x\n\nno\xc3\xabl\n", 1);
+	host_expect("MAIL FROM:<bob@example.net> BODY=8BITMIME\r\n"
+	    "RCPT TO:<alice@example.org>\r\nDATA\r\n");
+	host_say("250 ok\r\n550 no\r\n503 no");
+	get_sent(1);
+	ask_to("no\xc3\xabl@example.org");
+	ask_send("x\n", 1);
+	host_expect("RSET\r\nMAIL FROM:<bob@example.net> SMTPUTF8\r\n"
+	    "RCPT TO:<no\xc3\xabl@example.org>\r\nDATA\r\n");
+}
+
+/* What a host lacks: no word of it is said. */
+static void
+test_does_not_fit(void **state)
+{
+	(void)state;
+	greet("mx,PIPELINING,SIZE 20");
+	ask_to("alice@example.org");
+	ask_send("Subject: x\n\n123456\n", 1);
+	get_sent(1);
+	assert_string_equal(settled[0].status, "5.3.4");
+	assert_int_equal(settled[0].stage, RELAY_AT_START);
+	assert_int_equal(settled[0].code, 0);
+	ask_to("alice@example.org");
+	ask_send("Subject: x\n\n\xff\n", 1);
+	get_sent(1);
+	assert_string_equal(settled[0].status, "5.6.3");
+	mail.flags = MAIL_BINARYMIME;
+	ask_to("alice@example.org");
+	ask_send("x\n", 1);
+	get_sent(1);
+	assert_string_equal(settled[0].status, "5.6.3");
+	mail.flags = 0;
+	mail.from = "no\xc3\xabl@example.net";
+	ask_to("alice@example.org");
+	ask_send("x\n", 1);
+	get_sent(1);
+	assert_string_equal(settled[0].status, "5.6.7");
+	/* of two recipients one: the other gets it */
+	mail_reset();
+	mail.flags = MAIL_8BITMIME;
+	ask_to("no\xc3\xabl@example.org");
+	ask_to("alice@example.org");
+	ask_send("x\n", 2);
+	host_expect("MAIL FROM:<bob@example.net> SIZE=3\r\n"
+	    "RCPT TO:<alice@example.org>\r\nDATA\r\n");
+	host_say("250 ok\r\n250 ok\r\n354 go");
+	host_expect("x\r\n.\r\n");
+	host_say("250 ok");
+	get_sent(2);
+	assert_string_equal(settled[0].status, "5.6.7");
+	assert_int_equal(settled[1].verdict, DELIVERED);
+	assert_true(sent.is_reusable);
+	bye();
+}
+
+/* BDAT waits for RCPT, and is for nobody never. */
+static void
+test_chunking(void **state)
+{
+	(void)state;
+	greet("mx,PIPELINING,CHUNKING,BINARYMIME");
+	ask_to("alice@example.org");
+	ask_to("carol@example.org");
+	ask_send(LETTER, 2);
+	host_expect("MAIL FROM:<bob@example.net>\r\n"
+	    "RCPT TO:<alice@example.org>\r\n"
+	    "RCPT TO:<carol@example.org>\r\n");
+	assert_true(host_is_silent());
+	host_say("250 ok\r\n550 no\r\n250 ok");
+	host_expect("BDAT 27 LAST\r\n" LETTER_BDAT);
+	host_say("452 4.3.1 full");
+	get_sent(2);
+	assert_int_equal(settled[1].verdict, DELIVERY_DEFERRED);
+	assert_int_equal(settled[1].stage, RELAY_AT_END);
+	ask_to("alice@example.org");
+	ask_send("x", 1);
+	host_expect("RSET\r\nMAIL FROM:<bob@example.net>\r\n"
+	    "RCPT TO:<alice@example.org>\r\n");
+	host_say("250 ok\r\n250 ok\r\n550 no");
+	get_sent(1);
+	mail.flags = MAIL_BINARYMIME;
+	ask_to("alice@example.org");
+	ask_send("\x80", 1);
+	host_expect("RSET\r\nMAIL FROM:<bob@example.net> BODY=BINARYMIME\r\n"
+	    "RCPT TO:<alice@example.org>\r\n");
+	host_say("250 ok\r\n250 ok\r\n250 ok");
+	host_expect("BDAT 3 LAST\r\n\x80\r\n");
+	host_say("250 ok");
+	get_sent(1);
+	assert_int_equal(settled[0].verdict, DELIVERED);
+	bye();
+}
+
+static void
+test_lmtp(void **state)
+{
+	(void)state;
+	ask_greet(RELAY_LMTP, RELAY_TLS_NONE, "");
+	host_say("220 lmtp");
+	host_expect("LHLO me.example\r\n");
+	host_say("250-here\r\n250 PIPELINING");
+	get_greeted();
+	assert_int_equal(greeted.verdict, RELAY_READY);
+	ask_to("alice");
+	ask_to("bob");
+	ask_to("carol");
+	ask_to("dave");
+	ask_send("x\n", 4);
+	host_expect("MAIL FROM:<bob@example.net>\r\nRCPT TO:<alice>\r\n"
+	    "RCPT TO:<bob>\r\nRCPT TO:<carol>\r\nRCPT TO:<dave>\r\nDATA\r\n");
+	host_say("250 ok\r\n250 ok\r\n550 no\r\n250 ok\r\n250 ok\r\n354 go");
+	host_expect("x\r\n.\r\n");
+	host_say("250 2.1.5 alice has it");
+	host_say("552 5.2.2 carol has no room");
+	host_say("451 4.2.0 dave is not there");
+	get_sent(4);
+	assert_int_equal(settled[0].verdict, DELIVERED);
+	assert_int_equal(settled[1].verdict, DELIVERY_FAILED);
+	assert_int_equal(settled[1].stage, RELAY_AT_RCPT);
+	assert_int_equal(settled[2].verdict, DELIVERY_FAILED);
+	assert_string_equal(settled[2].text, "carol has no room");
+	assert_int_equal(settled[3].verdict, DELIVERY_DEFERRED);
+	assert_true(sent.is_reusable);
+	/* closed in the middle: only they may have it who were told of */
+	ask_to("alice");
+	ask_to("bob");
+	ask_send("x\n", 2);
+	host_expect("MAIL FROM:<bob@example.net>\r\nRCPT TO:<alice>\r\n"
+	    "RCPT TO:<bob>\r\nDATA\r\n");
+	host_say("250 ok\r\n250 ok\r\n250 ok\r\n354 go");
+	host_expect("x\r\n.\r\n");
+	host_say("250 2.1.5 alice has it");
+	shutdown(host, SHUT_RDWR);
+	get_sent(2);
+	assert_int_equal(settled[0].verdict, DELIVERED);
+	assert_int_equal(settled[1].verdict, DELIVERY_DEFERRED);
+	assert_int_equal(settled[1].stage, RELAY_AT_END);
+	assert_int_equal(settled[1].code, 0);
+	assert_false(sent.is_reusable);
+}
+
+/* More than goes into one window: answers come in between. */
+static void
+test_window(void **state)
+{
+	char path[320], line[400];
+	int i;
+
+	(void)state;
+	greet("mx,PIPELINING");
+	memset(path, 'a', 60);
+	for (i = 60; i < 300; i++)
+		path[i] = i % 60 == 0 ? '.' : 'b';
+	path[60] = '@';
+	path[300] = '\0';
+	for (i = 0; i < RELAY_TO_MAX; i++)
+		ask_to(path);
+	ask_send("x\n", RELAY_TO_MAX);
+	host_expect_line("MAIL FROM:<bob@example.net>");
+	snprintf(line, sizeof(line), "RCPT TO:<%s>", path);
+	for (i = 0; (i + 1) * (int)(strlen(line) + 2) < 16384; i++)
+		host_expect_line(line);
+	host_expect_line(line);
+	assert_true(host_is_silent());
+	host_say("250 ok");
+	for (i = 0; i < RELAY_TO_MAX; i++)
+		host_say("250 ok");
+	for (i = 53; i < RELAY_TO_MAX; i++)
+		host_expect_line(line);
+	host_expect_line("DATA");
+	host_say("354 go");
+	host_expect("x\r\n.\r\n");
+	host_say("250 ok");
+	get_sent(RELAY_TO_MAX);
+	for (i = 0; i < RELAY_TO_MAX; i++)
+		assert_int_equal(settled[i].verdict, DELIVERED);
+}
+
+/* C1: whatever stands in the spool. */
+static void
+test_C1_content(void **state)
+{
+	static const struct {
+		const char	*stored, *sent;
+		size_t		 len;
+	} table[] = {
+		{ "", ".\r\n", 0 },
+		{ "\n", "\r\n.\r\n", 1 },
+		{ ".", "..\r\n.\r\n", 1 },
+		{ ".\n", "..\r\n.\r\n", 2 },
+		{ "..\n", "...\r\n.\r\n", 3 },
+		{ ".\n.\n", "..\r\n..\r\n.\r\n", 4 },
+		{ "a\r\n.\r\nb", "a\r\n..\r\nb\r\n.\r\n", 7 },
+		{ "a\r.\r\nb\n", "a .\r\nb\r\n.\r\n", 7 },
+		{ "a\r\r\n.b\n", "a \r\n..b\r\n.\r\n", 7 },
+		{ "\r", " \r\n.\r\n", 1 },
+		{ "a\n\r", "a\r\n \r\n.\r\n", 3 },
+		{ "a\n\r.\r", "a\r\n . \r\n.\r\n", 5 },
+		{ "a\0b\n.\0\n", "a b\r\n.. \r\n.\r\n", 7 },
+		{ "\r\n", "\r\n.\r\n", 2 },
+	};
+	size_t i;
+
+	(void)state;
+	greet("mx,PIPELINING");
+	for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		ask_to("alice@example.org");
+		ask_send_octets(table[i].stored, table[i].len, 1);
+		host_expect("MAIL FROM:<bob@example.net>\r\n"
+		    "RCPT TO:<alice@example.org>\r\nDATA\r\n");
+		host_say("250 ok\r\n250 ok\r\n354 go");
+		host_expect(table[i].sent);
+		assert_true(i % 4 != 0 || host_is_silent());
+		host_say("250 ok");
+		get_sent(1);
+		assert_int_equal(settled[0].verdict, DELIVERED);
+	}
+	bye();
+}
+
+/* What the wire must show of it, one octet at a time. */
+static size_t
+expand(const char *p, size_t len, char *out, int is_stuffed)
+{
+	size_t i, n = 0;
+	char last = '\n';
+
+	for (i = 0; i < len; i++) {
+		if (p[i] == '\n' && (i == 0 || p[i - 1] != '\r'))
+			out[n++] = '\r';
+		if (p[i] == '.' && last == '\n' && is_stuffed)
+			out[n++] = '.';
+		out[n++] = p[i] == '\0' || (p[i] == '\r' && (i + 1 == len ||
+		    p[i + 1] != '\n')) ? ' ' : p[i];
+		last = p[i];
+	}
+	if (n > 0 && out[n - 1] != '\n') {
+		out[n++] = '\r';
+		out[n++] = '\n';
+	}
+	return n;
+}
+
+/* Large and full of what is special, over every edge of a block. */
+static void
+test_C1_large(void **state)
+{
+	static const char special[] = "\n\n\r.a.\0\nb";
+	static char stored[200000], want[500000], got[500000];
+	char head[64];
+	size_t len, i, n, round;
+
+	(void)state;
+	srandom(20260901);
+	for (round = 0; round < 24; round++) {
+		if (round % 12 == 0) {
+			if (round > 0)
+				bye();
+			assert_int_equal(relay_stop(), 0);
+			relay_start(MINUTES5);
+			greet(round == 0 ? "mx,PIPELINING" :
+			    "mx,PIPELINING,CHUNKING");
+		}
+		len = round % 3 == 0 ? 65536 + (size_t)random() % 3 - 1 :
+		    (size_t)random() % sizeof(stored);
+		for (i = 0; i < len; i++)
+			stored[i] = random() % 4 == 0 || round % 4 == 0 ?
+			    special[random() % 9] : 'x';
+		ask_to("alice@example.org");
+		ask_send_octets(stored, len, 1);
+		n = expand(stored, len, want, round < 12);
+		host_expect("MAIL FROM:<bob@example.net>\r\n"
+		    "RCPT TO:<alice@example.org>\r\n");
+		host_say("250 ok\r\n250 ok");
+		if (round < 12) {
+			host_expect("DATA\r\n");
+			host_say("354 go");
+			memcpy(want + n, ".\r\n", 3);
+			n += 3;
+		} else {
+			snprintf(head, sizeof(head), "BDAT %zu LAST\r\n", n);
+			host_expect(head);
+		}
+		assert_int_equal(host_get(got, n), n);
+		assert_memory_equal(got, want, n);
+		host_say("250 ok");
+		get_sent(1);
+		assert_int_equal(settled[0].verdict, DELIVERED);
+	}
+	bye();
+}
+
+/* A request that would bend a command, or comes at the wrong time. */
+static void
+faults(void)
+{
+	char c;
+
+	assert_int_equal(recv(gate, &c, 1, 0), 0);
+	assert_int_equal(relay_stop(), 3);
+	relay_start(MINUTES5);
+}
+
+static void
+test_C5_requests(void **state)
+{
+	static const char *const paths[] = {
+		"", "a\r\nDATA", "a@b> NOTIFY=NEVER", "a@b\x01", "<a@b", "a b",
+		"\"a@b", "a\"@b", "a\\", "a\x7f",
+	};
+	static const char *const orcpts[] = {
+		"rfc822;a b", "rfc822;a\r\n", "x", "rfc822;a=b",
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		greet("mx");
+		ask_to(paths[i]);
+		faults();
+	}
+	for (i = 0; i < sizeof(orcpts) / sizeof(orcpts[0]); i++) {
+		greet("mx");
+		ask_to_with("a@b", 0, orcpts[i]);
+		faults();
+	}
+	greet("mx");
+	mail.from = "a@b> SIZE=1";
+	ask_to("a@b");
+	ask_send("x\n", 1);
+	faults();
+	mail_reset();
+	greet("mx");
+	mail.envid = "a b";
+	ask_to("a@b");
+	ask_send("x\n", 1);
+	faults();
+	mail_reset();
+	greet("mx");
+	ask_to("a@b");
+	ask_send("x\n", 2);	/* not as many as there were */
+	faults();
+	greet("mx");
+	ask_send("x\n", 0);
+	faults();
+	greet("mx");
+	mail.length = 100;	/* more than the file has */
+	ask_to("a@b");
+	ask_send("x\n", 1);
+	faults();
+	mail_reset();
+	ask_to("a@b");		/* before GREET */
+	faults();
+}
+
+/* The queue ends before the end of the letter: it does not go out. */
+static void
+test_queue_ends(void **state)
+{
+	(void)state;
+	greet("mx,PIPELINING");
+	ask_to("alice@example.org");
+	ask_send("x\n", 1);
+	host_expect("MAIL FROM:<bob@example.net>\r\n"
+	    "RCPT TO:<alice@example.org>\r\nDATA\r\n");
+	close(gate);
+	gate = -1;
+	host_expect_end();
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+		T(test_step_by_step),
+		T(test_pipelined),
+		T(test_mail_refused),
+		T(test_one_by_one_refused),
+		T(test_helo),
+		T(test_parameters),
+		T(test_utf8_wanted),
+		T(test_does_not_fit),
+		T(test_chunking),
+		T(test_lmtp),
+		T(test_window),
+		T(test_C1_content),
+		T(test_C1_large),
+		T(test_C5_requests),
+		T(test_queue_ends),
+	};
+
+	return cmocka_run_group_tests_name("relay", tests, NULL, NULL);
+}
