@@ -340,16 +340,18 @@ send_content(struct transaction *t)
 
 /*
  * DATA had gone out when nobody was left, and the host wants a letter all the
- * same: it gets an empty one for nobody (RFC 2920 section 3.1).
+ * same: it gets an empty one for nobody (RFC 2920 section 3.1).  How many
+ * replies LMTP would have to that nobody knows.
  */
 static void
 send_nothing(struct relay *r)
 {
-	relay_say(r, ".");
-	if (r->host.protocol == RELAY_LMTP)	/* replies, but how many? */
+	if (r->host.protocol == RELAY_LMTP) {
 		relay_end(r, "4.5.0", "354 without a recipient");
-	else
-		(void)hear_final(r, RELAY_COMMAND_MINUTES);
+		return;
+	}
+	relay_say(r, ".");
+	(void)hear_final(r, RELAY_COMMAND_MINUTES);
 	r->is_open = 0;
 }
 
@@ -368,7 +370,7 @@ transact(struct transaction *t)
 	if (converse(t) == -1)
 		return;
 	r->is_used = 1;
-	if (relay_keeps_quiet(r, 0) == -1) {
+	if (relay_keeps_quiet(r, 1) == -1) {
 		settle_all(r, RELAY_AT_DATA);
 		return;
 	}
