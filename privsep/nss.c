@@ -1,5 +1,5 @@
 /*
- * nss: an account by its name.
+ * nss: an account by its name or uid.
  *
  * Runs in login's children, as root, and in SMTP session agents, as
  * queue-user; asks NSS, whatever modules the host has configured.
@@ -7,6 +7,17 @@
 #include <errno.h>
 
 #include "nss.h"
+
+/* The account that every host has: is NSS in order? */
+static int
+has_root(struct passwd *pw, char *buf, size_t size)
+{
+	struct passwd *found = NULL;
+
+	while (getpwnam_r("root", pw, buf, size, &found) == EINTR)
+		;
+	return found != NULL;
+}
 
 /*
  * getpwnam_r(3) says "no such name" with 0 and anything else when a source
@@ -27,8 +38,20 @@ nss_find(const char *name, struct passwd *pw, char *buf, size_t size)
 		return NSS_FOUND;
 	if (error != 0)
 		return NSS_FAILED;
+	return has_root(pw, buf, size) ? NSS_UNKNOWN : NSS_FAILED;
+}
+
+enum nss_status
+nss_find_uid(uid_t uid, struct passwd *pw, char *buf, size_t size)
+{
+	struct passwd *found = NULL;
+	int error;
+
 	do
-		error = getpwnam_r("root", pw, buf, size, &found);
+		error = getpwuid_r(uid, pw, buf, size, &found);
 	while (error == EINTR);
-	return found != NULL ? NSS_UNKNOWN : NSS_FAILED;
+	if (found != NULL)
+		return NSS_FOUND;
+	return error == 0 && has_root(pw, buf, size) ? NSS_UNKNOWN :
+	    NSS_FAILED;
 }

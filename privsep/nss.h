@@ -1,5 +1,5 @@
 /*
- * nss: an account by its name, with "unknown" told from "out of order".
+ * nss: an account by its name or uid, with "unknown" told from "out of order".
  */
 #ifndef PRIVSEP_NSS_H
 #define PRIVSEP_NSS_H
@@ -17,6 +17,9 @@ enum nss_status {
 
 /* buf holds what *pw points to; size octets, NSS_BUFFER is ample. */
 enum nss_status nss_find(const char *name, struct passwd *pw, char *buf,
+	    size_t size);
+/* The same by uid; one of several that share it. */
+enum nss_status nss_find_uid(uid_t, struct passwd *pw, char *buf,
 	    size_t size);
 
 #endif

@@ -6,11 +6,13 @@
  * (deliver.c) as the recipient.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "mailbox/mbox_keeper.h"
 #include "privsep/log.h"
+#include "privsep/nss.h"
 #include "smtpd/agent.h"
 #include "smtpd/deliver.h"
 
@@ -26,6 +28,25 @@ const struct agent_program agent_program = {
 	.companion = &mailbox_companion,
 };
 
+/*
+ * Who connected over the Unix socket, by the uid that the kernel told the
+ * master.  One without a name, or one that NSS can't find now, sends as well:
+ * cron jobs of such users have something to tell, too.
+ */
+static void
+name_local_user(struct agent *agent)
+{
+	static char buf[NSS_BUFFER];
+	struct passwd pw;
+
+	if (nss_find_uid((uid_t)agent->facts.uid, &pw, buf, sizeof(buf)) !=
+	    NSS_FOUND || !envelope_is_login(pw.pw_name) ||
+	    strlcpy(agent->login, pw.pw_name, sizeof(agent->login)) >=
+	    sizeof(agent->login))
+		snprintf(agent->login, sizeof(agent->login), "#%u",
+		    agent->facts.uid);
+}
+
 static void
 serve(struct agent *agent)
 {
@@ -33,8 +54,10 @@ serve(struct agent *agent)
 		deliver_serve(agent);
 		return;
 	}
+	if (agent->facts.service == SERVICE_LOCAL)
+		name_local_user(agent);
 	/* The only way to a submission's agent is through login. */
-	if (service_is_submission(agent->facts.service) !=
+	if (policy_is_submission(&agent->facts) !=
 	    (agent->login[0] != '\0'))
 		bug("smtp agent: %s with%s login",
 		    service_name(agent->facts.service),
@@ -84,6 +107,7 @@ smtp_serve(struct agent *agent)
 		.config = agent->config, .facts = &agent->facts,
 		.aliases = &s.aliases
 	};
+	relay_recipients_open(&s.policy.relay_recipients, agent->config);
 	agent_confine(agent, ROOM_SPOOL, &dir, dir != -1);
 	if (gates_serve(&smtp_gates, &s, agent->gate,
 	    (int)(agent->config->idle_timeout + AGENT_PATIENCE) * 1000) == -1) {
@@ -96,6 +120,7 @@ smtp_serve(struct agent *agent)
 	/* A transaction that was not committed leaves nothing. */
 	spool_abort(&s.writer);
 	aliases_close(&s.aliases);
+	relay_recipients_close(&s.policy.relay_recipients);
 	spool_close(&s.spool);
 	if (dir != -1)
 		close(dir);

@@ -26,6 +26,7 @@ struct smtp_session {
 	struct aliases_file	 aliases;
 	struct policy		 policy;
 	uint32_t		 refusals;	/* logged so far */
+	uint32_t		 messages;	/* taken so far */
 	/* the transaction */
 	int			 is_open;
 	char			 helo[HELO_MAX];	/* claims, cleaned */

@@ -12,6 +12,8 @@
 #include "commands.h"
 #include "security.h"
 
+#define EXPN_MAX	1000	/* members told of */
+
 #define IN(state)	(1U << (state))
 #define ANYTIME		(IN(SMTP_STATES) - 1)
 #define GREETED		(ANYTIME & ~IN(SMTP_START))
@@ -172,6 +174,35 @@ command_vrfy(struct session *session, char *argument)
 	session_verdict(session, &verdict);
 }
 
+/* One member a question: a list of any length fits every message. */
+static void
+command_expn(struct session *session, char *argument)
+{
+	struct address address;
+	struct verdict verdict;
+	const char *refusal;
+	uint32_t member = 0;
+	int is_more = 1;
+
+	if ((refusal = parameters_vrfy(argument, &address)) != NULL) {
+		session_refuse(session, refusal);
+		return;
+	}
+	for (; is_more; member++) {
+		if (ask_expand(session->worker->gate, &address, member,
+		    &verdict, &is_more) == -1) {
+			session_gate_failed(session);
+			return;
+		}
+		if (is_more && verdict_is_success(&verdict) &&
+		    member + 1 < EXPN_MAX)
+			session_verdict_line(session, &verdict);
+		else
+			is_more = 0;
+	}
+	session_verdict(session, &verdict);
+}
+
 static void
 command_quit(struct session *session, char *argument)
 {
@@ -209,10 +240,11 @@ static const struct command commands[] = {
 	{ "NOOP",	ANYTIME,	COMMAND_IDLE,	command_noop },
 	{ "VRFY",	ASKABLE,	COMMAND_LOGIN | COMMAND_IDLE,
 							command_vrfy },
+	{ "EXPN",	ASKABLE,	COMMAND_LOGIN | COMMAND_IDLE |
+					COMMAND_KNOWN,	command_expn },
 	{ "HELP",	ANYTIME,	COMMAND_IDLE,	command_help },
 	{ "QUIT",	ANYTIME,	COMMAND_BARE,	command_quit },
 	{ "ETRN",	ANYTIME,	0,		command_unimplemented },
-	{ "EXPN",	ANYTIME,	0,		command_unimplemented },
 	{ "SAML",	ANYTIME,	0,		command_unimplemented },
 	{ "SEND",	ANYTIME,	0,		command_unimplemented },
 	{ "SOML",	ANYTIME,	0,		command_unimplemented },
@@ -228,6 +260,9 @@ is_here(const struct session *session, const struct command *command)
 
 	if ((command->flags & COMMAND_SUBMISSION) != 0)
 		return service_is_submission(service);
+	if ((command->flags & COMMAND_KNOWN) != 0)
+		return service_is_submission(service) ||
+		    service == SERVICE_LOCAL;
 	if ((command->flags & (COMMAND_SMTP | COMMAND_LMTP)) != 0)
 		return service == SERVICE_LMTP ?
 		    (command->flags & COMMAND_LMTP) != 0 :

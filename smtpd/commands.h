@@ -17,6 +17,8 @@
 #define COMMAND_PIECE	0x20	/* octets follow it, refused or not */
 #define COMMAND_SMTP	0x40	/* not LMTP's */
 #define COMMAND_LMTP	0x80	/* not SMTP's */
+#define COMMAND_KNOWN	0x100	/* exists only where clients are known: by a
+				 * login, or by their uid */
 
 struct command {
 	const char	*name;

@@ -6,8 +6,8 @@
  * u32 code, str enhanced status code ("" none), str text.
  *
  * A transaction is open from a MAIL that got 250 until ABORT or an answered
- * COMMIT; no other verdict opens or ends one.  VERIFY is welcome always but
- * between a DATA that got 354 and its COMMIT or ABORT, which are then the
+ * COMMIT; no other verdict opens or ends one.  VERIFY and EXPAND are welcome always
+ * but between a DATA that got 354 and its COMMIT or ABORT, which are then the
  * only requests allowed.
  */
 #ifndef SMTPD_GATES_H
@@ -34,7 +34,10 @@ enum smtp_request {
 	REQ_COMMIT,		/* u64 octets written to the pipe -> verdict:
 				 *  250 means on disk */
 	REQ_ABORT,		/* () -> verdict; forget the transaction */
-	REQ_VERIFY		/* VRFY: str local-part, str domain -> verdict */
+	REQ_VERIFY,		/* VRFY: str local-part, str domain -> verdict */
+	REQ_EXPAND		/* EXPN: str local-part, str domain, u32 member
+				 *  (from 0) -> verdict, u32 whether there is
+				 *  another */
 };
 #define MAIL_8BITMIME	0x01
 #define MAIL_ESMTP	0x02	/* the client said EHLO */

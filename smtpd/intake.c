@@ -82,7 +82,9 @@ put_trace(struct smtp_session *s)
 		.id = s->writer.id,
 		.is_esmtp = (s->flags & MAIL_ESMTP) != 0,
 		.tls = s->tls,
-		.has_login = s->agent->login[0] != '\0',
+		.is_lmtp = s->agent->facts.service == SERVICE_LMTP,
+		.uid = s->agent->facts.uid,
+		.has_login = service_is_submission(s->agent->facts.service),
 		.recipient = only_recipient(s, path),
 		.when = (time_t)s->writer.arrived,
 	};
@@ -120,7 +122,7 @@ intake_begin(struct smtp_session *s)
 	s->octets = s->own_lines = 0;
 	memset(&s->count, 0, sizeof(s->count));
 	memset(&s->fault, 0, sizeof(s->fault));
-	if (service_is_submission(s->agent->facts.service))
+	if (policy_is_submission(&s->agent->facts))
 		header_init(&s->header);
 	else
 		header_skip(&s->header);

@@ -392,7 +392,7 @@ parameters_vrfy(const char *argument, struct address *address)
 	size_t len = strlen(argument), used = len;
 
 	if (len == 0)
-		return "501 5.5.4 Syntax: VRFY address";
+		return "501 5.5.4 Syntax: VRFY or EXPN, and an address";
 	if (*argument == '<')
 		status = address_path(argument, len, ADDRESS_BARE, address,
 		    &used);

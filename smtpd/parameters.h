@@ -54,7 +54,7 @@ const char *parameters_rcpt(const char *argument, uint32_t extensions,
 /* BDAT: how many octets follow, and are they the last?  0, or -1. */
 int	parameters_bdat(const char *argument, uint64_t *octets, int *is_last);
 
-/* VRFY: a path, a mailbox or a local part. */
+/* VRFY and EXPN: a path, a mailbox or a local part. */
 const char *parameters_vrfy(const char *argument, struct address *);
 
 /* 1 to 20 digits that fit: 0, or -1. */

@@ -11,11 +11,13 @@
 #include <arpa/inet.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "privsep/nss.h"
 #include "smtpd/account.h"
+#include "smtpd/address.h"
 #include "smtpd/policy.h"
 
 #define UID_NOBODY		65534
@@ -29,6 +31,12 @@ static const struct policy_verdict temporary = { 451, "4.3.0",
     "Can't look that user up now, try again later" };
 static const struct policy_verdict no_relay = { 550, "5.7.1",
     "Relaying denied: not a domain of this host" };
+static const struct policy_verdict no_host = { 550, "5.1.2",
+    "That domain is no host's name" };
+static const struct policy_verdict not_there = { 550, "5.1.1",
+    "No such user in that domain" };
+static const struct policy_verdict list_fault = { 451, "4.3.0",
+    "Can't look that address up now, try again later" };
 static const struct policy_verdict no_domain = { 550, "5.1.3",
     "Address needs a domain" };
 static const struct policy_verdict too_large = { 552, "5.3.4",
@@ -39,6 +47,8 @@ static const struct policy_verdict spool_fault = { 451, "4.3.0",
     "Can't use the queue now, try again later" };
 static const struct policy_verdict cannot_verify = { 252, "2.1.5",
     "Not verified: send mail and see" };
+static const struct policy_verdict not_offered = { 502, "5.5.1",
+    "Command not implemented" };
 
 /* An account that may have a mailbox; system accounts need an alias. */
 static enum nss_status
@@ -54,6 +64,33 @@ find_mailbox(const struct policy *p, const char *name)
 	    pw.pw_uid < p->config->login_min_uid))
 		return NSS_UNKNOWN;
 	return result;
+}
+
+int
+policy_is_submission(const struct facts *facts)
+{
+	return service_is_submission(facts->service) ||
+	    facts->service == SERVICE_LOCAL;
+}
+
+/*
+ * Those whom the administrator or login vouches for.  It is the master's word
+ * what the service and the network are, and there is no submission's agent
+ * before a login.  LMTP is for mail that has arrived.
+ */
+static int
+may_relay(const struct policy *p)
+{
+	return policy_is_submission(p->facts) ||
+	    (p->facts->service == SERVICE_SMTP &&
+	    (p->facts->flags & FACT_TRUSTED) != 0);
+}
+
+/* Those whom we know may know who else is here. */
+static int
+may_ask(const struct policy *p)
+{
+	return policy_is_submission(p->facts);
 }
 
 /* The name as it is, else in lower case: mailboxes in any case, as ever. */
@@ -115,28 +152,98 @@ is_local(const struct policy *p, const char *domain)
 }
 
 /* Aliases first; then root and postmaster, always; then accounts. */
+static enum nss_status
+find_local(struct policy *p, const char *local,
+    char account[POLICY_ACCOUNT_MAX])
+{
+	enum nss_status result;
+
+	account[0] = '\0';
+	if (aliases_find(&p->aliases->aliases, local) != NULL ||
+	    strcasecmp(local, "postmaster") == 0 ||
+	    strcasecmp(local, "root") == 0)
+		return NSS_FOUND;
+	/* Before NSS, whose modules may make a query or a path of it. */
+	result = is_account_name(local) ? find_account(p, local, account) :
+	    NSS_UNKNOWN;
+	if (result != NSS_FOUND)
+		account[0] = '\0';
+	return result;
+}
+
+/* "user+detail": user, if there is a detail; 0 or -1. */
+static int
+without_detail(const struct policy *p, const char *local,
+    char user[POLICY_ACCOUNT_MAX])
+{
+	const char *at;
+	size_t len;
+
+	if (p->config->recipient_delimiter == '\0')
+		return -1;
+	at = strchr(local, p->config->recipient_delimiter);
+	if (at == NULL || at == local)
+		return -1;
+	len = (size_t)(at - local);
+	if (len >= POLICY_ACCOUNT_MAX)
+		return -1;
+	memcpy(user, local, len);
+	user[len] = '\0';
+	return 0;
+}
+
+/* The whole name first, so that one with a delimiter in it is found. */
 static enum route
 local_recipient(struct policy *p, const char *local,
     char account[POLICY_ACCOUNT_MAX], struct policy_verdict *v)
 {
+	char user[POLICY_ACCOUNT_MAX];
 	enum nss_status result;
 
 	aliases_refresh(p->aliases);
 	*v = accepted;
-	if (aliases_find(&p->aliases->aliases, local) != NULL ||
-	    strcasecmp(local, "postmaster") == 0 ||
-	    strcasecmp(local, "root") == 0)
-		return ROUTE_LOCAL;
-	/* Before NSS, whose modules may make a query or a path of it. */
-	result = is_account_name(local) ? find_account(p, local, account) :
-	    NSS_UNKNOWN;
+	result = find_local(p, local, account);
+	if (result == NSS_UNKNOWN && without_detail(p, local, user) == 0)
+		result = find_local(p, user, account);
 	if (result == NSS_FOUND)
 		return ROUTE_LOCAL;
-	account[0] = '\0';
 	/* It may be an alias that we can't see: never say "unknown" then. */
 	*v = result == NSS_FAILED ||
 	    p->aliases->state == ALIASES_REFUSED ? temporary : unknown;
 	return ROUTE_NONE;
+}
+
+/*
+ * The worker has seen to the syntax, and the gate.  What remains is what looks
+ * like an address and would be asked of the DNS as a name: "192.0.2.1".
+ */
+static int
+is_host(const char *domain)
+{
+	const char *dot = strrchr(domain, '.'), *label;
+
+	if (domain[0] == '[')
+		return 1;
+	label = dot != NULL ? dot + 1 : domain;
+	return label[strspn(label, "0123456789")] != '\0';
+}
+
+static enum route
+remote_recipient(const struct policy *p, const char *local,
+    const char *domain, struct policy_verdict *v)
+{
+	int is_backup = config_is_relay_domain(p->config, domain);
+	int found = 1;
+
+	*v = accepted;
+	if (!is_backup && !may_relay(p))
+		*v = no_relay;
+	else if (!is_host(domain))
+		*v = no_host;
+	else if (is_backup && (found = relay_recipients_find(
+	    &p->relay_recipients, local, domain)) != 1)
+		*v = found == 0 ? not_there : list_fault;
+	return v->code == accepted.code ? ROUTE_RELAY : ROUTE_NONE;
 }
 
 enum route
@@ -150,8 +257,7 @@ policy_recipient(struct policy *p, const char *local, const char *domain,
 	}
 	if (domain[0] == '\0' || is_local(p, domain))
 		return local_recipient(p, local, account, v);
-	*v = no_relay;
-	return ROUTE_NONE;
+	return remote_recipient(p, local, domain, v);
 }
 
 int
@@ -179,8 +285,75 @@ policy_size(const struct policy *p, int spool, uint64_t size,
 	return 0;
 }
 
-void
-policy_verify(struct policy_verdict *v)
+/* A place for what is told of one name. */
+static char told[VERDICT_TEXT_MAX + 1];
+
+/* "<address>", with this host's name where there is no domain. */
+static int
+tell(const struct policy *p, const char *local, const char *domain,
+    struct policy_verdict *v)
 {
+	struct address address;
+	char path[ADDRESS_PRINT_MAX];
+
+	if (domain[0] == '\0')
+		domain = p->config->hostname;
+	if (strlcpy(address.local, local, sizeof(address.local)) >=
+	    sizeof(address.local) || strlcpy(address.domain, domain,
+	    sizeof(address.domain)) >= sizeof(address.domain) ||
+	    !address_is_legal(&address) ||
+	    address_print(&address, path, sizeof(path)) == -1)
+		return -1;
+	snprintf(told, sizeof(told), "<%s>", path);
+	*v = (struct policy_verdict){ 250, "2.1.5", told };
+	return 0;
+}
+
+void
+policy_verify(struct policy *p, const char *local, const char *domain,
+    struct policy_verdict *v)
+{
+	char account[POLICY_ACCOUNT_MAX];
+
 	*v = cannot_verify;
+	if (may_ask(p) && (domain[0] == '\0' || is_local(p, domain)) &&
+	    local_recipient(p, local, account, v) == ROUTE_LOCAL &&
+	    tell(p, local, domain, v) == -1)
+		*v = cannot_verify;
+}
+
+/* What a list sends to that is not an address is nobody's business. */
+static void
+tell_member(const struct policy *p, const char *member,
+    struct policy_verdict *v)
+{
+	struct address address;
+
+	member += member[0] == '\\';
+	if (address_mailbox(member, strlen(member), ADDRESS_BARE, &address) !=
+	    ADDRESS_OK || tell(p, address.local, address.domain, v) == -1)
+		*v = (struct policy_verdict){ 250, "2.1.5",
+		    "Not an address" };
+}
+
+int
+policy_expand(struct policy *p, const char *local, const char *domain,
+    uint32_t member, struct policy_verdict *v)
+{
+	const struct aliases *aliases = &p->aliases->aliases;
+	char account[POLICY_ACCOUNT_MAX];
+	const struct alias *alias;
+
+	*v = may_ask(p) ? cannot_verify : not_offered;
+	if (!may_ask(p) || (domain[0] != '\0' && !is_local(p, domain)) ||
+	    local_recipient(p, local, account, v) != ROUTE_LOCAL)
+		return 0;
+	alias = aliases_find(aliases, local);
+	if (alias != NULL && !alias->is_bad && member < alias->count) {
+		tell_member(p, aliases_target(aliases, alias, member), v);
+		return member + 1 < alias->count;
+	}
+	if (tell(p, local, domain, v) == -1)
+		*v = cannot_verify;
+	return 0;
 }

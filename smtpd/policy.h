@@ -1,6 +1,6 @@
 /*
- * policy: what the session agent says to MAIL, RCPT and VRFY.  Decided here
- * and nowhere else; the worker is told.
+ * policy: what the session agent says to MAIL, RCPT, VRFY and EXPN.  Decided
+ * here and nowhere else; the worker is told.
  */
 #ifndef SMTPD_POLICY_H
 #define SMTPD_POLICY_H
@@ -12,11 +12,13 @@
 #include "smtpd/account.h"
 #include "smtpd/aliases.h"
 #include "smtpd/gates.h"
+#include "smtpd/relay_recipients.h"
 
 struct policy {
 	const struct config	*config;
 	const struct facts	*facts;
 	struct aliases_file	*aliases;	/* refreshed when needed */
+	struct relay_recipients	 relay_recipients;
 };
 
 /* Texts are constant: nothing of the client's is ever told back. */
@@ -35,6 +37,12 @@ enum route {
 #define POLICY_ACCOUNT_MAX (ACCOUNT_LIMIT + 1)
 
 /*
+ * Is this a message's first server (RFC 6409), which knows whose it is: by a
+ * login, or by the uid of a program on this host?
+ */
+int	policy_is_submission(const struct facts *);
+
+/*
  * May this client send to this recipient, and where does that go?  account is
  * the account found, "" for an alias or postmaster.
  */
@@ -44,7 +52,17 @@ enum route policy_recipient(struct policy *, const char *local,
 /* Is there room for a message of that size (0: not said)? */
 int	policy_size(const struct policy *, int spool, uint64_t size,
 	    struct policy_verdict *);
-/* VRFY: the same for everybody. */
-void	policy_verify(struct policy_verdict *);
+/*
+ * VRFY: the same for everybody, but for those who logged in the truth.  What
+ * text says lies in a buffer until the next call.
+ */
+void	policy_verify(struct policy *, const char *local, const char *domain,
+	    struct policy_verdict *);
+/*
+ * EXPN, for those who logged in: the member-th (from 0) of the alias, or the
+ * account.  Returns whether there is another after it.
+ */
+int	policy_expand(struct policy *, const char *local, const char *domain,
+	    uint32_t member, struct policy_verdict *);
 
 #endif

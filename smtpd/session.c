@@ -90,12 +90,24 @@ session_gate_failed(struct session *session)
 	session_end(session, "421 4.3.0 Service not available, try later");
 }
 
+static void
+print_verdict(struct session *session, const struct verdict *verdict, int mark)
+{
+	wire_printf(&session->wire, "%u%c%s%s%s\r\n", verdict->code, mark,
+	    verdict->enhanced, verdict->enhanced[0] != '\0' ? " " : "",
+	    verdict->text);
+}
+
+void
+session_verdict_line(struct session *session, const struct verdict *verdict)
+{
+	print_verdict(session, verdict, '-');
+}
+
 void
 session_verdict(struct session *session, const struct verdict *verdict)
 {
-	wire_printf(&session->wire, "%u %s%s%s\r\n", verdict->code,
-	    verdict->enhanced, verdict->enhanced[0] != '\0' ? " " : "",
-	    verdict->text);
+	print_verdict(session, verdict, ' ');
 	if (verdict->code == 421)
 		session->is_over = session->is_ended_by_us = 1;
 }

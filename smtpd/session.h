@@ -99,6 +99,8 @@ void	session_reply(struct session *, const char *line);
 void	session_refuse(struct session *, const char *line);
 /* A verdict of the agent's, as it is; 421 ends the session. */
 void	session_verdict(struct session *, const struct verdict *);
+/* The same, and more lines of that reply follow. */
+void	session_verdict_line(struct session *, const struct verdict *);
 /*
  * What became of the content: one reply, or with LMTP one for each recipient
  * that the transaction had.

@@ -31,10 +31,22 @@ static const struct policy_verdict go_on = { 354, "",
     "End data with <CR><LF>.<CR><LF>" };
 static const struct policy_verdict too_many = { 452, "4.5.3",
     "Too many recipients" };
+static const struct policy_verdict enough = { 421, "4.7.0",
+    "Enough messages for one session, come again" };
 static const struct policy_verdict nobody = { 554, "5.5.1",
     "No valid recipients" };
 static const struct policy_verdict spool_fault = { 451, "4.3.0",
     "Can't queue this message now, try again later" };
+
+static void
+put_verdict(struct message *m, uint32_t request,
+    const struct policy_verdict *v)
+{
+	message_begin(m, REPLY_OF(request));
+	put_u32(m, v->code);
+	put_str(m, v->status);
+	put_str(m, v->text);
+}
 
 /* Reply with a verdict, and a descriptor unless it is -1. */
 static int
@@ -42,10 +54,7 @@ reply(int sock, uint32_t request, const struct policy_verdict *v, int fd)
 {
 	struct message m;
 
-	message_begin(&m, REPLY_OF(request));
-	put_u32(&m, v->code);
-	put_str(&m, v->status);
-	put_str(&m, v->text);
+	put_verdict(&m, request, v);
 	if (fd != -1)
 		put_fd(&m, fd);
 	return message_send(sock, &m);
@@ -110,7 +119,10 @@ answer_mail(void *session, int sock, struct message *request)
 	trace_helo(s->helo, sizeof(s->helo), claim);
 	trace_tls(s->tls, sizeof(s->tls), tls);
 	envelope_reset(&s->envelope);
-	if (policy_size(&s->policy, s->spool.queue, size, &v) == -1) {
+	if (s->messages >= s->agent->config->max_messages)
+		v = enough;
+	if (v.code == enough.code ||
+	    policy_size(&s->policy, s->spool.queue, size, &v) == -1) {
 		log_refusal(s, "MAIL", "", &v);
 		forget(s);
 		return answer(sock, REQ_MAIL, &v, SMTP_IDLE);
@@ -129,7 +141,8 @@ add_recipient(struct smtp_session *s, const struct address *address,
 	if (envelope_has_recipient(&s->envelope, address->local,
 	    address->domain))
 		return;
-	if (s->envelope.recipient_count == RECIPIENTS_MAX) {
+	if (s->envelope.recipient_count >=
+	    s->agent->config->max_recipients) {
 		*v = too_many;
 		return;
 	}
@@ -160,7 +173,7 @@ answer_rcpt(void *session, int sock, struct message *request)
 	    address_print(&address, path, sizeof(path)) == -1)
 		return STATE_FAULT;
 	if (policy_recipient(&s->policy, address.local, address.domain,
-	    account, &v) == ROUTE_LOCAL)
+	    account, &v) != ROUTE_NONE)
 		add_recipient(s, &address, account, notify, orcpt, &v);
 	if (v.code != 250)
 		log_refusal(s, "RCPT", path, &v);
@@ -268,6 +281,7 @@ commit(struct smtp_session *s, uint64_t octets, char *text, size_t size)
 		    strerror(errno));
 		return *intake_fault(errno);
 	}
+	s->messages++;
 	send_hint(s, &name);
 	log_received(s, &name);
 	snprintf(text, size, "Ok: queued as %s", name.id);
@@ -303,6 +317,13 @@ answer_abort(void *session, int sock, struct message *request)
 
 /* Stay in the state that the transaction is in. */
 static int
+state_of(const struct smtp_session *s)
+{
+	return s->envelope.recipient_count > 0 ? SMTP_RCPT :
+	    s->is_open ? SMTP_MAIL : SMTP_IDLE;
+}
+
+static int
 answer_verify(void *session, int sock, struct message *request)
 {
 	struct smtp_session *s = session;
@@ -313,10 +334,30 @@ answer_verify(void *session, int sock, struct message *request)
 	get_str(request, address.domain, sizeof(address.domain));
 	if (get_end(request) == -1)
 		return STATE_FAULT;
-	policy_verify(&v);
-	return answer(sock, REQ_VERIFY, &v,
-	    s->envelope.recipient_count > 0 ? SMTP_RCPT :
-	    s->is_open ? SMTP_MAIL : SMTP_IDLE);
+	policy_verify(&s->policy, address.local, address.domain, &v);
+	return answer(sock, REQ_VERIFY, &v, state_of(s));
+}
+
+static int
+answer_expand(void *session, int sock, struct message *request)
+{
+	struct smtp_session *s = session;
+	struct policy_verdict v;
+	struct address address;
+	struct message m;
+	uint32_t member;
+	int is_more;
+
+	get_str(request, address.local, sizeof(address.local));
+	get_str(request, address.domain, sizeof(address.domain));
+	member = get_u32(request);
+	if (get_end(request) == -1)
+		return STATE_FAULT;
+	is_more = policy_expand(&s->policy, address.local, address.domain,
+	    member, &v);
+	put_verdict(&m, REQ_EXPAND, &v);
+	put_u32(&m, (uint32_t)is_more);
+	return message_send(sock, &m) == 0 ? state_of(s) : STATE_END;
 }
 
 #define ADDRESS_MAX	(8 + ADDRESS_LOCAL_LIMIT + ADDRESS_DOMAIN_LIMIT)
@@ -355,6 +396,11 @@ static const struct gate gates[] = {
 		.states = ANY_TIME,
 		.min_size = 8, .max_size = ADDRESS_MAX,
 		.handler = answer_verify
+	}, {
+		.request = REQ_EXPAND, .name = "EXPAND",
+		.states = ANY_TIME,
+		.min_size = 12, .max_size = ADDRESS_MAX + 4,
+		.handler = answer_expand
 	}
 };
 

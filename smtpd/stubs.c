@@ -172,3 +172,25 @@ ask_verify(int gate, const struct address *address, struct verdict *verdict)
 	put_str(&request, address->domain);
 	return ask_verdict(gate, &request, verdict);
 }
+
+int
+ask_expand(int gate, const struct address *address, uint32_t member,
+    struct verdict *verdict, int *is_more)
+{
+	struct message request, reply;
+	int ret = -1;
+
+	memset(verdict, 0, sizeof(*verdict));
+	message_begin(&request, REQ_EXPAND);
+	put_str(&request, address->local);
+	put_str(&request, address->domain);
+	put_u32(&request, member);
+	if (gate_ask(gate, &request, &reply, REPLY_OF(REQ_EXPAND), 0) == -1)
+		return -1;
+	if (get_verdict(&reply, 0, verdict) == 0) {
+		*is_more = get_u32(&reply) != 0;
+		ret = get_end(&reply);
+	}
+	message_discard(&reply);
+	return ret;
+}

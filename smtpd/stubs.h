@@ -30,6 +30,10 @@ int	ask_commit(int gate, uint64_t octets, struct verdict *);
 int	ask_abort(int gate);
 int	ask_verify(int gate, const struct address *, struct verdict *);
 
+/* *is_more: there is another member after this one. */
+int	ask_expand(int gate, const struct address *, uint32_t member,
+	    struct verdict *, int *is_more);
+
 int	verdict_is_success(const struct verdict *);	/* 2xx */
 /* May this be sent to a client as it is? */
 int	verdict_is_legal(const struct verdict *);

@@ -25,11 +25,27 @@ trace_date(time_t when, char date[TRACE_DATE_MAX])
 static const char *
 protocol(const struct trace *t)
 {
+	if (t->is_lmtp)
+		return "LMTP";
 	if (t->tls[0] != '\0')
 		return t->has_login ? "ESMTPSA" : "ESMTPS";
 	if (t->has_login)
 		return "ESMTPA";
 	return t->is_esmtp ? "ESMTP" : "SMTP";
+}
+
+/* The kernel's word, or the network's, of who that was. */
+static int
+print_client(const struct trace *t, char *dst, size_t size)
+{
+	int n;
+
+	if (t->uid != FACTS_NO_UID)
+		n = snprintf(dst, size, "uid %u", t->uid);
+	else
+		n = snprintf(dst, size, "[%s%s]",
+		    strchr(t->client, ':') != NULL ? "IPv6:" : "", t->client);
+	return n > 0 && (size_t)n < size ? 0 : -1;
 }
 
 /*
@@ -42,10 +58,11 @@ size_t
 trace_print(const struct trace *t, char text[TRACE_MAX])
 {
 	char date[TRACE_DATE_MAX], recipient[PATH_TEXT_MAX + 16] = "";
-	char tls[LOGIN_TLS_MAX + 16] = "";
+	char tls[LOGIN_TLS_MAX + 16] = "", client[ADDRESS_TEXT_MAX + 16];
 	int n;
 
-	if (trace_date(t->when, date) == -1)
+	if (trace_date(t->when, date) == -1 ||
+	    print_client(t, client, sizeof(client)) == -1)
 		return 0;
 	if (t->recipient != NULL && snprintf(recipient, sizeof(recipient),
 	    "\n\tfor <%s>", t->recipient) >= (int)sizeof(recipient))
@@ -53,10 +70,9 @@ trace_print(const struct trace *t, char text[TRACE_MAX])
 	if (t->tls[0] != '\0' && snprintf(tls, sizeof(tls),
 	    "\n\t(claimed %s)", t->tls) >= (int)sizeof(tls))
 		return 0;
-	n = snprintf(text, TRACE_MAX, "Received: from %s ([%s%s])%s\n"
+	n = snprintf(text, TRACE_MAX, "Received: from %s (%s)%s\n"
 	    "\tby %s (Postern) with %s id %s%s;\n\t%s\n", t->helo,
-	    strchr(t->client, ':') != NULL ? "IPv6:" : "", t->client, tls,
-	    t->hostname, protocol(t), t->id, recipient, date);
+	    client, tls, t->hostname, protocol(t), t->id, recipient, date);
 	return n > 0 && n < TRACE_MAX ? (size_t)n : 0;
 }
 

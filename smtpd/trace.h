@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "privsep/facts.h"
 #include "smtpd/gates.h"
 
 #define TRACE_MAX	2048	/* octets of a trace with its NUL */
@@ -21,11 +22,14 @@
 struct trace {
 	const char	*helo;		/* trace_helo()'s: a claim */
 	const char	*client;	/* numeric address */
+	uint32_t	 uid;		/* of a client on this host, instead of
+					 * its address; FACTS_NO_UID */
 	const char	*hostname;
 	const char	*id;
 	int		 is_esmtp;
 	const char	*tls;		/* trace_tls()'s: a claim; "" none */
 	int		 has_login;
+	int		 is_lmtp;
 	const char	*recipient;	/* the only one's path, or NULL */
 	time_t		 when;
 };

@@ -271,6 +271,30 @@ fake_verify(struct message *request, struct message *reply)
 	return 1;
 }
 
+/* Each name is a list of three, "list" one without end. */
+static int
+fake_expand(struct message *request, struct message *reply)
+{
+	struct address address;
+	char text[64];
+	uint32_t member;
+
+	memset(&address, 0, sizeof(address));
+	get_str(request, address.local, sizeof(address.local));
+	get_str(request, address.domain, sizeof(address.domain));
+	member = get_u32(request);
+	fake_must(address_is_legal(&address));
+	if (fake_obey(address.local, reply, "2.1.5") != 1) {
+		put_u32(reply, 0);
+		return 1;
+	}
+	snprintf(text, sizeof(text), "<member%u@d>", member);
+	message_begin(reply, REPLY_OF(REQ_EXPAND));
+	fake_verdict(reply, 250, "2.1.5", text);
+	put_u32(reply, member < 2 || strcmp(address.local, "list") == 0);
+	return 1;
+}
+
 /*
  * Answer one request.  -1: no answer.  *to_close, if not -1, is to be closed
  * by who sends the reply.
@@ -304,6 +328,9 @@ fake_answer(struct fake_agent *fake, struct message *request,
 		break;
 	case REQ_VERIFY:
 		answer = fake_verify(request, reply);
+		break;
+	case REQ_EXPAND:
+		answer = fake_expand(request, reply);
 		break;
 	default:
 		abort();

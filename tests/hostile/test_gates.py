@@ -17,7 +17,7 @@ import postern
 import private
 from postern import eventually, message_files, messages, put_message
 from puppet import (
-    ABORT, COMMIT, DATA, DELIVER, EXPUNGE, FETCH, GOOD, LOGIN, MAIL,
+    ABORT, COMMIT, DATA, DELIVER, EXPAND, EXPUNGE, FETCH, GOOD, LOGIN, MAIL,
     MESSAGE_MAX, OPEN, OTHERS, RCPT, REPLY, REQUESTS, SETTLE, VERIFY, Puppet,
     expunge, fetch, login, mail, mailbox, rcpt, text, tree, u32, u64)
 
@@ -369,9 +369,9 @@ def content(puppet):
 
 
 SMTP_STATES = {
-    "idle": (idle, {MAIL, ABORT, VERIFY}),
-    "sender": (sender, {RCPT, DATA, ABORT, VERIFY}),
-    "recipient": (recipient, {RCPT, DATA, ABORT, VERIFY}),
+    "idle": (idle, {MAIL, ABORT, VERIFY, EXPAND}),
+    "sender": (sender, {RCPT, DATA, ABORT, VERIFY, EXPAND}),
+    "recipient": (recipient, {RCPT, DATA, ABORT, VERIFY, EXPAND}),
     "content": (content, {COMMIT, ABORT}),
 }
 
@@ -737,7 +737,7 @@ class Fuzzer:
             if pop3:
                 puppet.logged_in(self.user)
             requests = (OPEN, FETCH, FETCH, EXPUNGE) if pop3 else (
-                MAIL, RCPT, DATA, COMMIT, ABORT, VERIFY)
+                MAIL, RCPT, DATA, COMMIT, ABORT, VERIFY, EXPAND)
             for _ in range(20):
                 if not self.step(puppet, requests):
                     break

@@ -1,4 +1,4 @@
-/* LINK: MAILBOX privsep/gates privsep/message privsep/log privsep/facts pop3d/agent pop3d/policy smtpd/smtp_gates smtpd/intake smtpd/header smtpd/deliver smtpd/policy privsep/nss smtpd/trace smtpd/spool smtpd/spool_write smtpd/envelope smtpd/aliases smtpd/aliases_file smtpd/account smtpd/address smtpd/xtext privsep/config */
+/* LINK: MAILBOX privsep/gates privsep/message privsep/log privsep/facts pop3d/agent pop3d/policy smtpd/smtp_gates smtpd/intake smtpd/header smtpd/deliver smtpd/policy smtpd/relay_recipients privsep/nss smtpd/trace smtpd/spool smtpd/spool_write smtpd/envelope smtpd/aliases smtpd/aliases_file smtpd/account smtpd/address smtpd/xtext privsep/config privsep/config_route */
 /*
  * test_gate_tables: the four constant tables of agents side by side (C9):
  * every request in every state, of every size, with any number of
@@ -44,6 +44,7 @@ static const struct row {
 	{ &smtp_gates, 0x204, 1 << 3, 0, 0, 8, 8 },
 	{ &smtp_gates, 0x205, 1 << 0 | 1 << 1 | 1 << 2 | 1 << 3, 0, 0, 0, 0 },
 	{ &smtp_gates, 0x206, 1 << 0 | 1 << 1 | 1 << 2, 0, 0, 8, 327 },
+	{ &smtp_gates, 0x207, 1 << 0 | 1 << 1 | 1 << 2, 0, 0, 12, 331 },
 	{ &delivery_gates, 0x302, 1 << 0, 0, 1, 50, 719 },
 	{ &delivery_gates, 0x303, 1 << 1, 0, 0, 5, 35 },
 	{ &keeper_gates, 0x401, 1 << 0, 0, 0, 0, 0 },

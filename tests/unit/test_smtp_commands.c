@@ -309,6 +309,40 @@ test_vrfy(void **unused)
 	expect_code("VRFY \303\244", "553 5.6.7");
 }
 
+/* Where clients are known, and there after login. */
+static void
+test_expn(void **unused)
+{
+	static const enum service services[] = { SERVICE_LOCAL,
+	    SERVICE_SUBMISSION };
+	const char *answer;
+	size_t i, lines;
+
+	(void)unused;
+	bring_to(SMTP_READY);
+	expect_code("EXPN a", "502 5.5.1");
+	for (i = 0; i < 2; i++) {
+		setup(NULL);
+		worker.facts.service = services[i];
+		if (services[i] == SERVICE_SUBMISSION) {
+			expect_code("EXPN a", "530 5.7.0");
+			session.is_logged_in = fake_secure.is_done = 1;
+		}
+		expect("EXPN a", "250-2.1.5 <member0@d>\r\n"
+		    "250-2.1.5 <member1@d>\r\n250 2.1.5 <member2@d>");
+		expect("EXPN no", "550 5.1.1 No");
+		expect_code("EXPN", "501 5.5.4");
+		expect_code("EXPN a b", "501 5.1.3");
+		expect_code("EXPN odd", "421 4.3.0");
+		/* Not without end. */
+		answer = reply_to("EXPN <list@d>");
+		for (lines = 1; (answer = strstr(answer, "\r\n")) != NULL;
+		    answer += 2)
+			lines++;
+		assert_int_equal(lines, 1000);
+	}
+}
+
 /* An agent that is gone or out of its mind: 421, and nothing was accepted. */
 static void
 test_gate_fails(void **unused)
@@ -390,7 +424,7 @@ test_table(void **unused)
 	worker.signer = 9;
 	worker.facts.service = SERVICE_SUBMISSION;
 	expect("HELP", "214 2.0.0 Commands: HELO EHLO STARTTLS AUTH MAIL RCPT "
-	    "DATA BDAT RSET NOOP VRFY HELP QUIT");
+	    "DATA BDAT RSET NOOP VRFY EXPN HELP QUIT");
 }
 
 /* A submission session, where the worker has a signer and nobody logged in. */
@@ -737,6 +771,7 @@ main(void)
 		cmocka_unit_test_setup(test_rcpt, setup),
 		cmocka_unit_test_setup(test_helo_without_parameters, setup),
 		cmocka_unit_test_setup(test_vrfy, setup),
+		cmocka_unit_test_setup(test_expn, setup),
 		cmocka_unit_test_setup(test_gate_fails, setup),
 		cmocka_unit_test_setup(test_verdicts, setup),
 		cmocka_unit_test_setup(test_table, setup),
