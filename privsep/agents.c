@@ -142,7 +142,20 @@ static int
 is_spooling(const struct agent *agent)
 {
 	return agent->facts.service == SERVICE_SMTP ||
+	    agent->facts.service == SERVICE_LMTP ||
+	    agent->facts.service == SERVICE_LOCAL ||
 	    service_is_submission(agent->facts.service);
+}
+
+/* The one system account that is ever delivered as: see login.c. */
+static int
+is_command_user(const struct agent *agent)
+{
+	const struct account_ids *user = &agents.config.command_user;
+
+	return agent->facts.service == SERVICE_DELIVERY &&
+	    user->name[0] != '\0' && agent->identity.uid == user->uid &&
+	    strcmp(agent->identity.name, user->name) == 0;
 }
 
 /* Policy repeated where it costs a line: no mail process is ever root. */
@@ -158,8 +171,8 @@ is_acceptable(const struct agent *agent)
 		return who->uid == agents.config.queue_user.uid &&
 		    service_is_submission(agent->facts.service) ==
 		    (agent->login[0] != '\0');
-	return who->uid >= agents.config.login_min_uid &&
-	    who->home[0] == '/';
+	return (who->uid >= agents.config.login_min_uid ||
+	    is_command_user(agent)) && who->home[0] == '/';
 }
 
 /* Its peer is the agent: it holds no end of the session itself. */
@@ -266,7 +279,8 @@ serve_master(struct message *m)
 		bug("agents were sent %u", m->type);
 	get_facts(m, &agent.facts);
 	agent.gate = get_fd(m);
-	if (get_end(m) == -1 || agent.facts.service != SERVICE_SMTP)
+	if (get_end(m) == -1 || !is_spooling(&agent) ||
+	    service_is_submission(agent.facts.service))
 		bug("agents were sent a malformed session");
 	become_queue_user(&agent);
 	start_agent(&agent);

@@ -20,6 +20,7 @@
 #include "master.h"
 
 #define SPARE	64	/* above every fixed descriptor */
+#define LINES_A_SECOND	50	/* log budget of a role with a stamp */
 
 /*
  * A role's program must be nobody else's to write: root's, or ours when
@@ -120,23 +121,51 @@ log_lost(struct watch *w)
 		generation_failed(g, "log-lost");
 }
 
+/* It may have been taken over: nobody is framed by it, and no disk filled. */
+static void
+log_stamped(struct child *c, uint32_t level, const char *line)
+{
+	if (c->log_second != master.now) {
+		if (c->log_lines > LINES_A_SECOND)
+			log_event(LOG_WARNING, 0, "event=log-suppressed "
+			    "by=%s lines=%u", c->stamp,
+			    c->log_lines - LINES_A_SECOND);
+		c->log_second = master.now;
+		c->log_lines = 0;
+	}
+	if (level < LOG_ERR)
+		level = LOG_ERR;
+	if (++c->log_lines <= LINES_A_SECOND)
+		log_event((int)level, 0, "by=%s %s", c->stamp, line);
+}
+
+static void
+log_line(struct child *c, struct message *m)
+{
+	char line[LOG_LINE_MAX];
+	uint32_t level;
+
+	level = get_u32(m);
+	get_str(m, line, sizeof(line));
+	if (m->type != CH_LOG || get_end(m) == -1 || level > LOG_DEBUG)
+		return;
+	if (c->stamp != NULL)
+		log_stamped(c, level, line);
+	else
+		log_event((int)level, 0, "%s", line);
+}
+
 static void
 log_ready(struct watch *w, uint32_t events)
 {
 	struct message m;
-	char line[LOG_LINE_MAX];
-	uint32_t level;
 	int budget = 64;	/* others want their turn, too */
 
 	(void)events;
 	while (budget-- > 0) {
 		switch (message_recv(w->fd, &m, 0)) {
 		case 1:
-			level = get_u32(&m);
-			get_str(&m, line, sizeof(line));
-			if (m.type == CH_LOG && get_end(&m) == 0 &&
-			    level <= LOG_DEBUG)
-				log_event((int)level, 0, "%s", line);
+			log_line(w->owner, &m);
 			message_discard(&m);
 			break;
 		case 0:

@@ -1,8 +1,8 @@
 /*
  * children: reap and bound the forks that serve one session each.
  *
- * Runs in login and agents, as root; touches its children and the channel to
- * the master.
+ * Runs in login and agents, as root, and in relay, as relay-user; touches its
+ * children and the channel to the master.
  */
 #include <sys/wait.h>
 
@@ -144,4 +144,64 @@ children_poll(struct children *c, struct pollfd *pfd, nfds_t n)
 			reap_one(c, pid, status);
 	}
 	return ready;
+}
+
+static void
+life_begin(void)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	if (signal(SIGCHLD, SIG_DFL) == SIG_ERR ||
+	    sigprocmask(SIG_SETMASK, &none, NULL) == -1)
+		fatal("signals");
+}
+
+static void
+serve_one(struct children *c, const char *name, unsigned seconds,
+    struct message *m, void (*life)(const struct facts *, int))
+{
+	struct facts facts;
+	int sock;
+	pid_t pid;
+
+	if (m->type != CH_SERVE)
+		bug("%s was sent %u", name, m->type);
+	get_facts(m, &facts);
+	sock = get_fd(m);
+	if (get_end(m) == -1)
+		bug("%s was sent a malformed session", name);
+	pid = fork();
+	if (pid == 0) {
+		life_begin();
+		life(&facts, sock);
+		_exit(0);
+	}
+	if (pid == -1)
+		log_event(LOG_ERR, facts.session,
+		    "event=no-%s text=\"fork: %s\"", name, strerror(errno));
+	else
+		children_add(c, pid, facts.session, seconds, NOTE_CRASHED);
+	close(sock);
+}
+
+void
+children_serve(struct children *c, const char *name, unsigned seconds,
+    void (*life)(const struct facts *, int))
+{
+	struct pollfd pfd = { .fd = FD_MASTER, .events = POLLIN };
+	struct message m;
+	int n;
+
+	for (;;) {
+		if (children_poll(c, &pfd, 1) <= 0)
+			continue;
+		n = message_recv(FD_MASTER, &m, 1);
+		if (n == -1 && errno == EBADMSG)
+			continue;	/* no descriptor left for it, say */
+		if (n != 1)
+			return;
+		serve_one(c, name, seconds, &m, life);
+		message_discard(&m);
+	}
 }

@@ -1,5 +1,5 @@
 /*
- * children: the forks of login and agents, one a session: reaped, ended at
+ * children: the forks of login, agents and relay, one a session: reaped, ended at
  * their deadline, and told of to the master when they crash.
  */
 #ifndef PRIVSEP_CHILDREN_H
@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "channel.h"
+#include "facts.h"
 
 /* Exit status of one whose peer broke the gates' rules: NOTE_GATE_FAULT. */
 #define CHILD_FAULTED	3
@@ -42,6 +43,13 @@ void	children_add(struct children *, pid_t, uint64_t session,
  * only children had news.
  */
 int	children_poll(struct children *, struct pollfd *, nfds_t);
+/*
+ * Fork a child for each session that the master hands over, until it lets go.
+ * life runs in the child, which has the signals of any process, and must not
+ * return.  name is for messages.
+ */
+void	children_serve(struct children *, const char *name, unsigned seconds,
+	    void (*life)(const struct facts *, int sock));
 /* One note about a session to the master. */
 void	note_master(uint64_t session, enum note);
 

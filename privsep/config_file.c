@@ -36,6 +36,7 @@ is_safe(const struct stat *st)
 }
 
 #define PATH_LINKS_MAX	16
+#define UID_NOBODY	65534
 
 /*
  * Put what a link at dir/name says in front of the rest of the way, and go
@@ -302,5 +303,11 @@ config_resolve(struct config *c, int sends_mail, config_report report)
 	if (c->command_user.name[0] != '\0' &&
 	    resolve_user(&c->command_user, "command-user", report) == -1)
 		result = -1;
+	/* Half of a system may be nobody's. */
+	if (c->command_user.uid == UID_NOBODY) {
+		report("command-user: must be an account of its own, not "
+		    "user id 65534");
+		result = -1;
+	}
 	return result == 0 ? check_uids(c, report) : -1;
 }

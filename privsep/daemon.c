@@ -132,7 +132,7 @@ load(struct config *config)
 			r = -1;
 	if (r == 0)
 		r = config_finish(config, report);
-	if (r == 0 && self.daemon->relay != NULL)
+	if (r == 0 && self.daemon->queue != NULL)
 		r = config_read_secrets(config, report);
 	/* For one client, and no other, nobody waits. */
 	if (self.inherited.mode == START_NOWAIT ||
@@ -145,7 +145,7 @@ static int
 reload(struct config *config)
 {
 	return load(config) == -1 || config_resolve(config,
-	    self.daemon->relay != NULL, report) == -1 ? -1 : 0;
+	    self.daemon->queue != NULL, report) == -1 ? -1 : 0;
 }
 
 /* The run directory and the empty one in it, root's alone to change. */
@@ -369,7 +369,7 @@ prepare(struct config *config)
 		    "then give up");
 		return -1;
 	}
-	if (config_resolve(config, self.daemon->relay != NULL, report) == -1)
+	if (config_resolve(config, self.daemon->queue != NULL, report) == -1)
 		return -1;
 	umask(022);
 	make_run_dir(config);

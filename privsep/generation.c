@@ -1,11 +1,13 @@
 /*
- * generation: spawner, login, agents and signer, exec'd together with a new
- * address layout and canary; new sessions go to the newest, older ones drain.
+ * generation: spawner, login, agents, signer, relay and resolver, exec'd
+ * together with a new address layout and canary; new sessions go to the newest,
+ * older ones drain.
  *
  * Runs in the master, as root.
  */
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -218,10 +220,7 @@ void
 generation_let_go(struct generation *g)
 {
 	g->is_closed = 1;
-	child_let_go(&g->spawner);
-	child_let_go(&g->login);
-	child_let_go(&g->agents);
-	child_let_go(&g->signer);
+	roles_let_go(g);
 }
 
 /* Let go of a retired generation that serves nobody any more. */
@@ -250,29 +249,21 @@ retire(struct generation *g)
 {
 	g->is_retired = 1;
 	generation_throw_waiting(g);
+	/* What they have begun they end; the queue asks for others. */
+	child_let_go(&g->relay);
+	child_let_go(&g->resolver);
 	let_go(g);
-}
-
-static void
-log_close(struct child *c)
-{
-	if (c->log.fd != -1)
-		watch_close(&c->log);
 }
 
 static void
 forget_if_ended(struct generation *g)
 {
-	if (g->spawner.pid != 0 || g->login.pid != 0 || g->agents.pid != 0 ||
-	    g->signer.pid != 0 || g->sessions > 0)
+	if (!roles_have_ended(g) || g->sessions > 0)
 		return;
 	TAILQ_REMOVE(&master.generations, g, link);
 	generation_throw_waiting(g);
-	generation_let_go(g);
-	log_close(&g->spawner);
-	log_close(&g->login);
-	log_close(&g->agents);
-	log_close(&g->signer);
+	g->is_closed = 1;
+	roles_forget(g);
 	free_later(g);
 }
 
@@ -338,10 +329,7 @@ begin_to_serve(struct generation *g)
 {
 	struct generation *old;
 
-	if (master.is_stopping || g != state.starting ||
-	    g->waiting_count == 0 ||
-	    !g->login.is_ready || !g->agents.is_ready ||
-	    (g->signer.pid != 0 && !g->signer.is_ready))
+	if (master.is_stopping || g != state.starting || !roles_are_ready(g))
 		return;
 	if (setting_into_force() == -1) {
 		start_ended("no-listener");
@@ -363,6 +351,8 @@ static struct generation *
 generation_new(void)
 {
 	struct generation *g = calloc(1, sizeof(*g));
+	struct child *c;
+	size_t i;
 
 	if (g == NULL)
 		fatal("generation");
@@ -372,14 +362,11 @@ generation_new(void)
 	g->number = ++state.number;
 	g->started = master.now;
 	TAILQ_INIT(&g->waiting);
-	g->spawner.channel.fd = g->login.channel.fd = g->agents.channel.fd =
-	    g->signer.channel.fd = -1;
-	g->spawner.log.fd = g->login.log.fd = g->agents.log.fd =
-	    g->signer.log.fd = -1;
-	g->spawner.owner = g->login.owner = g->agents.owner =
-	    g->signer.owner = g;
-	g->spawner.heard = spawner_heard;
-	g->login.heard = g->agents.heard = g->signer.heard = note_heard;
+	for (i = 0; (c = roles_at(g, i)) != NULL; i++) {
+		c->channel.fd = c->log.fd = -1;
+		c->owner = g;
+		c->heard = c == &g->spawner ? spawner_heard : note_heard;
+	}
 	return g;
 }
 
@@ -539,11 +526,11 @@ generation_session_over(struct generation *g)
 	forget_if_ended(g);
 }
 
-static int
-role_ended(struct generation *g, struct child *c, pid_t pid, int status)
+static void
+role_ended(struct generation *g, struct child *c, int status)
 {
-	if (c->pid != pid)
-		return 0;
+	pid_t pid = c->pid;
+
 	c->pid = 0;
 	if (c == &g->spawner) {
 		g->sessions++;		/* not forgotten while we need it */
@@ -554,9 +541,10 @@ role_ended(struct generation *g, struct child *c, pid_t pid, int status)
 	/* Whoever is left of an old one has the layout of what crashed. */
 	if (is_crash(status) && g->is_retired && !g->is_closed)
 		generation_wanted("role-crash");
-	if (!g->is_closed && !master.is_stopping) {
+	if ((!c->is_let_go || WIFSIGNALED(status)) && !master.is_stopping)
 		log_event(LOG_CRIT, 0, "event=role-ended role=%s pid=%d "
 		    "status=%#x", c->name, (int)pid, (unsigned)status);
+	if (!c->is_let_go && !master.is_stopping) {
 		child_let_go(c);
 		/* Running sessions go on; new ones need whole generations. */
 		if (!g->is_retired) {
@@ -565,23 +553,22 @@ role_ended(struct generation *g, struct child *c, pid_t pid, int status)
 		}
 	}
 	forget_if_ended(g);
-	return 1;
 }
 
 int
 generation_child_ended(pid_t pid, int status)
 {
-	struct generation *g, *next;
+	struct generation *g;
+	struct child *c;
+	size_t i;
 
 	if (queue_ended(pid, status))
 		return 1;
-	for (g = TAILQ_FIRST(&master.generations); g != NULL; g = next) {
-		next = TAILQ_NEXT(g, link);
-		if (role_ended(g, &g->spawner, pid, status) ||
-		    role_ended(g, &g->login, pid, status) ||
-		    role_ended(g, &g->agents, pid, status) ||
-		    role_ended(g, &g->signer, pid, status))
-			return 1;
-	}
+	TAILQ_FOREACH(g, &master.generations, link)
+		for (i = 0; (c = roles_at(g, i)) != NULL; i++)
+			if (c->pid == pid) {
+				role_ended(g, c, status);
+				return 1;
+			}
 	return 0;
 }

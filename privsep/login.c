@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -217,6 +216,32 @@ reply_identify(int sock, enum identify_verdict verdict, const char *text)
 	return STATE_END;
 }
 
+/*
+ * Who commands are run as for aliases: the one system account that something
+ * may be done as, because the administrator said so.
+ */
+static int
+is_command_user(const char *name, struct identity *who)
+{
+	const struct account_ids *user = &login.config.command_user;
+
+	if (user->name[0] == '\0' || strcmp(name, user->name) != 0)
+		return 0;
+	memset(who, 0, sizeof(*who));
+	strlcpy(who->name, user->name, sizeof(who->name));
+	strlcpy(who->home, "/", sizeof(who->home));
+	who->uid = user->uid;
+	who->gid = user->gid;
+	return 1;
+}
+
+static enum account_status
+find_recipient(const char *name, struct identity *who)
+{
+	return is_command_user(name, who) ? ACCOUNT_OK :
+	    account_find(&login.config, name, who);
+}
+
 /* The queue asks for an agent that is this recipient. */
 static int
 answer_identify(void *session, int sock, struct message *m)
@@ -228,7 +253,7 @@ answer_identify(void *session, int sock, struct message *m)
 	get_str(m, name, sizeof(name));
 	if (get_end(m) == -1)
 		return STATE_FAULT;
-	switch (account_find(&login.config, name, &who)) {
+	switch (find_recipient(name, &who)) {
 	case ACCOUNT_OK:
 		break;
 	case ACCOUNT_UNKNOWN:
@@ -257,49 +282,21 @@ static const struct gate_table identify_table = {
 };
 
 static void
-login_life(struct login_session *s)
+login_life(const struct facts *facts, int sock)
 {
+	struct login_session s = { .facts = *facts, .socket = sock };
 	const struct gate_table *table;
-	sigset_t none;
 
-	sigemptyset(&none);
-	if (signal(SIGCHLD, SIG_DFL) == SIG_ERR ||
-	    sigprocmask(SIG_SETMASK, &none, NULL) == -1)
-		fatal("signals");
-	table = s->facts.service == SERVICE_DELIVERY ? &identify_table :
+	table = facts->service == SERVICE_DELIVERY ? &identify_table :
 	    &login_table;
-	if (gates_serve(table, s, s->socket,
+	if (gates_serve(table, &s, sock,
 	    (int)login.config.login_timeout * 1000) == -1 && errno == EPROTO) {
-		note_master(s->facts.session, NOTE_GATE_FAULT);
-		log_event(LOG_ERR, s->facts.session,
+		note_master(facts->session, NOTE_GATE_FAULT);
+		log_event(LOG_ERR, facts->session,
 		    "event=gate-fault gates=%s client=%s", table->service,
-		    s->facts.client);
+		    facts->client);
 	}
 	_exit(0);
-}
-
-static void
-serve_session(struct message *m)
-{
-	struct login_session s = { .failures = 0 };
-	pid_t pid;
-
-	if (m->type != CH_SERVE)
-		bug("login was sent %u", m->type);
-	get_facts(m, &s.facts);
-	s.socket = get_fd(m);
-	if (get_end(m) == -1)
-		bug("login was sent a malformed session");
-	pid = fork();
-	if (pid == 0)
-		login_life(&s);
-	if (pid == -1)
-		log_event(LOG_ERR, s.facts.session,
-		    "event=no-login text=\"fork: %s\"", strerror(errno));
-	else
-		children_add(&login.children, pid, s.facts.session,
-		    login.config.login_timeout + SLACK_SECONDS, NOTE_CRASHED);
-	close(s.socket);
 }
 
 static void
@@ -332,10 +329,7 @@ warm(void)
 int
 main(void)
 {
-	struct pollfd pfd = { .fd = FD_MASTER, .events = POLLIN };
-	struct message m;
 	pid_t master = getppid();
-	int n;
 
 	(void)role_start("login", ROLE_LOGIN, ROLE_FD(FD_LINK),
 	    &login.config);
@@ -343,15 +337,7 @@ main(void)
 	warm();
 	children_init(&login.children);
 	role_ready();
-	for (;;) {
-		if (children_poll(&login.children, &pfd, 1) <= 0)
-			continue;
-		n = message_recv(FD_MASTER, &m, 1);
-		if (n == -1 && errno == EBADMSG)
-			continue;	/* no descriptor left for it, say */
-		if (n != 1)
-			return 0;
-		serve_session(&m);
-		message_discard(&m);
-	}
+	children_serve(&login.children, "login",
+	    login.config.login_timeout + SLACK_SECONDS, login_life);
+	return 0;
 }

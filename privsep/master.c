@@ -301,25 +301,16 @@ finish(void)
 	while (master.session_count > 0 && master.now < by)
 		turn();
 	session_kill_all();
-	TAILQ_FOREACH(g, &master.generations, link) {
+	TAILQ_FOREACH(g, &master.generations, link)
 		generation_let_go(g);
-	}
 	by = master.now + STOP_PATIENCE;
 	while ((!TAILQ_EMPTY(&master.generations) || master.queue.pid != 0) &&
 	    master.now < by) {
 		reap();
 		turn();
 	}
-	TAILQ_FOREACH(g, &master.generations, link) {
-		if (g->spawner.pid != 0)
-			kill(g->spawner.pid, SIGKILL);
-		if (g->login.pid != 0)
-			kill(g->login.pid, SIGKILL);
-		if (g->agents.pid != 0)
-			kill(g->agents.pid, SIGKILL);
-		if (g->signer.pid != 0)
-			kill(g->signer.pid, SIGKILL);
-	}
+	TAILQ_FOREACH(g, &master.generations, link)
+		roles_kill(g);
 	if (master.queue.pid != 0)
 		kill(master.queue.pid, SIGKILL);
 	log_event(LOG_INFO, 0, "event=stopped");

@@ -35,6 +35,13 @@ struct child {
 	int		 is_let_go;	/* its end is planned */
 	int		 is_ready;	/* CH_READY came */
 	const char	*name;		/* executable */
+	/*
+	 * What its log lines are marked with, bounded in number, if it reads
+	 * what strangers send; NULL: they stand as they are.
+	 */
+	const char	*stamp;
+	time_t		 log_second;
+	unsigned	 log_lines;	/* in that second */
 	struct watch	 channel;
 	struct watch	 log;
 	void		(*heard)(struct child *, struct message *);
@@ -55,7 +62,7 @@ struct setting {
 	int		 keys;
 };
 
-/* {spawner, login, agents, signer}, exec'd together, ended together. */
+/* Roles that are exec'd together and ended together. */
 struct generation {
 	TAILQ_ENTRY(generation)	 link;
 	unsigned		 number;
@@ -68,6 +75,9 @@ struct generation {
 	struct child		 login;
 	struct child		 agents;
 	struct child		 signer;
+	/* These two have no sessions: let go of when it retires. */
+	struct child		 relay;
+	struct child		 resolver;
 	TAILQ_HEAD(, waiting)	 waiting;
 	size_t			 waiting_count;
 	size_t			 asked;		/* workers on their way */
@@ -182,7 +192,7 @@ struct generation *generation_newest(void);
 /* A worker that waits, taken out; NULL: none now. */
 struct waiting *generation_take(struct generation *);
 void	generation_session_over(struct generation *);
-/* An id for what has no worker: a delivery. */
+/* An id for what has no worker: a delivery, say. */
 uint64_t generation_next_id(void);
 void	generation_throw_waiting(struct generation *);
 /* Close the sockets to its roles, which then end. */
@@ -200,8 +210,15 @@ struct gates {
 void	session_accept(int client, enum service, const struct sockaddr *peer,
 	    const struct sockaddr *local);
 
-/* roles.c: what each role is exec'd with */
+/* roles.c: what each role is exec'd with, and what is done with all of them */
+#define ROLES_MAX	6	/* of a generation */
+struct child *roles_at(struct generation *, size_t);	/* NULL at ROLES_MAX */
 int	roles_start(struct generation *, const struct setting *);
+int	roles_are_ready(struct generation *);
+int	roles_have_ended(struct generation *);
+void	roles_let_go(struct generation *);
+void	roles_forget(struct generation *);	/* what they had to say, too */
+void	roles_kill(struct generation *);
 
 /* queue.c: the queue role, for ever or when there is something to do */
 void	queue_begin(void);
@@ -232,8 +249,8 @@ void	session_spawner_ended(const struct generation *);
 void	session_tick(void);		/* once a second: deadlines */
 void	session_end_all(void);		/* let the workers say goodbye */
 void	session_kill_all(void);
-/* The queue wants a delivery agent: hand out a pair. */
-void	session_need_delivery(struct child *queue, uint64_t tag);
+/* The queue wants what that request (CH_NEED_...) names: hand out a pair. */
+void	session_need(struct child *queue, uint32_t request, uint64_t tag);
 
 /* listen.c */
 int	listen_open(const struct config *);	/* 0, or -1: keep the old */

@@ -53,13 +53,10 @@ hint_ready(struct watch *w, uint32_t events)
 static void
 queue_heard(struct child *c, struct message *m)
 {
-	uint64_t tag;
+	uint64_t tag = get_u64(m);
 
-	if (m->type != CH_NEED_DELIVERY)
-		return;
-	tag = get_u64(m);
 	if (get_end(m) == 0)
-		session_need_delivery(c, tag);
+		session_need(c, m->type, tag);
 }
 
 static int

@@ -1,9 +1,9 @@
 /*
  * role: how every executable under libexec begins.
  *
- * Runs in spawner and signer, as their users, and in login, agents and queue,
- * as root, before any of them does anything else; touches the fixed
- * descriptors.
+ * Runs in spawner, signer, relay and resolver, as their users, and in login,
+ * agents and queue, as root, before any of them does anything else; touches the
+ * fixed descriptors.
  */
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -154,6 +155,31 @@ role_ready(void)
 }
 
 void
+role_enclose(const struct config *config, const struct account_ids *user,
+    unsigned what, const struct sandbox_filter *filter)
+{
+	char empty[CONFIG_PATH_MAX + 8];
+
+	snprintf(empty, sizeof(empty), "%s/empty", config->run_dir);
+	become_enclosed(empty);
+	become_user(user->uid, user->gid);
+	become_sealed();
+	become_bounded(RLIMIT_CORE, 0);
+#ifndef POSTERN_SANITIZE
+	become_bounded(RLIMIT_FSIZE, 0);
+	become_bounded(RLIMIT_AS, UINT64_C(512) << 20);
+	if ((what & ROLE_FORKS) == 0)
+		become_bounded(RLIMIT_NPROC, 0);
+#endif
+	if ((what & ROLE_CONNECTS) != 0)
+		sandbox_landlock_client(NULL, 0);
+	else
+		sandbox_landlock(NULL, 0);
+	sandbox_install(filter);
+	malloc_trim(0);
+}
+
+void
 role_confine_queue(const struct config *config, int spool, int aliases_dir)
 {
 	struct sandbox_place places[2] = {
@@ -169,6 +195,6 @@ role_confine_queue(const struct config *config, int spool, int aliases_dir)
 #ifndef POSTERN_SANITIZE
 	become_bounded(RLIMIT_NPROC, 0);
 #endif
-	sandbox_landlock(places, aliases_dir == -1 ? 1 : 2);
+	sandbox_landlock_client(places, aliases_dir == -1 ? 1 : 2);
 	sandbox_install(&filter);
 }

@@ -6,6 +6,7 @@
 #define PRIVSEP_ROLE_H
 
 #include "config.h"
+#include "sandbox.h"
 
 #define ROLE_FD(fd)	(1U << (fd))
 
@@ -20,8 +21,20 @@ unsigned	role_start(const char *name, enum role, unsigned descriptors,
 	    struct config *);
 
 /*
- * Login, agents and signer, once: confined and ready to serve.  The master
- * hands nobody to a generation before all of its roles have said so.
+ * Spawner, relay and resolver, once, with all warm that they will need: an
+ * empty directory is their root, they are this user for good (with proof),
+ * undumpable, no new privileges, rlimits; no file is left to them, no socket
+ * but those that the table allows, and then this table.
+ */
+#define ROLE_FORKS	0x01
+#define ROLE_CONNECTS	0x02	/* to other hosts, from ports of no choice */
+void	role_enclose(const struct config *, const struct account_ids *user,
+	    unsigned what, const struct sandbox_filter *);
+
+/*
+ * Login, agents, signer, relay and resolver, once: confined and ready to
+ * serve.  The master hands nobody to a generation before all of its roles have
+ * said so.
  */
 void	role_ready(void);
 
@@ -29,7 +42,8 @@ void	role_ready(void);
  * Queue only: become queue-user for good (with proof), undumpable, no new
  * privileges, rlimits; then Landlock: full use of spool, read of the
  * directory that holds the aliases file (-1: none); then seccomp: files, the
- * descriptors it has, poll and timers; no socket, exec, fork.
+ * descriptors it has, poll and timers, stream sockets to connect with; no
+ * exec, fork, or listening.
  */
 void	role_confine_queue(const struct config *, int spool, int aliases_dir);
 

@@ -1,5 +1,5 @@
 /*
- * roles: which roles there are: what each is exec'd with, and as whom.
+ * roles: which roles a generation has: what each is exec'd with, and as whom.
  *
  * Runs in the master, as root.
  */
@@ -7,11 +7,79 @@
 
 #include <errno.h>
 #include <linux/capability.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "log.h"
 #include "master.h"
+
+struct child *
+roles_at(struct generation *g, size_t i)
+{
+	struct child *const all[ROLES_MAX] = { &g->spawner, &g->login,
+	    &g->agents, &g->signer, &g->relay, &g->resolver };
+
+	return i < ROLES_MAX ? all[i] : NULL;
+}
+
+int
+roles_are_ready(struct generation *g)
+{
+	struct child *c;
+	size_t i;
+
+	/* The spawner says it by way of its first worker. */
+	for (i = 0; (c = roles_at(g, i)) != NULL; i++)
+		if (c != &g->spawner && c->pid != 0 && !c->is_ready)
+			return 0;
+	return g->waiting_count > 0;
+}
+
+int
+roles_have_ended(struct generation *g)
+{
+	struct child *c;
+	size_t i;
+
+	for (i = 0; (c = roles_at(g, i)) != NULL; i++)
+		if (c->pid != 0)
+			return 0;
+	return 1;
+}
+
+void
+roles_let_go(struct generation *g)
+{
+	struct child *c;
+	size_t i;
+
+	for (i = 0; (c = roles_at(g, i)) != NULL; i++)
+		child_let_go(c);
+}
+
+void
+roles_forget(struct generation *g)
+{
+	struct child *c;
+	size_t i;
+
+	roles_let_go(g);
+	for (i = 0; (c = roles_at(g, i)) != NULL; i++)
+		if (c->log.fd != -1)
+			watch_close(&c->log);
+}
+
+void
+roles_kill(struct generation *g)
+{
+	struct child *c;
+	size_t i;
+
+	for (i = 0; (c = roles_at(g, i)) != NULL; i++)
+		if (c->pid != 0)
+			kill(c->pid, SIGKILL);
+}
 
 static int
 start_role(struct child *c, const char *executable, enum role role,
@@ -26,6 +94,25 @@ start_role(struct child *c, const char *executable, enum role role,
 	r = child_start(c, executable, d);
 	close(d->config);
 	return r;
+}
+
+/* Those for mail to other hosts; they, too, still have to chroot(2). */
+static int
+start_senders(struct generation *g, const struct config *c)
+{
+	struct child_descriptors relay = { .link = -1, .hint = -1,
+	    .keyring = -1, .user = &c->relay_user,
+	    .capability = CAP_SYS_CHROOT };
+	struct child_descriptors resolver = relay;
+
+	resolver.user = &c->resolver_user;
+	g->relay.stamp = "relay";
+	g->resolver.stamp = "resolver";
+	if (master.daemon->relay != NULL && start_role(&g->relay,
+	    master.daemon->relay, ROLE_RELAY, c, &relay) == -1)
+		return -1;
+	return master.daemon->resolver != NULL ? start_role(&g->resolver,
+	    master.daemon->resolver, ROLE_RESOLVER, c, &resolver) : 0;
 }
 
 /* What links OpenSSL is never root; the spawner still has to chroot(2). */
@@ -52,7 +139,8 @@ roles_start(struct generation *g, const struct setting *with)
 	    start_role(&g->login, "login", ROLE_LOGIN, c, &login) == -1 ||
 	    start_role(&g->agents, master.daemon->agents, ROLE_AGENTS, c,
 	    &agents) == -1 || (with->keys != -1 && start_role(&g->signer,
-	    "signer", ROLE_SIGNER, c, &signer) == -1) ? -1 : 0;
+	    "signer", ROLE_SIGNER, c, &signer) == -1) ||
+	    start_senders(g, c) == -1 ? -1 : 0;
 	close(link[0]);
 	close(link[1]);
 	return r;

@@ -336,37 +336,70 @@ session_kill_all(void)
 			kill_worker(s);
 }
 
+/* What the queue can ask for, and where the role that serves it stands. */
+static const struct need {
+	uint32_t	request, answer;
+	enum service	service;
+	size_t		role;		/* in struct generation */
+} needs[] = {
+	{ CH_NEED_DELIVERY, CH_DELIVERY, SERVICE_DELIVERY,
+	    offsetof(struct generation, login) },
+	{ CH_NEED_RELAY, CH_RELAY, SERVICE_RELAY,
+	    offsetof(struct generation, relay) },
+	{ CH_NEED_RESOLVER, CH_RESOLVER, SERVICE_RESOLVER,
+	    offsetof(struct generation, resolver) },
+};
+#define NEEDS	(sizeof(needs) / sizeof(needs[0]))
+
+/* One end of a pair to this role, with facts; the other, or -1. */
+static int
+hand_pair(struct child *server, enum service service)
+{
+	struct message m;
+	struct facts f;
+	int r, pair[2];
+
+	if (server->channel.fd == -1 || socketpair(AF_UNIX,
+	    SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1)
+		return -1;
+	facts_init(&f);
+	f.service = service;
+	f.session = generation_next_id();
+	message_begin(&m, CH_SERVE);
+	put_facts(&m, &f);
+	put_fd(&m, pair[1]);
+	r = message_send(server->channel.fd, &m);
+	close(pair[1]);
+	if (r == 0)
+		return pair[0];
+	close(pair[0]);
+	return -1;
+}
+
 /*
- * The queue gets one end of a pair, login the other: it will ask IDENTIFY
- * there, and then the agent that this names.
+ * The queue gets one end of a pair, and the other goes to relay or resolver,
+ * or to login, where it will ask IDENTIFY, and then the agent that this names.
  */
 void
-session_need_delivery(struct child *queue, uint64_t tag)
+session_need(struct child *queue, uint32_t request, uint64_t tag)
 {
 	struct generation *g = generation_newest();
-	struct facts f;
 	struct message m;
-	int pair[2] = { -1, -1 };
+	size_t i;
+	int fd = -1;
 
-	facts_init(&f);
-	f.service = SERVICE_DELIVERY;
-	if (g != NULL && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
-	    pair) == 0) {
-		f.session = generation_next_id();
-		message_begin(&m, CH_SERVE);
-		put_facts(&m, &f);
-		put_fd(&m, pair[1]);
-		if (message_send(g->login.channel.fd, &m) == -1) {
-			close(pair[0]);
-			pair[0] = -1;
-		}
-		close(pair[1]);
-	}
-	message_begin(&m, CH_DELIVERY);
+	for (i = 0; i < NEEDS && needs[i].request != request; i++)
+		;
+	if (i == NEEDS)
+		return;
+	if (g != NULL)
+		fd = hand_pair((struct child *)(void *)((char *)g +
+		    needs[i].role), needs[i].service);
+	message_begin(&m, needs[i].answer);
 	put_u64(&m, tag);
-	if (pair[0] != -1)
-		put_fd(&m, pair[0]);
+	if (fd != -1)
+		put_fd(&m, fd);
 	(void)message_send(queue->channel.fd, &m);
-	if (pair[0] != -1)
-		close(pair[0]);
+	if (fd != -1)
+		close(fd);
 }

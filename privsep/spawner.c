@@ -6,7 +6,6 @@
  * never comes back here.  Touches its channel to the master and, before that,
  * the certificates; never sees a client.
  */
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -21,7 +20,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "become.h"
 #include "../wire/tls.h"
 #include "channel.h"
 #include "keyring.h"
@@ -214,7 +212,6 @@ static void
 confine(int has_tls)
 {
 	struct sandbox_filter own;
-	char empty[CONFIG_PATH_MAX + 8];
 
 	tzset();
 	sandbox_compile(SANDBOX_SPAWNER, &own);
@@ -223,19 +220,8 @@ confine(int has_tls)
 		worker_program.warm(&spawner.config);
 	if (has_tls)
 		warm_tls();
-	snprintf(empty, sizeof(empty), "%s/empty", spawner.config.run_dir);
-	become_enclosed(empty);
-	become_user(spawner.config.worker_user.uid,
-	    spawner.config.worker_user.gid);
-	become_sealed();
-	become_bounded(RLIMIT_CORE, 0);
-#ifndef POSTERN_SANITIZE
-	become_bounded(RLIMIT_FSIZE, 0);
-	become_bounded(RLIMIT_AS, UINT64_C(512) << 20);
-#endif
-	sandbox_landlock(NULL, 0);
-	sandbox_install(&own);
-	malloc_trim(0);
+	role_enclose(&spawner.config, &spawner.config.worker_user, ROLE_FORKS,
+	    &own);
 }
 
 static void

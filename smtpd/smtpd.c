@@ -60,6 +60,8 @@ main(int argc, char **argv)
 		.spawner = "smtpd-worker",
 		.agents = "smtpd-agents",
 		.queue = "smtpd-queue",
+		.relay = "smtpd-relay",
+		.resolver = "smtpd-resolver",
 		.services = 1U << SERVICE_SMTP | 1U << SERVICE_SUBMISSION |
 		    1U << SERVICE_SUBMISSIONS,
 		.needs_login = needs_login,

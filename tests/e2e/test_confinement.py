@@ -65,6 +65,15 @@ EXACT = {
              6: "spool/incoming", 7: "socket", 8: "spool/queue",
              9: "spool/failed", 10: "anon_inode", 11: "/etc"},
         limits={"core": 0, "processes": 0}),
+    "resolver": dict(
+        user="_posternd", caps=set(), filters=2, root="empty",
+        fds={**STANDARD, 3: "socket", 4: "socket"},
+        limits={"core": 0, "file size": 0, "address space": 512 << 20,
+                "processes": 0}),
+    "relay": dict(
+        user="_posternr", caps=set(), filters=2, root="empty",
+        fds={**STANDARD, 3: "socket", 4: "socket"},
+        limits={"core": 0, "file size": 0, "address space": 512 << 20}),
     "POP3 agent": dict(
         user="the user", caps=set(), filters=3, root="/",
         limits={"core": 0, "processes": 0}),
@@ -113,7 +122,7 @@ class Census:
         if self.daemon.program == "pop3d":
             wanted |= {"login, a session", "POP3 agent"}
         else:
-            wanted |= {"queue", "SMTP agent"}
+            wanted |= {"queue", "SMTP agent", "relay", "resolver"}
         serving = 3 if self.daemon.program == "pop3d" else 2
         return (set(self.found) == wanted
                 and len(self.found["serving worker"]) == serving
@@ -347,7 +356,7 @@ COMMON = {"linux-vdso.so.1", "libc.so.6", "libbsd.so.0", "libmd.so.0",
           "libseccomp.so.2", "ld-linux-x86-64.so.2"}
 TLS = {"libssl.so.3", "libcrypto.so.3"}
 LINKS = {"login": {"libpam.so.0", "libaudit.so.1", "libcap-ng.so.0"},
-         "pop3d-worker": TLS, "smtpd-worker": TLS,
+         "pop3d-worker": TLS, "smtpd-worker": TLS, "smtpd-relay": TLS,
          "signer": {"libcrypto.so.3"}, "make-certificate": {"libcrypto.so.3"}}
 
 

@@ -329,6 +329,10 @@ test_accounts(void **state)
 	assert_int_not_equal(config.command_user.uid, (uid_t)-1);
 	assert_int_equal(option("command-user root"), 0);
 	assert_int_equal(config_resolve(&config, 0, report), -1);
+	assert_int_equal(option("worker-user games"), 0);
+	assert_int_equal(option("command-user nobody"), 0);
+	assert_int_equal(config_resolve(&config, 0, report), -1);
+	assert_non_null(strstr(last, "not user id 65534"));
 }
 
 static char dir[] = "/tmp/test_config_relay.XXXXXX", path[64];
