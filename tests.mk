@@ -6,11 +6,12 @@ FUZZ =	$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 CLANG ?= clang
 SECONDS ?= 60
 
-# The words MAILBOX and RELAY stand for all of mailbox/, and of the relay, and
-# what that needs.
+# The words MAILBOX, RELAY and OUTBOUND stand for all of mailbox/, of the relay
+# and of the queue's side of it, and what that needs.
 links = $(sort $(patsubst MAILBOX,$(MAILBOX) privsep/gates privsep/message \
 	privsep/log,$(patsubst RELAY,$(RELAY) privsep/gates privsep/message \
-	privsep/log,$(shell sed -n 's,^/\* LINK:\(.*\)\*/.*,\1,p' $(1)))))
+	privsep/log,$(patsubst OUTBOUND,$(OUTBOUND) privsep/config_route,$(shell \
+	sed -n 's,^/\* LINK:\(.*\)\*/.*,\1,p' $(1))))))
 libs = $(shell sed -n 's,^/\* LIBS:\(.*\)\*/.*,\1,p' $(1))
 
 # Unit tests run under ASan and UBSan: a test that reads past an end is red.

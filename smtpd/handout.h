@@ -21,19 +21,28 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "privsep/config.h"
 #include "smtpd/spool.h"
 
 #define HANDOUT_CHANNELS	150	/* open or asked for at once, at all */
 #define HANDOUT_QUICK	50	/* of them, not counting slow mailboxes */
 #define BACKLOG_MAX	20	/* open letters of one account; more wait */
 
-/* One letter for one account.  The owner's memory until it is done. */
+/*
+ * One letter for one account, or for one recipient elsewhere (outbound.h).
+ * The owner's memory until it is done.
+ */
 struct errand {
 	TAILQ_ENTRY(errand)	 link;
 	const struct letter	*letter;
 	void			*owner;
 	struct line		*line;		/* while handed out */
-	char			*account;
+	struct destination	*destination;	/* the same, elsewhere */
+	int			 is_elsewhere;	/* not for an account */
+	int			 is_sent;	/* a relay has it */
+	uint32_t		 tries;		/* in vain, and none's fault */
+	char			*account;	/* or "local-part@domain", as
+						 * in a command */
 	uint64_t		 key;		/* outcome_key(account) */
 	uint32_t		 recipient;	/* by which it came */
 	int			 is_tried;	/* may have been delivered */
@@ -45,6 +54,8 @@ struct errand_result {
 	enum delivery_verdict	 verdict;
 	char			 status[OUTCOME_STATUS_MAX];
 	char			 text[OUTCOME_TEXT_MAX];
+	char			 remote[HOSTNAME_MAX];	/* who said so; "" we */
+	int			 has_dsn;	/* and will report further */
 };
 
 struct handout_ops {

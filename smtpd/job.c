@@ -4,11 +4,13 @@
  * Runs in the queue, as queue-user; touches the spool, and reads the aliases
  * file.  settle.c puts on record what comes of it.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "privsep/log.h"
+#include "smtpd/address.h"
 #include "smtpd/expand.h"
 #include "smtpd/job.h"
 
@@ -60,7 +62,8 @@ has_errand(const struct job *job, uint64_t key)
 }
 
 static void
-add_errand(struct job *job, const char *account, uint32_t recipient)
+add_errand(struct job *job, const char *account, int is_elsewhere,
+    uint32_t recipient)
 {
 	struct errand *e;
 	uint64_t key = outcome_key(account);
@@ -91,6 +94,7 @@ add_errand(struct job *job, const char *account, uint32_t recipient)
 		fatal("out of memory");
 	e->key = key;
 	e->recipient = recipient;
+	e->is_elsewhere = is_elsewhere;
 	e->is_tried = !job->is_fresh;
 }
 
@@ -112,6 +116,33 @@ add_trouble(struct queue *q, struct job *job, const struct expansion *x,
 	job_log_outcome(q, job, o, NULL);
 }
 
+static int
+is_elsewhere(const struct queue *q, const struct recipient *r)
+{
+	return r->domain[0] != '\0' && r->account[0] == '\0' &&
+	    !config_is_local_domain(q->config, r->domain);
+}
+
+static void
+add_elsewhere(struct job *job, const struct recipient *r, uint32_t recipient)
+{
+	char path[ADDRESS_PRINT_MAX];
+	struct address address;
+	size_t i;
+
+	strlcpy(address.local, r->local, sizeof(address.local));
+	/* "a@X" and "a@x" are one recipient. */
+	for (i = 0; r->domain[i] != '\0' && i + 1 < sizeof(address.domain);
+	    i++)
+		address.domain[i] = (char)tolower((unsigned char)
+		    r->domain[i]);
+	address.domain[i] = '\0';
+	/* policy has printed it before. */
+	if (address_print(&address, path, sizeof(path)) == -1)
+		bug("a recipient that can't be printed");
+	add_errand(job, path, 1, recipient);
+}
+
 static void
 job_expand(struct queue *q, struct job *job)
 {
@@ -122,9 +153,13 @@ job_expand(struct queue *q, struct job *job)
 
 	aliases_refresh(&q->aliases);
 	for (i = 0; i < envelope->recipient_count; i++) {
+		if (is_elsewhere(q, &envelope->recipients[i])) {
+			add_elsewhere(job, &envelope->recipients[i], i);
+			continue;
+		}
 		expand(&q->aliases, &envelope->recipients[i], &x);
 		for (n = 0; n < x.count; n++)
-			add_errand(job, x.accounts[n], i);
+			add_errand(job, x.accounts[n], 0, i);
 		if (x.trouble != 0)
 			add_trouble(q, job, &x, i);
 	}
@@ -198,7 +233,13 @@ job_open(struct queue *q, const struct schedule_entry *entry)
 static int
 is_outstanding(const struct errand *e)
 {
-	return e->line != NULL && !e->is_unsettled;
+	return (e->line != NULL && !e->is_unsettled) || e->destination != NULL;
+}
+
+static int
+is_stuck(const struct errand *e)
+{
+	return e->is_elsewhere ? outbound_is_stuck(e) : handout_is_stuck(e);
 }
 
 int
@@ -210,7 +251,7 @@ job_is_stuck(const struct job *job)
 		return 0;
 	for (i = 0; i < job->errand_count; i++)
 		if (is_outstanding(&job->errands[i]) &&
-		    !handout_is_stuck(&job->errands[i]))
+		    !is_stuck(&job->errands[i]))
 			return 0;
 	return 1;
 }
@@ -218,11 +259,16 @@ job_is_stuck(const struct job *job)
 void
 job_withdraw(struct job *job)
 {
+	struct errand *e;
 	size_t i;
 
-	for (i = 0; i < job->errand_count; i++)
-		if (is_outstanding(&job->errands[i]))
-			handout_withdraw(&job->errands[i]);
+	for (i = 0; i < job->errand_count; i++) {
+		e = &job->errands[i];
+		if (is_outstanding(e) && e->is_elsewhere)
+			outbound_withdraw(e);
+		else if (is_outstanding(e))
+			handout_withdraw(e);
+	}
 	job->outstanding = 0;
 	job->has_more = 1;
 }
@@ -230,14 +276,37 @@ job_withdraw(struct job *job)
 void
 job_park(struct queue *q, struct job *job)
 {
+	const struct spool_name *name = &job->letter.name;
 	const struct errand *e = job->errands;
+	int result;
 
 	while (!is_outstanding(e))
 		e++;
-	if (handout_park(&q->handout, e->account, &job->letter.name) == -1)
-		return;		/* no memory: it stays open */
+	result = e->is_elsewhere ? outbound_park(e, name) :
+	    handout_park(&q->handout, e->account, name);
+	if (result == -1)
+		queue_look_again(q, name, q->now + FAULT_WAIT);
 	job_withdraw(job);
 	job_free(q, job);
+}
+
+/* 0, or -1: no memory. */
+static int
+hand_out(struct queue *q, struct errand *e)
+{
+	const struct errand_result bad = {
+		.verdict = DELIVERY_FAILED, .status = "5.1.2",
+		.text = "not a domain that mail can be sent to"
+	};
+
+	if (!e->is_elsewhere)
+		return handout_add(&q->handout, e);
+	if (outbound_add(&q->outbound, e) == 0)
+		return 0;
+	if (errno != EINVAL)
+		return -1;
+	queue_errand_done(q, e, &bad);
+	return 0;
 }
 
 static void
@@ -256,7 +325,7 @@ job_start(struct queue *q, const struct schedule_entry *entry)
 	job->is_touched = 1;
 	job->outstanding = job->errand_count;
 	for (i = 0; i < job->errand_count; i++)
-		if (handout_add(&q->handout, &job->errands[i]) == -1)
+		if (hand_out(q, &job->errands[i]) == -1)
 			fatal("out of memory");
 	/* One account must not have every place: its letters wait aside. */
 	if (job->news_count == 0 && job_is_stuck(job))

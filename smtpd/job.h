@@ -10,6 +10,7 @@
 #include "privsep/config.h"
 #include "smtpd/aliases.h"
 #include "smtpd/handout.h"
+#include "smtpd/outbound.h"
 #include "smtpd/schedule.h"
 #include "smtpd/spool.h"
 
@@ -42,6 +43,7 @@ struct queue {
 	struct aliases_file	 aliases;
 	struct schedule		 schedule;
 	struct handout		 handout;
+	struct outbound		 outbound;
 	struct job_list		 jobs;
 	size_t			 job_count;
 	uint64_t		 started;	/* seconds since 1970 */
@@ -49,9 +51,10 @@ struct queue {
 	uint64_t		 now_ms;	/* monotonic, this turn */
 };
 
-/* waiting.c.  Spool and aliases are the caller's to open. */
+/* waiting.c.  Spool and aliases are the caller's to open, dns to run. */
 void	queue_init(struct queue *, const struct config *,
-	    const struct handout_ops *);
+	    const struct handout_ops *, const struct outbound_ops *,
+	    struct dns_client *dns);
 /* Set now and now_ms. */
 void	queue_tick(struct queue *);
 /* Read the names in the spool anew; remove what dead agents left. */
@@ -74,7 +77,10 @@ int	job_is_stuck(const struct job *);
 void	job_withdraw(struct job *);
 void	job_park(struct queue *, struct job *);
 
-/* settle.c: three of struct handout_ops' functions; arg is the queue. */
+/*
+ * settle.c: functions of struct handout_ops and outbound_ops; arg is the
+ * queue.
+ */
 void	queue_errand_done(void *, struct errand *,
 	    const struct errand_result *);
 void	queue_letter_unparked(void *, const struct spool_name *);

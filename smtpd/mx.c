@@ -213,10 +213,14 @@ conclude_addresses(struct mx *mx)
 		    mx->hop->host);
 	else if (r->count == 0 && mx->has_self)
 		conclude(r, OUTCOME_FAILED, "5.4.6", LOOPS);
+	else if (r->count == 0 && mx->hop->is_named)
+		/* An administrator's mistake is no reason to lose mail. */
+		conclude(r, OUTCOME_DEFERRED, "4.4.4",
+		    "%.128s has no address", mx->hop->host);
 	else if (r->count == 0)
-		conclude(r, OUTCOME_FAILED, mx->hop->is_mx ? "5.1.2" :
-		    "5.4.4", "no host takes mail for %.128s: it has no "
-		    "address", mx->hop->host);
+		conclude(r, OUTCOME_FAILED, "5.4.4",
+		    "no host that takes mail for %.128s has an address",
+		    mx->hop->host);
 	finish(mx, r);
 }
 

@@ -32,10 +32,12 @@
 #define WATCH_MASTER	0
 #define WATCH_HINT	1
 #define WATCH_SPOOL	2
-#define WATCH_LINES	3
+#define WATCH_DNS	3
+#define WATCH_LINES	4	/* then those of outbound */
 
 static struct config config;
 static struct queue queue;
+static struct dns_client *dns;
 static uint64_t rescan_at;	/* monotonic ms */
 static int spool_dir;		/* holds the scheduler's lock */
 static int spool_watch = -1;	/* letters from elsewhere; or rescans only */
@@ -43,18 +45,45 @@ static uint64_t look_at;	/* monotonic ms: look there no sooner */
 static int is_once;		/* until nothing is due */
 
 static int
-need_channel(void *arg, uint64_t tag)
+need(uint32_t what, uint64_t tag)
 {
 	struct message m;
 
-	(void)arg;
-	message_begin(&m, CH_NEED_DELIVERY);
+	message_begin(&m, what);
 	put_u64(&m, tag);
 	return message_send(FD_MASTER, &m);
 }
 
+static int
+need_delivery(void *arg, uint64_t tag)
+{
+	(void)arg;
+	return need(CH_NEED_DELIVERY, tag);
+}
+
+static int
+need_relay(void *arg, uint64_t tag)
+{
+	(void)arg;
+	return need(CH_NEED_RELAY, tag);
+}
+
+static int
+need_resolver(void *arg, uint64_t tag)
+{
+	(void)arg;
+	return need(CH_NEED_RESOLVER, tag);
+}
+
 static const struct handout_ops handout_ops = {
-	.need = need_channel,
+	.need = need_delivery,
+	.done = queue_errand_done,
+	.unpark = queue_letter_unparked,
+	.slow = queue_errand_waits,
+};
+
+static const struct outbound_ops outbound_ops = {
+	.need = need_relay,
 	.done = queue_errand_done,
 	.unpark = queue_letter_unparked,
 	.slow = queue_errand_waits,
@@ -107,7 +136,10 @@ start(void)
 	    &config) == 0)
 		fatal("no descriptor for hints");
 	await_order();
-	queue_init(&queue, &config, &handout_ops);
+	dns = dns_new(need_resolver, NULL);
+	if (dns == NULL)
+		fatal("out of memory");
+	queue_init(&queue, &config, &handout_ops, &outbound_ops, dns);
 	if (spool_enter(config.spool_dir, config.queue_user.uid,
 	    &spool_dir) == -1)
 		fatal("spool directory %s", config.spool_dir);
@@ -130,14 +162,21 @@ rescan(void)
 	    20 * (queue.now_ms - before);
 }
 
+static uint64_t
+sooner(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 static int
 timeout(void)
 {
 	uint64_t due = schedule_next(&queue.schedule);
-	uint64_t next = rescan_at, other = handout_next(&queue.handout);
+	uint64_t next = rescan_at;
 
-	if (other < next)
-		next = other;
+	next = sooner(next, handout_next(&queue.handout));
+	next = sooner(next, outbound_next(&queue.outbound));
+	next = sooner(next, dns_next(dns));
 	if (spool_watch != -1 && look_at > queue.now_ms && look_at < next)
 		next = look_at;
 	if (queue.job_count < JOBS_MAX && due != UINT64_MAX) {
@@ -152,11 +191,33 @@ timeout(void)
 }
 
 static void
+take_channel(struct message *m)
+{
+	uint64_t tag = get_u64(m);
+	int fd = m->nfds > 0 ? get_fd(m) : -1;
+
+	if (get_end(m) == -1)
+		bug("the master sent a malformed %u", m->type);
+	switch (m->type) {
+	case CH_DELIVERY:
+		handout_channel(&queue.handout, tag, fd, queue.now_ms);
+		break;
+	case CH_RELAY:
+		outbound_channel(&queue.outbound, tag, fd, queue.now_ms);
+		break;
+	case CH_RESOLVER:
+		dns_channel(dns, tag, fd, queue.now_ms);
+		break;
+	default:
+		bug("the master sent %u", m->type);
+	}
+}
+
+static void
 master_ready(void)
 {
 	struct message m;
-	uint64_t tag;
-	int fd, n;
+	int n;
 
 	for (;;) {
 		n = message_recv(FD_MASTER, &m, 1);
@@ -166,11 +227,7 @@ master_ready(void)
 			_exit(0);	/* the master is gone */
 		if (n == -1)
 			continue;
-		tag = get_u64(&m);
-		fd = m.nfds > 0 ? get_fd(&m) : -1;
-		if (m.type != CH_DELIVERY || get_end(&m) == -1)
-			bug("the master sent %u", m.type);
-		handout_channel(&queue.handout, tag, fd, queue.now_ms);
+		take_channel(&m);
 	}
 }
 
@@ -214,23 +271,31 @@ work(void)
 	queue_start_due(&queue);
 	queue_settle(&queue);
 	handout_ask(&queue.handout, queue.now_ms);
+	outbound_run(&queue.outbound, queue.now_ms);
+	queue_settle(&queue);
 }
 
 static void
 await(struct pollfd *pfd)
 {
+	struct pollfd *lines = pfd + WATCH_LINES, *others;
 	size_t n;
 
 	pfd[WATCH_SPOOL].fd = queue.now_ms >= look_at ? spool_watch : -1;
-	n = handout_poll(&queue.handout, pfd + WATCH_LINES);
-	if (poll(pfd, (nfds_t)(n + WATCH_LINES), timeout()) == -1) {
+	dns_poll(dns, &pfd[WATCH_DNS]);
+	others = lines + handout_poll(&queue.handout, lines);
+	n = (size_t)(others - pfd) + outbound_poll(&queue.outbound, others);
+	if (poll(pfd, (nfds_t)n, timeout()) == -1) {
 		if (errno != EINTR)
 			fatal("poll");
 		return;
 	}
 	queue_tick(&queue);
-	handout_ready(&queue.handout, pfd + WATCH_LINES, queue.now_ms);
+	handout_ready(&queue.handout, lines, queue.now_ms);
 	handout_expire(&queue.handout, queue.now_ms);
+	outbound_ready(&queue.outbound, others, queue.now_ms);
+	outbound_expire(&queue.outbound, queue.now_ms);
+	dns_run(dns, &pfd[WATCH_DNS], queue.now_ms);
 	if (pfd[WATCH_MASTER].revents != 0)
 		master_ready();
 	if (pfd[WATCH_HINT].revents != 0)
@@ -315,10 +380,12 @@ run_for_ever(struct pollfd *pfd)
 int
 main(void)
 {
-	static struct pollfd pfd[WATCH_LINES + HANDOUT_CHANNELS] = {
+	static struct pollfd pfd[WATCH_LINES + HANDOUT_CHANNELS +
+	    OUTBOUND_CONNECTIONS] = {
 		[WATCH_MASTER] = { .fd = FD_MASTER, .events = POLLIN },
 		[WATCH_HINT] = { .fd = FD_HINT, .events = POLLIN },
 		[WATCH_SPOOL] = { .fd = -1, .events = POLLIN },
+		[WATCH_DNS] = { .fd = -1, .events = POLLIN },
 	};
 
 	start();

@@ -90,6 +90,7 @@ scheduler_is_done(const struct queue *q)
 {
 	return q->job_count == 0 && q->handout.channels == 0 &&
 	    TAILQ_EMPTY(&q->handout.wanting) &&
+	    outbound_is_idle(&q->outbound) &&
 	    schedule_next(&q->schedule) > q->now &&
 	    !(q->schedule.is_cut && q->schedule.count == 0);
 }

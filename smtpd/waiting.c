@@ -15,13 +15,15 @@
 
 void
 queue_init(struct queue *q, const struct config *config,
-    const struct handout_ops *ops)
+    const struct handout_ops *handout_ops,
+    const struct outbound_ops *outbound_ops, struct dns_client *dns)
 {
 	memset(q, 0, sizeof(*q));
 	q->config = config;
 	TAILQ_INIT(&q->jobs);
 	schedule_init(&q->schedule, SCHEDULE_LIMIT);
-	handout_init(&q->handout, ops, q, config->hostname);
+	handout_init(&q->handout, handout_ops, q, config->hostname);
+	outbound_init(&q->outbound, outbound_ops, q, config, dns);
 	queue_tick(q);
 	q->started = q->now;
 }
@@ -68,6 +70,7 @@ queue_scan(struct queue *q)
 	int removed;
 
 	handout_forget_parked(&q->handout);
+	outbound_forget_parked(&q->outbound);
 	schedule_begin(&q->schedule);
 	if (spool_scan(&q->spool, collect, q, &strange) == -1)
 		log_event(LOG_ERR, 0, "event=spool-fault error=\"%s\"",

@@ -1,4 +1,4 @@
-/* LINK: smtpd/waiting smtpd/job smtpd/settle smtpd/schedule smtpd/handout smtpd/handout_line smtpd/spool smtpd/spool_read smtpd/spool_write smtpd/envelope smtpd/expand smtpd/aliases smtpd/aliases_file smtpd/account smtpd/address smtpd/xtext privsep/config privsep/log privsep/message */
+/* LINK: smtpd/waiting smtpd/job smtpd/settle smtpd/schedule smtpd/handout smtpd/handout_line smtpd/spool smtpd/spool_read smtpd/spool_write smtpd/envelope smtpd/expand smtpd/aliases smtpd/aliases_file smtpd/account smtpd/address smtpd/xtext privsep/config privsep/log privsep/message OUTBOUND privsep/config_route */
 /*
  * The queue without its process: the heap, the retry schedule, and letters in
  * a spool handed out to delivery agents that this test plays, in every way in
@@ -29,6 +29,7 @@
 
 static struct config config;
 static struct queue q;
+static struct dns_client *dns;
 static char place[] = "/tmp/test_queue.XXXXXX";
 static int dir = -1, agent = -1;
 static struct spool_writer writer;
@@ -57,6 +58,13 @@ static const struct handout_ops ops = {
 	.slow = queue_errand_waits,
 };
 
+static const struct outbound_ops elsewhere = {
+	.need = need,
+	.done = queue_errand_done,
+	.unpark = queue_letter_unparked,
+	.slow = queue_errand_waits,
+};
+
 static void
 set_aliases(const char *text)
 {
@@ -71,7 +79,9 @@ setup(void **state)
 {
 	(void)state;
 	config_default_fixed(&config);
-	queue_init(&q, &config, &ops);
+	dns = dns_new(need, &q);
+	assert_non_null(dns);
+	queue_init(&q, &config, &ops, &elsewhere, dns);
 	q.aliases.dir = q.aliases.held = -1;
 	set_aliases("team: alice, bob\n");
 	strcpy(strchr(place, '.') + 1, "XXXXXX");
@@ -134,6 +144,8 @@ teardown(void **state)
 	assert_true(TAILQ_EMPTY(&q.handout.active));
 	assert_true(TAILQ_EMPTY(&q.handout.wanting));
 	schedule_free(&q.schedule);
+	outbound_free(&q.outbound);
+	dns_free(dns);
 	aliases_close(&q.aliases);
 	envelope_free_writer(&envelope);
 	count_in(q.spool.incoming, 1);

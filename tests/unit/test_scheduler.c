@@ -1,4 +1,4 @@
-/* LINK: smtpd/scheduler smtpd/waiting smtpd/job smtpd/settle smtpd/schedule smtpd/handout smtpd/handout_line smtpd/spool smtpd/spool_read smtpd/spool_write smtpd/envelope smtpd/expand smtpd/aliases smtpd/aliases_file smtpd/account smtpd/address smtpd/xtext privsep/config privsep/log privsep/message */
+/* LINK: smtpd/scheduler smtpd/waiting smtpd/job smtpd/settle smtpd/schedule smtpd/handout smtpd/handout_line smtpd/spool smtpd/spool_read smtpd/spool_write smtpd/envelope smtpd/expand smtpd/aliases smtpd/aliases_file smtpd/account smtpd/address smtpd/xtext privsep/config privsep/log privsep/message OUTBOUND privsep/config_route */
 /*
  * Who has the spool, what others put in, and when a run is over.
  */
@@ -23,6 +23,7 @@ static const char id[] = "0123456789abcdefABCD";
 
 static struct config config;
 static struct queue q;
+static struct dns_client *dns;
 static char place[] = "/tmp/test_scheduler.XXXXXX";
 static int dir;
 
@@ -41,6 +42,13 @@ static const struct handout_ops ops = {
 	.slow = queue_errand_waits,
 };
 
+static const struct outbound_ops elsewhere = {
+	.need = need,
+	.done = queue_errand_done,
+	.unpark = queue_letter_unparked,
+	.slow = queue_errand_waits,
+};
+
 static int
 setup(void **state)
 {
@@ -51,7 +59,9 @@ setup(void **state)
 	assert_int_not_equal(dir, -1);
 	assert_int_equal(spool_make(dir), 0);
 	config_default_fixed(&config);
-	queue_init(&q, &config, &ops);
+	dns = dns_new(need, &q);
+	assert_non_null(dns);
+	queue_init(&q, &config, &ops, &elsewhere, dns);
 	assert_int_equal(spool_open(&q.spool, dir), 0);
 	return 0;
 }
@@ -77,6 +87,8 @@ teardown(void **state)
 {
 	(void)state;
 	schedule_free(&q.schedule);
+	outbound_free(&q.outbound);
+	dns_free(dns);
 	spool_close(&q.spool);
 	empty("incoming");
 	empty("queue");

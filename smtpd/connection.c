@@ -1,0 +1,335 @@
+/*
+ * connection: one connection to a remote host: the socket, connected here, and
+ * the relay that gets it and speaks.
+ *
+ * Runs in the queue, as queue-user; touches the socket until a relay has it,
+ * and the channel to that; passes it read-only descriptors of letters.  Never
+ * reads an octet from the host.
+ */
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "privsep/log.h"
+#include "privsep/message.h"
+#include "smtpd/connection.h"
+
+#define CONNECT_MS	30000	/* for one address; less with relay-timeout */
+#define ASK_MS		60000	/* the master answers at once or is gone */
+#define HOLD_MS		1000	/* when there is no relay */
+#define AVOID_MS	300000	/* an address that was tried in vain */
+#define GREET_TIMES	4	/* relay-timeouts: greeting, EHLO, TLS, AUTH */
+#define SEND_BUFFER	(512 * 1024)
+
+/* A stranger's text: printable, and cut. */
+static void
+take_text(char *dst, size_t size, const char *src)
+{
+	size_t i;
+
+	for (i = 0; i + 1 < size && src[i] != '\0'; i++)
+		dst[i] = src[i] >= ' ' && src[i] <= '~' ? src[i] : '?';
+	dst[i] = '\0';
+}
+
+struct errand_result
+connection_result(enum delivery_verdict verdict, const char *status,
+    const char *text)
+{
+	struct errand_result r = { .verdict = verdict };
+
+	take_text(r.status, sizeof(r.status), status);
+	take_text(r.text, sizeof(r.text), text);
+	return r;
+}
+
+uint64_t
+connection_patience(const struct connection *c)
+{
+	return (uint64_t)c->destination->outbound->config->relay_timeout *
+	    1000;
+}
+
+void
+connection_set_state(struct connection *c, enum connection_state state, uint64_t patience)
+{
+	c->state = state;
+	c->deadline = c->destination->outbound->now + patience;
+}
+
+const struct mx_address *
+connection_address(const struct connection *c)
+{
+	const struct destination *d = c->destination;
+
+	return c->address < d->address_count ? &d->addresses[c->address] :
+	    NULL;
+}
+
+void
+connection_shut(struct connection *c)
+{
+	if (c->sock != -1)
+		close(c->sock);
+	if (c->relay != -1)
+		close(c->relay);
+	c->sock = c->relay = -1;
+}
+
+static void
+forget(struct connection *c)
+{
+	struct outbound *o = c->destination->outbound;
+
+	connection_shut(c);
+	TAILQ_REMOVE(&o->connections, c, link);
+	o->connection_count--;
+	c->destination->connections--;
+	free(c);
+}
+
+void
+connection_close(struct connection *c)
+{
+	struct destination *d = c->destination;
+	struct errand_result r = connection_result(DELIVERY_DEFERRED, "4.4.2",
+	    "the connection ended before the host had answered");
+	size_t i;
+
+	for (i = 0; i < c->batch_count; i++) {
+		if (c->batch[i] == NULL)
+			continue;
+		log_event(LOG_WARNING, 0, "event=unsure id=%s text=\"the "
+		    "relay ended without an answer: the host may get the "
+		    "letter twice\"", c->batch[i]->letter->name.id);
+		destination_tell(d, c->batch[i], &r);
+	}
+	forget(c);
+}
+
+/* The address in use is in vain. */
+void
+connection_avoid(struct connection *c, const struct errand_result *why)
+{
+	struct destination *d = c->destination;
+	const struct mx_address *a = connection_address(c);
+
+	c->why = *why;
+	if (a == NULL)
+		return;
+	strlcpy(c->why.remote, a->host, sizeof(c->why.remote));
+	d->avoid_until[c->address] = d->outbound->now + AVOID_MS;
+}
+
+void
+connection_avoid_for(struct connection *c, const char *what, int error)
+{
+	const struct mx_address *a = connection_address(c);
+	struct errand_result r;
+	char text[OUTCOME_TEXT_MAX];
+
+	/* Cut rather than lost: it is for people. */
+	(void)snprintf(text, sizeof(text), "%s %.64s[%s]: %s", what,
+	    a != NULL ? a->host : "", a != NULL ? a->text : "",
+	    strerror(error));
+	r = connection_result(DELIVERY_DEFERRED, "4.4.1", text);
+	connection_avoid(c, &r);
+}
+
+/* The best that was not tried; those that were in vain of late come last. */
+static int
+choose(struct connection *c)
+{
+	const struct destination *d = c->destination;
+	size_t i;
+	int late;
+
+	for (late = 0; late < 2; late++)
+		for (i = 0; i < d->address_count; i++)
+			if ((c->tried & UINT64_C(1) << i) == 0 && (late ||
+			    d->avoid_until[i] <= d->outbound->now)) {
+				c->address = i;
+				c->tried |= UINT64_C(1) << i;
+				c->in_clear = 0;
+				return 0;
+			}
+	return -1;
+}
+
+static int
+bind_source(const struct config *config, int sock, int family)
+{
+	struct sockaddr_storage ss;
+	struct sockaddr_in *in4 = (void *)&ss;
+	struct sockaddr_in6 *in6 = (void *)&ss;
+	socklen_t len;
+	size_t i;
+
+	for (i = 0; i < config->relay_source_count; i++)
+		if (config->relay_sources[i].family == family)
+			break;
+	if (i == config->relay_source_count)
+		return 0;
+	memset(&ss, 0, sizeof(ss));
+	ss.ss_family = (sa_family_t)family;
+	if (family == AF_INET) {
+		memcpy(&in4->sin_addr, config->relay_sources[i].address, 4);
+		len = sizeof(*in4);
+	} else {
+		memcpy(&in6->sin6_addr, config->relay_sources[i].address, 16);
+		len = sizeof(*in6);
+	}
+	return bind(sock, (struct sockaddr *)&ss, len);
+}
+
+/* 0: connected or on the way; -1 with errno. */
+int
+connection_start(struct connection *c)
+{
+	const struct mx_address *a = connection_address(c);
+	uint64_t patience = connection_patience(c);
+	int family = a->address.ss_family;
+
+	c->sock = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+	    0);
+	if (c->sock == -1)
+		return -1;
+	if (family != AF_UNIX && bind_source(c->destination->outbound->config,
+	    c->sock, family) == -1)
+		return -1;
+	if (connect(c->sock, (const struct sockaddr *)&a->address, a->len) ==
+	    -1 && errno != EINPROGRESS)
+		return -1;
+	connection_set_state(c, CONNECTION_OPENING, patience < CONNECT_MS ? patience :
+	    CONNECT_MS);
+	return 0;
+}
+
+static void
+give_up(struct connection *c)
+{
+	struct destination *d = c->destination;
+	struct errand_result why = c->why;
+	int is_refused = d->address_count > 0 &&
+	    c->refusals == d->address_count;
+
+	if (!is_refused && why.verdict == DELIVERY_FAILED) {
+		why.verdict = DELIVERY_DEFERRED;
+		why.status[0] = '4';
+	}
+	forget(c);
+	destination_failed(d, &why, is_refused);
+}
+
+void
+connection_try_next(struct connection *c)
+{
+	connection_shut(c);
+	for (;;) {
+		/* With none left, or none known any more, it is over. */
+		if (choose(c) == -1) {
+			give_up(c);
+			return;
+		}
+		if (connection_start(c) == 0)
+			return;
+		connection_avoid_for(c, "can't connect to", errno);
+		connection_shut(c);
+	}
+}
+
+struct connection *
+connection_open(struct destination *d)
+{
+	struct outbound *o = d->outbound;
+	struct connection *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	c->destination = d;
+	c->sock = c->relay = -1;
+	c->why = connection_result(DELIVERY_DEFERRED, "4.4.1",
+	    "no address could be reached");
+	TAILQ_INSERT_TAIL(&o->connections, c, link);
+	o->connection_count++;
+	d->connections++;
+	connection_try_next(c);
+	return c;
+}
+
+/* The socket is there, or not: ask for somebody to speak on it. */
+static void
+heard_socket(struct connection *c)
+{
+	struct outbound *o = c->destination->outbound;
+	socklen_t len = sizeof(int);
+	int error = 0;
+
+	if (getsockopt(c->sock, SOL_SOCKET, SO_ERROR, &error, &len) == -1)
+		error = errno;
+	if (error != 0) {
+		connection_avoid_for(c, "can't connect to", error);
+		connection_try_next(c);
+		return;
+	}
+	c->tag = o->next_tag++;
+	connection_set_state(c, CONNECTION_ASKED, ASK_MS);
+	if (o->ops->need(o->arg, c->tag) == -1)
+		connection_relay(c, -1);
+}
+
+void
+connection_relay(struct connection *c, int fd)
+{
+	struct outbound *o = c->destination->outbound;
+	int room = SEND_BUFFER;
+
+	c->relay = fd;
+	if (fd == -1 || fcntl(fd, F_SETFL, O_NONBLOCK) == -1) {
+		/* The host is not at fault: its letters wait a moment. */
+		o->hold_until = o->now + HOLD_MS;
+		connection_close(c);
+		return;
+	}
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+	connection_set_state(c, CONNECTION_GREETING, GREET_TIMES * connection_patience(c));
+	if (connection_greet(c) == -1) {
+		connection_avoid_for(c, "no relay to", errno);
+		connection_try_next(c);
+		return;
+	}
+	close(c->sock);
+	c->sock = -1;
+}
+
+void
+connection_ready(struct connection *c)
+{
+	if (c->state == CONNECTION_OPENING)
+		heard_socket(c);
+	else if (c->relay != -1)
+		connection_heard(c);
+}
+
+void
+connection_expire(struct connection *c)
+{
+	switch (c->state) {
+	case CONNECTION_OPENING:
+		connection_avoid_for(c, "can't connect to", ETIMEDOUT);
+		connection_try_next(c);
+		break;
+	case CONNECTION_GREETING:
+		connection_refused(c, RELAY_DEFER, "4.4.2", "the host does not answer");
+		break;
+	default:
+		connection_close(c);
+	}
+}

@@ -1,0 +1,136 @@
+/*
+ * connection: one connection to a destination, and the destination as far as
+ * its connections know it.  For outbound.c, destination.c and connection.c
+ * only.  All times are monotonic ms.
+ */
+#ifndef SMTPD_CONNECTION_H
+#define SMTPD_CONNECTION_H
+
+#include "smtpd/mx.h"
+#include "smtpd/outbound.h"
+#include "smtpd/relay_gate.h"
+
+#define BATCH_MAX	50	/* recipients of one transaction */
+
+struct aside {
+	STAILQ_ENTRY(aside)	 link;
+	struct spool_name	 name;
+};
+
+struct destination {
+	TAILQ_ENTRY(destination) link;		/* busy or quiet */
+	TAILQ_ENTRY(destination) bucket;
+	struct outbound		*outbound;
+	struct next_hop		 hop;
+	int			 is_quiet;
+	/* its addresses */
+	struct mx		*mx;		/* being asked for, or NULL */
+	struct mx_address	*addresses;
+	uint64_t		*avoid_until;	/* of each */
+	size_t			 address_count;
+	uint64_t		 fresh_until;
+	/* its line */
+	struct errand_list	 errands;
+	size_t			 waiting;
+	uint64_t		 moved;		/* when somebody left it */
+	int			 is_slow;
+	STAILQ_HEAD(, aside)	 parked;
+	size_t			 parked_count;
+	/* its connections */
+	size_t			 connections;
+	size_t			 limit;
+	unsigned		 failures;	/* in a row */
+	uint64_t		 rest_until;
+	struct errand_result	 why;		/* of the last failure */
+};
+
+enum connection_state {
+	CONNECTION_OPENING,	/* the socket, to one address after another */
+	CONNECTION_ASKED,	/* for a relay */
+	CONNECTION_GREETING,
+	CONNECTION_IDLE,
+	CONNECTION_SENDING
+};
+
+struct connection {
+	TAILQ_ENTRY(connection)	 link;
+	struct destination	*destination;
+	enum connection_state	 state;
+	int			 sock;		/* to the host, or -1 */
+	int			 relay;		/* to who speaks there, or -1 */
+	uint64_t		 tag;
+	uint64_t		 deadline;	/* of the state */
+	size_t			 address;	/* the one in use */
+	uint64_t		 tried;		/* a bit for each */
+	int			 in_clear;	/* TLS with it has failed */
+	size_t			 refusals;	/* addresses that said 5xx */
+	struct errand_result	 why;		/* of the last one in vain */
+	int			 has_dsn;
+	unsigned		 served;	/* letters */
+	size_t			 batch_count;
+	struct errand		*batch[BATCH_MAX];	/* NULL: answered */
+};
+
+/* destination.c */
+struct destination *destination_get(struct outbound *,
+	    const struct next_hop *);
+/* The first letter's errands, at most max, are the caller's: how many. */
+size_t	destination_take(struct destination *, struct errand **, size_t max);
+/* Back to the head of the line. */
+void	destination_return(struct destination *, struct errand *);
+void	destination_tell(struct destination *, struct errand *,
+	    const struct errand_result *);
+/* Everybody in line is told the same. */
+void	destination_tell_all(struct destination *,
+	    const struct errand_result *);
+/* Let at most max parked letters come again, and tell the owner unless not. */
+void	destination_unpark(struct destination *, size_t max, int tell);
+/* Ask for its addresses, if they are not known, or not any more. */
+void	destination_resolve(struct destination *);
+int	destination_is_resolved(const struct destination *);
+/* The hosts could not be had: rest, if no other connection has one. */
+void	destination_failed(struct destination *,
+	    const struct errand_result *, int is_permanent);
+void	destination_succeeded(struct destination *);
+void	destination_free(struct destination *);
+
+/* connection.c */
+struct connection *connection_open(struct destination *);
+/* The master's answer.  It may free the connection, as may all below. */
+void	connection_relay(struct connection *, int fd);
+void	connection_ready(struct connection *);
+void	connection_expire(struct connection *);
+/* What was not answered is given back. */
+void	connection_close(struct connection *);
+/* For so many ms at most. */
+void	connection_set_state(struct connection *, enum connection_state,
+	    uint64_t patience);
+/* relay-timeout, in ms. */
+uint64_t connection_patience(const struct connection *);
+/* The one in use, or NULL. */
+const struct mx_address *connection_address(const struct connection *);
+/* It is in vain, and not used again for a while. */
+void	connection_avoid(struct connection *, const struct errand_result *why);
+void	connection_avoid_for(struct connection *, const char *what, int error);
+/* To the address in use: 0, or -1 with errno. */
+int	connection_start(struct connection *);
+/* To the next one, or give up. */
+void	connection_try_next(struct connection *);
+/* Let socket and relay go. */
+void	connection_shut(struct connection *);
+/* Printable, and cut: what a stranger said. */
+struct errand_result connection_result(enum delivery_verdict,
+	    const char *status, const char *text);
+
+/* connection_talk.c */
+/* Give the socket to the relay: 0, or -1 with errno. */
+int	connection_greet(struct connection *);
+/* IDLE only: send the next letter in line. */
+void	connection_send(struct connection *);
+/* The relay has something to say, or has ended. */
+void	connection_heard(struct connection *);
+/* The host takes no letters: the next address, or the same without TLS. */
+void	connection_refused(struct connection *, uint32_t relay_verdict,
+	    const char *status, const char *text);
+
+#endif

@@ -1,0 +1,260 @@
+/*
+ * connection_talk: what is said to the relay that has a connection, and what
+ * its answers mean.
+ *
+ * Runs in the queue, as queue-user; touches the channel to that relay, and
+ * passes it the connected socket and read-only descriptors of letters.
+ *
+ * The relay reads what a stranger sends, and may be in his hands: it decides
+ * about the recipients of the letters that it was given, and nothing else.
+ */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "privsep/log.h"
+#include "privsep/message.h"
+#include "smtpd/connection.h"
+
+#define IDLE_MS		3000	/* for another letter to come */
+#define SERVED_MAX	100	/* letters on one connection */
+#define RESTARTS_MAX	2	/* of a letter whose connection was over */
+#define SEND_TIMES	8	/* relay-timeouts, and a ms for each octet */
+
+int
+connection_greet(struct connection *c)
+{
+	const struct destination *d = c->destination;
+	const struct relay_auth *auth = d->hop.auth;
+	const struct mx_address *a = connection_address(c);
+	struct message m;
+	int r;
+
+	if (a == NULL) {
+		errno = ESTALE;		/* they were forgotten meanwhile */
+		return -1;
+	}
+	message_begin(&m, REQ_GREET);
+	put_u32(&m, d->hop.protocol == REMOTE_SMTP ? RELAY_SMTP : RELAY_LMTP);
+	put_u32(&m, c->in_clear ? RELAY_TLS_NONE : d->hop.tls);
+	put_str(&m, a->host);
+	put_str(&m, d->outbound->config->hostname);
+	put_str(&m, auth != NULL ? auth->user : "");
+	put_str(&m, auth != NULL ? auth->secret : "");
+	put_fd(&m, c->sock);
+	r = message_send(c->relay, &m);
+	explicit_bzero(&m, sizeof(m));
+	return r;
+}
+
+static void
+log_greeting(const struct connection *c, const char *tls, int is_verified)
+{
+	const struct mx_address *a = connection_address(c);
+	char key[LOG_VALUE_MAX], host[LOG_VALUE_MAX], value[LOG_VALUE_MAX];
+
+	log_event(LOG_INFO, 0, "event=connected destination=%s host=%s "
+	    "address=%s tls=%s verified=%s",
+	    log_value(c->destination->hop.key, key),
+	    log_value(a != NULL ? a->host : "-", host),
+	    a != NULL ? a->text : "-", log_value(tls[0] != '\0' ? tls : "-",
+	    value), is_verified ? "yes" : "no");
+}
+
+/* The host is none that takes letters; the next address, or without TLS. */
+void
+connection_refused(struct connection *c, uint32_t verdict, const char *status,
+    const char *text)
+{
+	struct errand_result r = connection_result(verdict == RELAY_FAIL ?
+	    DELIVERY_FAILED : DELIVERY_DEFERRED, status, text);
+	const struct mx_address *a = connection_address(c);
+
+	if (verdict == RELAY_NO_TLS && !c->in_clear && a != NULL &&
+	    c->destination->hop.tls == RELAY_TLS_MAY) {
+		connection_shut(c);
+		c->in_clear = 1;
+		if (connection_start(c) == 0)
+			return;
+		connection_avoid_for(c, "can't connect to", errno);
+	} else {
+		connection_avoid(c, &r);
+		c->refusals += verdict == RELAY_FAIL;
+	}
+	connection_try_next(c);
+}
+
+static void
+heard_greet(struct connection *c, struct message *m)
+{
+	char status[RELAY_STATUS_MAX], text[RELAY_TEXT_MAX];
+	char tls[LOG_VALUE_MAX];
+	uint32_t verdict = get_u32(m), extensions, is_verified;
+
+	(void)get_u32(m);
+	get_str(m, status, sizeof(status));
+	get_str(m, text, sizeof(text));
+	extensions = get_u32(m);
+	(void)get_u64(m);
+	get_str(m, tls, sizeof(tls));
+	is_verified = get_u32(m);
+	if (get_end(m) == -1 || verdict > RELAY_NO_TLS) {
+		connection_refused(c, RELAY_DEFER, "4.3.0", "the relay failed");
+		return;
+	}
+	if (verdict != RELAY_READY) {
+		connection_refused(c, verdict, status, text);
+		return;
+	}
+	log_greeting(c, tls, is_verified != 0);
+	c->has_dsn = (extensions & RELAY_HAS_DSN) != 0;
+	c->destination->failures = 0;
+	c->destination->rest_until = 0;
+	connection_set_state(c, CONNECTION_IDLE, IDLE_MS);
+}
+
+/* 0 or -1 with errno. */
+static int
+send_letter(struct connection *c)
+{
+	const struct letter *l = c->batch[0]->letter;
+	const struct recipient *to;
+	struct message m;
+	size_t i;
+
+	for (i = 0; i < c->batch_count; i++) {
+		to = &l->envelope.recipients[c->batch[i]->recipient];
+		message_begin(&m, REQ_TO);
+		put_str(&m, c->batch[i]->account);
+		put_u32(&m, to->notify);
+		put_str(&m, to->orcpt);
+		if (message_send(c->relay, &m) == -1)
+			return -1;
+	}
+	message_begin(&m, REQ_SEND);
+	put_str(&m, l->name.id);
+	put_u64(&m, l->offset);
+	put_u64(&m, l->length);
+	put_u64(&m, l->lines);
+	put_u32(&m, l->envelope.flags);
+	put_str(&m, l->envelope.sender);
+	put_u32(&m, l->envelope.ret);
+	put_str(&m, l->envelope.envid);
+	put_u32(&m, (uint32_t)c->batch_count);
+	put_fd(&m, l->fd);
+	return message_send(c->relay, &m);
+}
+
+void
+connection_send(struct connection *c)
+{
+	c->batch_count = destination_take(c->destination, c->batch,
+	    BATCH_MAX);
+	if (c->batch_count == 0)
+		return;
+	c->served++;
+	connection_set_state(c, CONNECTION_SENDING, SEND_TIMES * connection_patience(c) +
+	    c->batch[0]->letter->length);
+	if (send_letter(c) == -1)
+		connection_close(c);
+}
+
+/* An idle connection that was over: it says nothing of the letter. */
+static int
+is_to_restart(const struct errand *e, uint32_t verdict, uint32_t stage,
+    uint32_t code)
+{
+	return verdict == DELIVERY_DEFERRED && stage == RELAY_AT_START &&
+	    code == 0 && e->tries < RESTARTS_MAX;
+}
+
+static int
+heard_to(struct connection *c, struct message *m)
+{
+	struct destination *d = c->destination;
+	const struct mx_address *a = connection_address(c);
+	char status[RELAY_STATUS_MAX], text[RELAY_TEXT_MAX];
+	uint32_t index = get_u32(m), verdict = get_u32(m);
+	uint32_t stage = get_u32(m), code = get_u32(m);
+	struct errand_result r;
+	struct errand *e;
+
+	get_str(m, status, sizeof(status));
+	get_str(m, text, sizeof(text));
+	if (get_end(m) == -1 || index >= c->batch_count ||
+	    c->batch[index] == NULL || verdict > DELIVERY_FAILED ||
+	    stage > RELAY_AT_END)
+		return -1;
+	e = c->batch[index];
+	c->batch[index] = NULL;
+	if (is_to_restart(e, verdict, stage, code)) {
+		e->tries++;
+		destination_return(d, e);
+		return 0;
+	}
+	if (stage == RELAY_AT_END && code == 0 && verdict != DELIVERED)
+		log_event(LOG_WARNING, 0, "event=unsure id=%s text=\"the host "
+		    "did not answer the end of the letter: it may get it "
+		    "twice\"", e->letter->name.id);
+	r = connection_result((enum delivery_verdict)verdict, status, text);
+	r.has_dsn = c->has_dsn;
+	if (code != 0 && a != NULL)
+		strlcpy(r.remote, a->host, sizeof(r.remote));
+	if (verdict == DELIVERED)
+		destination_succeeded(d);
+	destination_tell(d, e, &r);
+	return 0;
+}
+
+static void
+heard_send(struct connection *c, struct message *m)
+{
+	uint32_t is_reusable = get_u32(m);
+	size_t i;
+
+	(void)get_u64(m);
+	if (get_end(m) == -1)
+		is_reusable = 0;
+	for (i = 0; i < c->batch_count; i++)
+		if (c->batch[i] != NULL)
+			is_reusable = 0;	/* it forgot one */
+	if (!is_reusable || c->served >= SERVED_MAX) {
+		connection_close(c);
+		return;
+	}
+	c->batch_count = 0;
+	connection_set_state(c, CONNECTION_IDLE, IDLE_MS);
+}
+
+/* The relay ended, or broke the rules. */
+static void
+lost(struct connection *c)
+{
+	if (c->state == CONNECTION_GREETING)
+		connection_refused(c, RELAY_DEFER, "4.4.2",
+		    "the relay to the host ended");
+	else
+		connection_close(c);
+}
+
+void
+connection_heard(struct connection *c)
+{
+	struct message m;
+	int n = message_recv(c->relay, &m, 0);
+
+	if (n == -1 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n != 1)
+		lost(c);
+	else if (c->state == CONNECTION_GREETING && m.type == REPLY_GREET)
+		heard_greet(c, &m);
+	else if (c->state == CONNECTION_SENDING && m.type == REPLY_SEND)
+		heard_send(c, &m);
+	else if (c->state != CONNECTION_SENDING || m.type != REPLY_TO ||
+	    heard_to(c, &m) == -1)
+		lost(c);
+	if (n == 1)
+		message_discard(&m);
+}
+

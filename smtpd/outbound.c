@@ -1,0 +1,355 @@
+/*
+ * outbound: who gets a connection, and when.
+ *
+ * Runs in the queue, as queue-user; touches memory.  destination.c knows a
+ * next hop, connection.c opens sockets, connection_talk.c speaks with relays.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "smtpd/connection.h"
+
+#define BACKLOG_LONG	100	/* errands in line: later letters are parked */
+#define BACKLOG_SHORT	20	/* then parked letters come */
+#define UNPARK_MAX	50	/* so many at a time */
+#define SLOW_MS		10000	/* a line that does not move */
+
+void
+outbound_init(struct outbound *o, const struct outbound_ops *ops, void *arg,
+    const struct config *config, struct dns_client *dns)
+{
+	size_t i;
+
+	memset(o, 0, sizeof(*o));
+	o->ops = ops;
+	o->arg = arg;
+	o->config = config;
+	o->dns = dns;
+	o->next_tag = 1;
+	TAILQ_INIT(&o->connections);
+	TAILQ_INIT(&o->busy);
+	TAILQ_INIT(&o->quiet);
+	for (i = 0; i < OUTBOUND_BUCKETS; i++)
+		TAILQ_INIT(&o->buckets[i]);
+}
+
+int
+outbound_add(struct outbound *o, struct errand *e)
+{
+	char domain[HOSTNAME_MAX];
+	struct next_hop hop;
+	struct destination *d;
+	const char *at = strrchr(e->account, '@');
+	size_t i;
+
+	if (at == NULL || strlcpy(domain, at + 1, sizeof(domain)) >=
+	    sizeof(domain)) {
+		errno = EINVAL;
+		return -1;
+	}
+	for (i = 0; domain[0] != '[' && domain[i] != '\0'; i++)
+		domain[i] = (char)tolower((unsigned char)domain[i]);
+	if (next_hop_find(o->config, domain, &hop) == -1)
+		return -1;
+	d = destination_get(o, &hop);
+	if (d == NULL)
+		return -1;
+	e->destination = d;
+	e->is_sent = 0;
+	TAILQ_INSERT_TAIL(&d->errands, e, link);
+	if (d->waiting++ == 0)
+		d->moved = o->now;
+	return 0;
+}
+
+int
+outbound_is_stuck(const struct errand *e)
+{
+	const struct destination *d = e->destination;
+
+	if (d == NULL || e->is_sent || d->rest_until > d->outbound->now)
+		return 0;
+	/* The next letter stays, or a connection that is there is in vain. */
+	return TAILQ_FIRST(&d->errands)->letter != e->letter &&
+	    (d->is_slow || d->waiting > BACKLOG_LONG);
+}
+
+void
+outbound_withdraw(struct errand *e)
+{
+	TAILQ_REMOVE(&e->destination->errands, e, link);
+	e->destination->waiting--;
+	e->destination = NULL;
+}
+
+int
+outbound_park(const struct errand *e, const struct spool_name *name)
+{
+	struct destination *d = e->destination;
+	struct aside *a;
+
+	if (d == NULL || d->parked_count >= OUTBOUND_PARKED ||
+	    (a = malloc(sizeof(*a))) == NULL)
+		return -1;
+	a->name = *name;
+	STAILQ_INSERT_TAIL(&d->parked, a, link);
+	d->parked_count++;
+	return 0;
+}
+
+void
+outbound_forget_parked(struct outbound *o)
+{
+	struct destination *d;
+
+	TAILQ_FOREACH(d, &o->busy, link)
+		destination_unpark(d, SIZE_MAX, 0);
+}
+
+/* How many letters are in line, as far as it matters? */
+static size_t
+letters_waiting(const struct destination *d, size_t max)
+{
+	const struct letter *letter = NULL;
+	const struct errand *e;
+	size_t n = 0;
+
+	TAILQ_FOREACH(e, &d->errands, link) {
+		if (e->letter == letter)
+			continue;
+		letter = e->letter;
+		if (++n == max)
+			break;
+	}
+	return n;
+}
+
+/* Connections that are there for the next letter, or will be soon. */
+static size_t
+serve_idle(struct destination *d)
+{
+	struct connection *c, *next;
+	size_t coming = 0;
+
+	TAILQ_FOREACH_SAFE(c, &d->outbound->connections, link, next) {
+		if (c->destination != d)
+			continue;
+		if (c->state == CONNECTION_IDLE)
+			connection_send(c);
+		else if (c->state != CONNECTION_SENDING)
+			coming++;
+	}
+	return coming;
+}
+
+/* Others that want a connection may have one: no more than a fair share. */
+static size_t
+share(const struct outbound *o)
+{
+	const struct destination *d;
+	size_t n = 0, share;
+
+	TAILQ_FOREACH(d, &o->busy, link)
+		n += d->waiting > 0;
+	share = n > 0 ? OUTBOUND_CONNECTIONS / n : OUTBOUND_CONNECTIONS;
+	return share > 0 ? share : 1;
+}
+
+static void
+open_more(struct destination *d)
+{
+	struct outbound *o = d->outbound;
+	size_t limit = d->limit, fair = share(o), coming, wanted;
+
+	coming = serve_idle(d);
+	wanted = letters_waiting(d, d->limit);
+	/* One that is dead, or may be, costs a single probe. */
+	if (d->failures > 0)
+		limit = 1;
+	if (limit > fair)
+		limit = fair;
+	while (wanted > coming && d->connections < limit &&
+	    o->connection_count < OUTBOUND_CONNECTIONS &&
+	    o->hold_until <= o->now && destination_is_resolved(d)) {
+		if (connection_open(d) == NULL)
+			return;
+		coming++;
+	}
+}
+
+/* Nothing to do for it: what is known of it stays for a while. */
+static void
+make_quiet(struct destination *d)
+{
+	struct outbound *o = d->outbound;
+
+	destination_unpark(d, SIZE_MAX, 1);
+	TAILQ_REMOVE(&o->busy, d, link);
+	TAILQ_INSERT_TAIL(&o->quiet, d, link);
+	o->quiet_count++;
+	d->is_quiet = 1;
+}
+
+static void
+run_one(struct destination *d)
+{
+	struct outbound *o = d->outbound;
+
+	if (d->waiting < BACKLOG_SHORT)
+		destination_unpark(d, UNPARK_MAX, 1);
+	if (d->waiting > 0 && d->rest_until > o->now)
+		destination_tell_all(d, &d->why);
+	if (d->waiting > 0 && d->mx == NULL)
+		destination_resolve(d);
+	if (d->waiting > 0 && d->mx == NULL)
+		open_more(d);
+	if (d->waiting == 0 && d->connections == 0 && d->mx == NULL)
+		make_quiet(d);
+}
+
+void
+outbound_run(struct outbound *o, uint64_t now)
+{
+	struct destination *d, *next, *last;
+
+	o->now = now;
+	last = TAILQ_LAST(&o->busy, destination_list);
+	TAILQ_FOREACH_SAFE(d, &o->busy, link, next) {
+		run_one(d);
+		if (d == last)
+			break;
+	}
+	/* Not always the same one first. */
+	d = TAILQ_FIRST(&o->busy);
+	if (d != NULL) {
+		TAILQ_REMOVE(&o->busy, d, link);
+		TAILQ_INSERT_TAIL(&o->busy, d, link);
+	}
+}
+
+void
+outbound_channel(struct outbound *o, uint64_t tag, int fd, uint64_t now)
+{
+	struct connection *c;
+
+	o->now = now;
+	TAILQ_FOREACH(c, &o->connections, link)
+		if (c->state == CONNECTION_ASKED && c->tag == tag)
+			break;
+	if (c != NULL)
+		connection_relay(c, fd);
+	else if (fd != -1)
+		close(fd);
+}
+
+size_t
+outbound_poll(struct outbound *o, struct pollfd *pfd)
+{
+	struct connection *c;
+	size_t n = 0;
+
+	TAILQ_FOREACH(c, &o->connections, link) {
+		if (c->state == CONNECTION_ASKED)
+			continue;
+		o->watching[n] = c;
+		pfd[n].fd = c->state == CONNECTION_OPENING ? c->sock :
+		    c->relay;
+		pfd[n].events = c->state == CONNECTION_OPENING ? POLLOUT :
+		    POLLIN;
+		pfd[n++].revents = 0;
+	}
+	o->watched = n;
+	return n;
+}
+
+void
+outbound_ready(struct outbound *o, const struct pollfd *pfd, uint64_t now)
+{
+	size_t i, n = o->watched;
+
+	/* One can go only by its own descriptor: the others stay good. */
+	o->now = now;
+	o->watched = 0;
+	for (i = 0; i < n; i++)
+		if (pfd[i].revents != 0)
+			connection_ready(o->watching[i]);
+}
+
+static uint64_t
+slow_at(const struct destination *d)
+{
+	return d->is_slow || d->waiting == 0 ? UINT64_MAX :
+	    d->moved + SLOW_MS;
+}
+
+static void
+tell_slow(struct destination *d)
+{
+	struct errand *e;
+
+	d->is_slow = 1;
+	TAILQ_FOREACH(e, &d->errands, link)
+		d->outbound->ops->slow(d->outbound->arg, e);
+}
+
+void
+outbound_expire(struct outbound *o, uint64_t now)
+{
+	struct connection *c, *next;
+	struct destination *d;
+
+	o->now = now;
+	TAILQ_FOREACH_SAFE(c, &o->connections, link, next)
+		if (c->deadline <= now)
+			connection_expire(c);
+	TAILQ_FOREACH(d, &o->busy, link)
+		if (slow_at(d) <= now)
+			tell_slow(d);
+}
+
+uint64_t
+outbound_next(const struct outbound *o)
+{
+	const struct connection *c;
+	const struct destination *d;
+	uint64_t next = UINT64_MAX;
+
+	TAILQ_FOREACH(c, &o->connections, link)
+		if (c->deadline < next)
+			next = c->deadline;
+	TAILQ_FOREACH(d, &o->busy, link) {
+		if (slow_at(d) < next)
+			next = slow_at(d);
+		if (d->waiting > 0 && d->connections == 0 && d->mx == NULL &&
+		    o->connection_count < OUTBOUND_CONNECTIONS &&
+		    o->hold_until < next)
+			next = o->hold_until;
+	}
+	return next;
+}
+
+int
+outbound_is_idle(const struct outbound *o)
+{
+	return TAILQ_EMPTY(&o->busy);
+}
+
+void
+outbound_free(struct outbound *o)
+{
+	struct errand_result r = connection_result(DELIVERY_DEFERRED, "4.3.0",
+	    "the queue ends");
+	struct destination *d;
+
+	while (!TAILQ_EMPTY(&o->connections))
+		connection_close(TAILQ_FIRST(&o->connections));
+	while ((d = TAILQ_FIRST(&o->busy)) != NULL) {
+		destination_tell_all(d, &r);
+		destination_free(d);
+	}
+	while ((d = TAILQ_FIRST(&o->quiet)) != NULL)
+		destination_free(d);
+}
