@@ -71,7 +71,7 @@ def pop3d(daemons):
 
 @pytest.fixture(scope="module")
 def smtpd(daemons):
-    return daemons("smtpd", "retry-schedule 1s")
+    return daemons("smtpd", "retry-schedule 1s\ntrusted-networks none")
 
 
 @pytest.fixture

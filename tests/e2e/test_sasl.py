@@ -395,13 +395,21 @@ def test_login_comes_first(smtpd, user):
     assert len(postern.wait_messages(user, 2)) == 2
 
 
-def test_nobody_relays(smtpd, user):
-    """A login is no leave to send elsewhere yet, nor is TLS."""
+def test_who_relays(smtpd, user):
+    """A login is leave to send elsewhere; TLS is not."""
     with tls.smtp(smtpd) as smtp:
         smtp.expect("AUTH PLAIN " + plain(user), 235)
         smtp.expect("MAIL FROM:<%s@example.test> AUTH=<>" % user, 250)
-        smtp.expect("RCPT TO:<x@elsewhere.test>", 550, 551, 554)
-        smtp.expect("RCPT TO:<%s@example.test>" % user, 250)
+        smtp.expect("RCPT TO:<x@elsewhere.test>", 250)
+        smtp.expect("RCPT TO:<x@192.0.2.1>", 550)
+        smtp.expect("RCPT TO:<unknown@example.test>", 550)
+        smtp.expect("RSET", 250)
+        assert smtp.expect("VRFY " + user, 250).text.endswith(
+            "<%s@mx.example.test>" % user)
+        smtp.expect("VRFY unknown", 550)
+        assert smtp.expect("EXPN " + user, 250).text.endswith(
+            "<%s@mx.example.test>" % user)
+        smtp.quit()
 
 
 DATE = b"Date: Mon, 1 Jan 2024 00:00:00 +0000\r\n"

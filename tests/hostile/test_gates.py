@@ -33,6 +33,7 @@ def pop(puppets):
 @pytest.fixture(scope="module")
 def smtp(puppets):
     return puppets("smtpd", "message-size-limit %d\nretry-schedule 1s\n"
+                   "trusted-networks none\n"
                    % LIMIT)
 
 
