@@ -15,11 +15,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "local.h"
 #include "log.h"
 #include "master.h"
 
 #define LINES_A_SECOND	20	/* refusals logged */
 #define VICTIM_STEPS	32	/* sessions looked at when full */
+#define CONTROL_A_MINUTE 120	/* control clients of one user, but root */
+#define CONTROL_A_SECOND 50	/* of all users */
 
 /*
  * What an attacker can cause as often as he can connect is logged a bounded
@@ -55,7 +58,9 @@ address_text(const struct sockaddr *sa, char text[ADDRESS_TEXT_MAX])
 		a = &((const struct sockaddr_in *)(const void *)sa)->sin_addr;
 	else if (sa->sa_family == AF_INET6)
 		a = &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr;
-	if (a == NULL ||
+	if (sa->sa_family == AF_UNIX)
+		strlcpy(text, FACTS_LOCAL, ADDRESS_TEXT_MAX);
+	else if (a == NULL ||
 	    inet_ntop(sa->sa_family, a, text, ADDRESS_TEXT_MAX) == NULL)
 		strlcpy(text, "unknown", ADDRESS_TEXT_MAX);
 }
@@ -66,6 +71,8 @@ is_loopback(const struct sockaddr *sa)
 	const struct sockaddr_in *in4 = (const void *)sa;
 	const struct sockaddr_in6 *in6 = (const void *)sa;
 
+	if (sa->sa_family == AF_UNIX)
+		return 1;
 	if (sa->sa_family == AF_INET)
 		return ntohl(in4->sin_addr.s_addr) >> 24 == 127;
 	return sa->sa_family == AF_INET6 &&
@@ -73,13 +80,14 @@ is_loopback(const struct sockaddr *sa)
 }
 
 static void
-facts_make(struct facts *f, enum service service, const struct sockaddr *peer,
-    const struct sockaddr *local)
+facts_make(struct facts *f, enum service service, uint32_t uid,
+    const struct sockaddr *peer, const struct sockaddr *local)
 {
 	const struct config *c = master.config;
 
 	facts_init(f);
 	f->service = service;
+	f->uid = uid;
 	address_text(peer, f->client);
 	address_text(local, f->local);
 	if (is_loopback(peer))
@@ -142,7 +150,9 @@ find_worker(int client, struct facts *f, struct source *source)
 
 	if (g == NULL || generation_is_wanted())
 		return -1;
-	if (gates_open(&gates, g->signer.pid != 0) == -1)
+	/* Nobody is between us and a Unix socket's client. */
+	if (gates_open(&gates, g->signer.pid != 0 &&
+	    !service_is_local(f->service)) == -1)
 		return -1;
 	while ((w = generation_take(g)) != NULL) {
 		if (hand_out(w, f, client, &gates) != 0) {
@@ -217,22 +227,80 @@ refuse(int client, const struct facts *f, const char *why)
 	daemon_refuse(master.daemon, client, f->service);
 }
 
-void
-session_accept(int client, enum service service, const struct sockaddr *peer,
-    const struct sockaddr *local)
+/* Small replies at once, and no session with a host that is gone. */
+static void
+set_options(int client)
 {
-	struct source *source = limits_source(peer);
-	struct facts f;
 	int on = 1;
 
 	(void)setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	(void)setsockopt(client, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-	facts_make(&f, service, peer, local);
-	if (!limits_allow(source))
-		refuse(client, &f, "source-limit");
+}
+
+void
+session_accept(int client, enum service service, const struct sockaddr *peer,
+    const struct sockaddr *local)
+{
+	uint32_t uid = FACTS_NO_UID;
+	struct source *source;
+	const char *why;
+	struct facts f;
+
+	if (!service_is_local(service))
+		set_options(client);
+	else if (local_peer(client, &uid) == -1) {
+		close(client);
+		return;
+	}
+	source = limits_source(peer, uid);
+	facts_make(&f, service, uid, peer, local);
+	why = limits_refusal(source);
+	if (why != NULL)
+		refuse(client, &f, why);
 	else if (make_room() == -1)
 		refuse(client, &f, "max-sessions");
 	else if (find_worker(client, &f, source) == -1)
 		refuse(client, &f, "no-worker");
+	close(client);
+}
+
+/*
+ * Nobody may fill the channel that answers to the queue come by: so many of
+ * each user in a minute, so many of all in a second.
+ */
+static int
+may_control(uint32_t uid)
+{
+	static const struct sockaddr local = { .sa_family = AF_UNIX };
+	static time_t second;
+	static unsigned count;
+
+	if (second != master.now)
+		count = 0;
+	second = master.now;
+	return (uid == 0 || limits_rate(limits_source(&local, uid),
+	    CONTROL_A_MINUTE)) && ++count <= CONTROL_A_SECOND;
+}
+
+void
+session_control(int client)
+{
+	struct message m;
+	struct facts f;
+
+	facts_init(&f);
+	f.service = SERVICE_CONTROL;
+	f.flags = FACT_LOOPBACK;
+	strlcpy(f.client, FACTS_LOCAL, sizeof(f.client));
+	strlcpy(f.local, FACTS_LOCAL, sizeof(f.local));
+	if (local_peer(client, &f.uid) == 0 && may_control(f.uid) &&
+	    master.queue.channel.fd != -1) {
+		f.session = generation_next_id();
+		message_begin(&m, CH_CONTROL);
+		put_facts(&m, &f);
+		put_fd(&m, client);
+		(void)message_send(master.queue.channel.fd, &m);
+	}
+	/* Who is not served sees the end, and asks again later. */
 	close(client);
 }

@@ -6,6 +6,7 @@
  */
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -83,9 +84,12 @@ check_socket(int fd, int *is_listening)
 	if (socket_option(fd, SO_TYPE) == -1)
 		return "not a socket";
 	if (getsockname(fd, (struct sockaddr *)&ss, &len) == -1 ||
-	    (ss.ss_family != AF_INET && ss.ss_family != AF_INET6))
-		return "a socket, but neither IPv4 nor IPv6";
-	if (socket_option(fd, SO_TYPE) != SOCK_STREAM)
+	    (ss.ss_family != AF_INET && ss.ss_family != AF_INET6 &&
+	    ss.ss_family != AF_UNIX))
+		return "a socket, but neither IPv4, IPv6 nor Unix";
+	if (socket_option(fd, SO_TYPE) != SOCK_STREAM &&
+	    (ss.ss_family != AF_UNIX ||
+	    socket_option(fd, SO_TYPE) != SOCK_SEQPACKET))
 		return "a socket, but no stream";
 	*is_listening = socket_option(fd, SO_ACCEPTCONN) == 1;
 	len = sizeof(ss);
@@ -210,6 +214,8 @@ port_of(const struct sockaddr_storage *ss)
 	const struct sockaddr_in *in4 = (const void *)ss;
 	const struct sockaddr_in6 *in6 = (const void *)ss;
 
+	if (ss->ss_family == AF_UNIX)
+		return 0;
 	return ntohs(ss->ss_family == AF_INET ? in4->sin_port :
 	    in6->sin6_port);
 }
@@ -244,6 +250,25 @@ service_of_port(in_port_t port, uint32_t ours, const struct config *config)
 	return (ours & 1U << SERVICE_POP3) != 0 ? SERVICE_POP3 : SERVICE_SMTP;
 }
 
+/* By its type, and by the listen line with its path. */
+static enum service
+service_of_path(int fd, const struct sockaddr_storage *ss,
+    const struct config *config)
+{
+	const struct sockaddr_un *un = (const void *)ss, *have;
+	size_t i;
+
+	if (socket_option(fd, SO_TYPE) == SOCK_SEQPACKET)
+		return SERVICE_CONTROL;
+	for (i = 0; i < config->listener_count; i++) {
+		have = (const void *)&config->listeners[i].address;
+		if (have->sun_family == AF_UNIX &&
+		    strcmp(have->sun_path, un->sun_path) == 0)
+			return config->listeners[i].service;
+	}
+	return SERVICE_LOCAL;
+}
+
 static enum service
 service_of(const struct inherited *s, const struct inheritance *in,
     uint32_t ours, const struct config *config)
@@ -260,7 +285,28 @@ service_of(const struct inherited *s, const struct inheritance *in,
 		return config->inetd_service;
 	memset(&ss, 0, sizeof(ss));
 	(void)getsockname(s->fd, (struct sockaddr *)&ss, &len);
+	if (ss.ss_family == AF_UNIX)
+		return service_of_path(s->fd, &ss, config);
 	return service_of_port(port_of(&ss), ours, config);
+}
+
+/*
+ * A user is known on a Unix socket only, whole requests are control's, and that
+ * needs a queue that runs.
+ */
+static int
+is_fitting(const struct inherited *s, enum start_mode mode)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+
+	memset(&ss, 0, sizeof(ss));
+	(void)getsockname(s->fd, (struct sockaddr *)&ss, &len);
+	if (s->service == SERVICE_CONTROL && mode != START_ALONE)
+		return 0;
+	return service_is_local(s->service) == (ss.ss_family == AF_UNIX) &&
+	    (s->service == SERVICE_CONTROL) ==
+	    (socket_option(s->fd, SO_TYPE) == SOCK_SEQPACKET);
 }
 
 int
@@ -274,6 +320,11 @@ inherit_services(struct inheritance *in, const struct daemon *daemon,
 		if ((daemon->services & 1U << s->service) == 0) {
 			*wrong = "a socket is named as a service of another "
 			    "daemon";
+			return -1;
+		}
+		if (!is_fitting(s, in->mode)) {
+			*wrong = "a socket is of another kind than its "
+			    "service";
 			return -1;
 		}
 	}

@@ -209,6 +209,8 @@ struct gates {
 /* admit.c: a client was accepted.  Takes the descriptor over. */
 void	session_accept(int client, enum service, const struct sockaddr *peer,
 	    const struct sockaddr *local);
+/* A client of the queue's own: goes there. Takes the descriptor over. */
+void	session_control(int client);
 
 /* roles.c: what each role is exec'd with, and what is done with all of them */
 #define ROLES_MAX	6	/* of a generation */
@@ -260,9 +262,12 @@ void	listen_pause(int is_paused);
 void	listen_close(void);
 
 /* limits.c */
-struct source *limits_source(const struct sockaddr *);	/* find or make */
-/* May another session of this source begin now? */
-int	limits_allow(const struct source *);
+/* Find or make; with a Unix socket it is the user that counts. */
+struct source *limits_source(const struct sockaddr *, uint32_t uid);
+/* NULL if another session of this source may begin now, or why not. */
+const char *limits_refusal(const struct source *);
+/* Count what is no session; 0 when there were more than most in a minute. */
+int	limits_rate(struct source *, uint32_t most);
 void	limits_begin(struct source *);
 void	limits_end(struct source *);
 void	limits_login_failed(struct source *);

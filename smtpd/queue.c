@@ -213,6 +213,20 @@ take_channel(struct message *m)
 	}
 }
 
+/* Nothing can be asked by that way yet: who connects sees the end of it. */
+static void
+take_control(struct message *m)
+{
+	struct facts facts;
+	int fd;
+
+	get_facts(m, &facts);
+	fd = get_fd(m);
+	if (get_end(m) == -1)
+		bug("the master sent a malformed control client");
+	close(fd);
+}
+
 static void
 master_ready(void)
 {
@@ -227,7 +241,10 @@ master_ready(void)
 			_exit(0);	/* the master is gone */
 		if (n == -1)
 			continue;
-		take_channel(&m);
+		if (m.type == CH_CONTROL)
+			take_control(&m);
+		else
+			take_channel(&m);
 	}
 }
 

@@ -62,8 +62,11 @@ main(int argc, char **argv)
 		.queue = "smtpd-queue",
 		.relay = "smtpd-relay",
 		.resolver = "smtpd-resolver",
+		.local_socket = "smtpd.sock",
+		.control_socket = "smtpd.ctl",
 		.services = 1U << SERVICE_SMTP | 1U << SERVICE_SUBMISSION |
-		    1U << SERVICE_SUBMISSIONS,
+		    1U << SERVICE_SUBMISSIONS | 1U << SERVICE_LMTP |
+		    1U << SERVICE_LOCAL | 1U << SERVICE_CONTROL,
 		.needs_login = needs_login,
 		.prepare = make_spool,
 		.refusal = "421 4.3.2 too busy, try again later\r\n",
