@@ -2,12 +2,24 @@
  * resolver: asks name servers for the queue.
  *
  * Runs as its own process, as resolver-user from its exec on, confined to an
- * empty root without files before it serves.
+ * empty root without files before it serves.  libunbound reads resolv.conf and
+ * hosts before that, and then talks to name servers by UDP and TCP; libevent
+ * calls it and us when there is something to read.  The parser of packets sees
+ * what strangers send (C21): nothing but this process is behind it.
+ *
+ * An answer that DNSSEC calls forged is used like one that says nothing about
+ * it: many name servers on the way take the signatures away, and mail would
+ * stop.  Whether an answer is secure is told.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <event2/event.h>
+#include <unbound-event.h>
+#include <unbound.h>
 
 #include "../privsep/channel.h"
 #include "../privsep/facts.h"
@@ -15,50 +27,142 @@
 #include "../privsep/message.h"
 #include "../privsep/role.h"
 #include "../privsep/sandbox.h"
+#include "dns.h"
+#include "resolver_channel.h"
+
+#define ROOT_KEY	"/usr/share/dns/root.key"
+#define WARM_SECONDS	2
 
 static struct config config;
+static struct event_base *base;
+static struct ub_ctx *unbound;
 
 static void
-confine(void)
+option(const char *name, const char *value)
 {
-	struct sandbox_filter own;
+	int result = ub_ctx_set_option(unbound, name, value);
 
-	tzset();
-	sandbox_compile(SANDBOX_RESOLVER, &own);
-	role_enclose(&config, &config.resolver_user, ROLE_CONNECTS, &own);
+	if (result != 0)
+		fatal("libunbound: %s %s: %s", name, value,
+		    ub_strerror(result));
+}
+
+/* Bounded in memory and descriptors; the caches are its own. */
+static void
+set_options(void)
+{
+	option("do-not-query-localhost:", "no");
+	option("msg-cache-size:", "4m");
+	option("rrset-cache-size:", "8m");
+	option("neg-cache-size:", "1m");
+	option("outgoing-range:", "200");
+	option("num-queries-per-thread:", "200");
+	option("cache-max-ttl:", "3600");
+	option("val-permissive-mode:", "yes");
+	if (config.relay_family == RELAY_IPV4)
+		option("do-ip6:", "no");
 }
 
 static void
-serve_channel(struct message *m)
+set_servers(void)
 {
-	struct facts facts;
-	int sock;
+	const struct dns_server *s;
+	char text[sizeof(s->address) + 8];
+	size_t i;
+	int result;
 
-	if (m->type != CH_SERVE)
-		bug("the resolver was sent %u", m->type);
-	get_facts(m, &facts);
-	sock = get_fd(m);
-	if (get_end(m) == -1 || facts.service != SERVICE_RESOLVER)
+	for (i = 0; i < config.dns_server_count; i++) {
+		s = &config.dns_servers[i];
+		(void)snprintf(text, sizeof(text), "%s@%u", s->address,
+		    s->port);
+		result = ub_ctx_set_fwd(unbound, text);
+		if (result != 0)
+			fatal("name server %s: %s", text, ub_strerror(result));
+	}
+	/* Without any the root servers are asked. */
+	if (config.dns_server_count == 0 &&
+	    ub_ctx_resolvconf(unbound, NULL) != 0)
+		log_event(LOG_NOTICE, 0, "event=no-resolv-conf text=\"no name "
+		    "servers are named: the root servers are asked\"");
+	(void)ub_ctx_hosts(unbound, NULL);
+	if (access(ROOT_KEY, R_OK) == 0)
+		(void)ub_ctx_add_ta_file(unbound, ROOT_KEY);
+}
+
+static void
+warmed(void *arg, int rcode, void *packet, int len, int security,
+    char *why_bogus, int was_ratelimited)
+{
+	(void)arg;
+	(void)rcode;
+	(void)packet;
+	(void)len;
+	(void)security;
+	(void)why_bogus;
+	(void)was_ratelimited;
+	(void)event_base_loopbreak(base);
+}
+
+/* What it opens at its first question is opened now. */
+static void
+warm(void)
+{
+	static const struct timeval patience = { .tv_sec = WARM_SECONDS };
+	int result, id;
+
+	base = event_base_new();
+	unbound = base != NULL ? ub_ctx_create_event(base) : NULL;
+	if (unbound == NULL)
+		fatal("libunbound");
+	(void)ub_ctx_debugout(unbound, NULL);
+	set_options();
+	set_servers();
+	result = ub_resolve_event(unbound, "localhost", DNS_A, 1, NULL, warmed,
+	    &id);
+	if (result != 0)
+		fatal("libunbound: %s", ub_strerror(result));
+	(void)event_base_loopexit(base, &patience);
+	(void)event_base_dispatch(base);
+}
+
+static void
+master_ready(evutil_socket_t master, short events, void *arg)
+{
+	struct message m;
+	struct facts facts;
+	int sock, n = message_recv((int)master, &m, 1);
+
+	(void)events;
+	(void)arg;
+	if (n == -1 && (errno == EBADMSG || errno == EINTR))
+		return;		/* no descriptor left for it, say */
+	if (n != 1)
+		_exit(0);
+	if (m.type != CH_SERVE)
+		bug("the resolver was sent %u", m.type);
+	get_facts(&m, &facts);
+	sock = get_fd(&m);
+	if (get_end(&m) == -1 || facts.service != SERVICE_RESOLVER)
 		bug("the resolver was sent a malformed channel");
-	close(sock);
+	resolver_channel(base, unbound, sock);
 }
 
 int
 main(void)
 {
-	struct message m;
-	int n;
+	struct sandbox_filter own;
+	struct event *master;
 
 	(void)role_start("smtpd-resolver", ROLE_RESOLVER, 0, &config);
-	confine();
+	tzset();
+	sandbox_compile(SANDBOX_RESOLVER, &own);
+	warm();
+	role_enclose(&config, &config.resolver_user, ROLE_CONNECTS, &own);
 	role_ready();
-	for (;;) {
-		n = message_recv(FD_MASTER, &m, 1);
-		if (n == -1 && errno == EBADMSG)
-			continue;	/* no descriptor left for it, say */
-		if (n != 1)
-			return 0;
-		serve_channel(&m);
-		message_discard(&m);
-	}
+	master = event_new(base, FD_MASTER, EV_READ | EV_PERSIST, master_ready,
+	    NULL);
+	if (master == NULL || event_add(master, NULL) == -1)
+		fatal("the master's channel");
+	(void)event_base_dispatch(base);
+	fatal("the event loop ended");
 }

@@ -1,0 +1,218 @@
+/*
+ * resolver_channel: one queue's questions, given to libunbound, and its answers
+ * given back.
+ *
+ * Runs in the resolver, as resolver-user; touches the channel to the queue and,
+ * through libunbound, name servers.
+ */
+#include <sys/queue.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <unbound-event.h>
+
+#include "../privsep/config_table.h"
+#include "../privsep/log.h"
+#include "../privsep/message.h"
+#include "dns_packet.h"
+#include "dns_reply.h"
+#include "resolver_channel.h"
+
+#define CLASS_IN	1
+#define SECURE		2	/* as ub_event_callback_type has it */
+#define BOGUS		1
+
+struct lookup {
+	TAILQ_ENTRY(lookup)	 link;
+	struct channel		*channel;
+	struct event		*timer;
+	uint32_t		 id;
+	enum dns_type		 type;
+	int			 async_id;
+	int			 is_starting;	/* inside ub_resolve_event() */
+	int			 is_over;	/* ... which has answered */
+	char			 name[HOSTNAME_MAX];
+};
+
+struct channel {
+	int			 sock;
+	struct event_base	*base;
+	struct ub_ctx		*unbound;
+	struct event		*readable;
+	size_t			 count;
+	TAILQ_HEAD(, lookup)	 lookups;
+};
+
+static void
+lookup_free(struct lookup *l)
+{
+	TAILQ_REMOVE(&l->channel->lookups, l, link);
+	l->channel->count--;
+	if (l->timer != NULL)
+		event_free(l->timer);
+	free(l);
+}
+
+/* The queue is gone, or breaks the rules. */
+static void
+channel_close(struct channel *c)
+{
+	struct lookup *l;
+
+	while ((l = TAILQ_FIRST(&c->lookups)) != NULL) {
+		(void)ub_cancel(c->unbound, l->async_id);
+		lookup_free(l);
+	}
+	event_free(c->readable);
+	close(c->sock);
+	free(c);
+}
+
+/* One that the queue does not take is lost: it asks again. */
+static void
+reply(struct lookup *l, const struct dns_answer *answer)
+{
+	struct message m;
+
+	message_begin(&m, REPLY_LOOKUP);
+	put_u32(&m, l->id);
+	dns_reply_put(&m, answer);
+	(void)message_send(l->channel->sock, &m);
+}
+
+static struct dns_answer *
+new_answer(const struct lookup *l)
+{
+	static struct dns_answer answer;	/* too large for a stack */
+
+	memset(&answer, 0, sizeof(answer));
+	answer.type = l->type;
+	answer.status = DNS_TEMPFAIL;
+	return &answer;
+}
+
+static void
+answered(void *arg, int rcode, void *packet, int len, int security,
+    char *why_bogus, int was_ratelimited)
+{
+	struct lookup *l = arg;
+	struct dns_answer *answer = new_answer(l);
+
+	(void)rcode;
+	(void)why_bogus;
+	(void)was_ratelimited;
+	if (security == BOGUS)
+		answer->status = DNS_BOGUS;
+	else if (packet != NULL && len > 0)
+		dns_packet_read(packet, (size_t)len, l->name, answer);
+	answer->is_secure = security == SECURE;
+	reply(l, answer);
+	if (l->is_starting)
+		l->is_over = 1;
+	else
+		lookup_free(l);
+}
+
+static void
+timed_out(evutil_socket_t fd, short events, void *arg)
+{
+	struct lookup *l = arg;
+
+	(void)fd;
+	(void)events;
+	(void)ub_cancel(l->channel->unbound, l->async_id);
+	reply(l, new_answer(l));
+	lookup_free(l);
+}
+
+static int
+is_type(uint32_t type)
+{
+	return type == DNS_A || type == DNS_PTR || type == DNS_MX ||
+	    type == DNS_AAAA;
+}
+
+static void
+lookup_start(struct lookup *l)
+{
+	static const struct timeval patience = {
+		.tv_sec = DNS_PATIENCE_MS / 1000
+	};
+	struct channel *c = l->channel;
+	int result;
+
+	l->timer = evtimer_new(c->base, timed_out, l);
+	l->is_starting = 1;
+	result = l->timer == NULL || event_add(l->timer, &patience) == -1 ?
+	    -1 : ub_resolve_event(c->unbound, l->name, (int)l->type, CLASS_IN,
+	    l, answered, &l->async_id);
+	l->is_starting = 0;
+	if (result != 0)
+		reply(l, new_answer(l));
+	if (result != 0 || l->is_over)
+		lookup_free(l);
+}
+
+/* 0, or -1 for what no queue asks. */
+static int
+ask(struct channel *c, struct message *m)
+{
+	struct lookup *l;
+	uint32_t id = get_u32(m), type = get_u32(m);
+	char name[HOSTNAME_MAX];
+
+	get_str(m, name, sizeof(name));
+	if (m->type != REQ_LOOKUP || get_end(m) == -1 || !is_type(type) ||
+	    !config_is_hostname(name) || c->count >= DNS_ASKED_MAX)
+		return -1;
+	l = calloc(1, sizeof(*l));
+	if (l == NULL)
+		fatal("out of memory");
+	l->channel = c;
+	l->id = id;
+	l->type = (enum dns_type)type;
+	strlcpy(l->name, name, sizeof(l->name));
+	TAILQ_INSERT_TAIL(&c->lookups, l, link);
+	c->count++;
+	lookup_start(l);
+	return 0;
+}
+
+static void
+readable(evutil_socket_t sock, short events, void *arg)
+{
+	struct channel *c = arg;
+	struct message m;
+	int n = message_recv((int)sock, &m, 0);
+
+	(void)events;
+	if (n == -1 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n == 1 && ask(c, &m) == 0)
+		return;
+	if (n == 1) {
+		message_discard(&m);
+		log_event(LOG_ERR, 0, "event=gate-fault service=resolver");
+	}
+	channel_close(c);
+}
+
+void
+resolver_channel(struct event_base *base, struct ub_ctx *unbound, int sock)
+{
+	struct channel *c = calloc(1, sizeof(*c));
+
+	if (c == NULL || fcntl(sock, F_SETFL, O_NONBLOCK) == -1)
+		fatal("a channel");
+	c->sock = sock;
+	c->base = base;
+	c->unbound = unbound;
+	TAILQ_INIT(&c->lookups);
+	c->readable = event_new(base, sock, EV_READ | EV_PERSIST, readable, c);
+	if (c->readable == NULL || event_add(c->readable, NULL) == -1)
+		fatal("a channel");
+}
