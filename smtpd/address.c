@@ -13,18 +13,21 @@
 #include <string.h>
 #include <strings.h>
 
+#include "../wire/utf8.h"
 #include "address.h"
 
 struct scan {
 	const unsigned char	*at;
 	const unsigned char	*end;
+	int			 is_utf8;	/* may there be any? */
 };
 
 static void
-scan_init(struct scan *scan, const char *text, size_t len)
+scan_init(struct scan *scan, const char *text, size_t len, int flags)
 {
 	scan->at = (const unsigned char *)text;
 	scan->end = scan->at + len;
+	scan->is_utf8 = (flags & ADDRESS_UTF8) != 0;
 }
 
 static size_t
@@ -48,11 +51,18 @@ scan_take(struct scan *scan, int c)
 	return 1;
 }
 
+/* An octet of UTF-8 where that is allowed; is_utf8() sees to the rest. */
+static int
+scan_is_high(const struct scan *scan)
+{
+	return scan->is_utf8 && scan->at < scan->end && *scan->at > 127;
+}
+
 /* Why the octet that stopped us is wrong. */
 static enum address_status
 scan_wrong(const struct scan *scan)
 {
-	if (scan->at < scan->end && *scan->at > 126)
+	if (scan->at < scan->end && *scan->at > 126 && !scan->is_utf8)
 		return ADDRESS_NONASCII;
 	return ADDRESS_SYNTAX;
 }
@@ -80,7 +90,7 @@ local_dotted(struct scan *scan, char *local)
 	int need_atom = 1;
 
 	while (scan->at < scan->end &&
-	    (is_atom(*scan->at) || *scan->at == '.')) {
+	    (is_atom(*scan->at) || *scan->at == '.' || scan_is_high(scan))) {
 		if (*scan->at == '.' && need_atom)
 			return ADDRESS_SYNTAX;
 		if (n == ADDRESS_LOCAL_LIMIT)
@@ -106,7 +116,7 @@ local_quoted(struct scan *scan, char *local)
 	while (!scan_is(scan, '"')) {
 		scan_take(scan, '\\');
 		if (scan->at == scan->end || *scan->at < 32 ||
-		    *scan->at > 126)
+		    (*scan->at > 126 && !scan_is_high(scan)))
 			return scan_wrong(scan);
 		if (scan->at - start >= ADDRESS_LOCAL_LIMIT - 1)
 			return ADDRESS_TOO_LONG;
@@ -132,7 +142,8 @@ domain_label(struct scan *scan)
 	const unsigned char *start = scan->at;
 
 	while (scan->at < scan->end &&
-	    (is_letter_or_digit(*scan->at) || *scan->at == '-'))
+	    (is_letter_or_digit(*scan->at) || *scan->at == '-' ||
+	    scan_is_high(scan)))
 		scan->at++;
 	if (scan->at == start || *start == '-')
 		return scan_wrong(scan);
@@ -272,6 +283,27 @@ path(struct scan *scan, int flags, struct address *address)
 	return status;
 }
 
+/* UTF-8, and none of the controls that are two octets there: C2 80 to C2 9F. */
+static int
+is_utf8(const char *text)
+{
+	const unsigned char *p = (const unsigned char *)text;
+
+	if (!utf8_is_valid(text, strlen(text)))
+		return 0;
+	for (; *p != '\0'; p++)
+		if (*p == 0xc2 && p[1] < 0xa0)
+			return 0;
+	return 1;
+}
+
+static enum address_status
+check_utf8(const struct address *address)
+{
+	return is_utf8(address->local) && is_utf8(address->domain) ?
+	    ADDRESS_OK : ADDRESS_SYNTAX;
+}
+
 enum address_status
 address_path(const char *text, size_t len, int flags, struct address *address,
     size_t *used)
@@ -279,10 +311,12 @@ address_path(const char *text, size_t len, int flags, struct address *address,
 	enum address_status status;
 	struct scan scan;
 
-	scan_init(&scan, text, len);
+	scan_init(&scan, text, len, flags);
 	memset(address, 0, sizeof(*address));
 	status = path(&scan, flags, address);
 	*used = len - scan_left(&scan);
+	if (status == ADDRESS_OK)
+		status = check_utf8(address);
 	if (status == ADDRESS_OK && *used > ADDRESS_PATH_LIMIT)
 		status = ADDRESS_TOO_LONG;
 	if (status != ADDRESS_OK)
@@ -297,13 +331,15 @@ address_mailbox(const char *text, size_t len, int flags,
 	enum address_status status;
 	struct scan scan;
 
-	scan_init(&scan, text, len);
+	scan_init(&scan, text, len, flags);
 	memset(address, 0, sizeof(*address));
 	if (len == 0 && (flags & ADDRESS_NULL) != 0)
 		return ADDRESS_OK;
 	status = mailbox(&scan, (flags & ADDRESS_BARE) != 0, address);
 	if (status == ADDRESS_OK && scan.at != scan.end)
 		status = scan_wrong(&scan);
+	if (status == ADDRESS_OK)
+		status = check_utf8(address);
 	/* The path of this mailbox has two angle brackets more. */
 	if (status == ADDRESS_OK && len > ADDRESS_PATH_LIMIT - 2)
 		status = ADDRESS_TOO_LONG;
@@ -325,11 +361,14 @@ needs_quotes(const char *local)
 	const unsigned char *p;
 	int quotes, need_atom = 1;
 
+	if (!is_utf8(local))
+		return -1;
 	quotes = 0;
 	for (p = (const unsigned char *)local; *p != '\0'; p++) {
-		if (*p < 32 || *p > 126)
+		if (*p < 32 || *p == 127)
 			return -1;
-		if ((*p == '.' && need_atom) || (*p != '.' && !is_atom(*p)))
+		if ((*p == '.' && need_atom) ||
+		    (*p != '.' && *p < 128 && !is_atom(*p)))
 			quotes = 1;
 		need_atom = *p == '.';
 	}
@@ -383,8 +422,8 @@ address_print(const struct address *address, char *dst, size_t size)
 	return 0;
 }
 
-int
-address_is_legal(const struct address *address)
+static int
+is_legal(const struct address *address, int flags)
 {
 	struct address again;
 	char text[ADDRESS_PRINT_MAX];
@@ -392,7 +431,33 @@ address_is_legal(const struct address *address)
 	if (address_is_null(address) ||
 	    address_print(address, text, sizeof(text)) == -1)
 		return 0;
-	return address_mailbox(text, strlen(text), ADDRESS_BARE, &again) ==
-	    ADDRESS_OK && strcmp(again.local, address->local) == 0 &&
+	return address_mailbox(text, strlen(text), ADDRESS_BARE | flags,
+	    &again) == ADDRESS_OK && strcmp(again.local, address->local) == 0 &&
 	    strcmp(again.domain, address->domain) == 0;
+}
+
+int
+address_is_legal(const struct address *address)
+{
+	return is_legal(address, 0);
+}
+
+int
+address_is_legal_utf8(const struct address *address)
+{
+	return is_legal(address, ADDRESS_UTF8);
+}
+
+int
+address_is_ascii(const struct address *address)
+{
+	size_t i;
+
+	for (i = 0; address->local[i] != '\0'; i++)
+		if ((unsigned char)address->local[i] > 127)
+			return 0;
+	for (i = 0; address->domain[i] != '\0'; i++)
+		if ((unsigned char)address->domain[i] > 127)
+			return 0;
+	return 1;
 }

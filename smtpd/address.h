@@ -4,6 +4,9 @@
  * used by the worker on what the client sent, and by the agents and the queue
  * on what a worker or an aliases file told them.
  *
+ * With SMTPUTF8 (RFC 6531) local part and domain may hold UTF-8, but no control
+ * characters; what a name may look like beyond that is not decided here.
+ *
  * The local part is held without its quoting, so that "a"@x and a@x are the
  * same address.  Its case and the domain's are kept as they came.
  */
@@ -29,13 +32,14 @@ struct address {
 enum address_status {
 	ADDRESS_OK = 0,
 	ADDRESS_SYNTAX,		/* not what the grammar says */
-	ADDRESS_NONASCII,	/* an octet over 126 (RFC 6531 not offered) */
+	ADDRESS_NONASCII,	/* an octet over 126, without ADDRESS_UTF8 */
 	ADDRESS_TOO_LONG	/* over one of the limits above */
 };
 
 #define ADDRESS_NULL	0x01	/* <> is allowed (MAIL) */
 #define ADDRESS_BARE	0x02	/* <postmaster> is allowed (RCPT); for
 				 * address_mailbox(), any local part alone */
+#define ADDRESS_UTF8	0x04	/* UTF-8 is allowed (RFC 6531) */
 
 /*
  * Parse a path in angle brackets at the beginning of text; *used says how many
@@ -65,5 +69,9 @@ int	address_is_null(const struct address *);
  * aside)?  For those who get them from a process that they don't trust.
  */
 int	address_is_legal(const struct address *);
+/* The same with ADDRESS_UTF8. */
+int	address_is_legal_utf8(const struct address *);
+/* Can it be said to a host without SMTPUTF8? */
+int	address_is_ascii(const struct address *);
 
 #endif

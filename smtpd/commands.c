@@ -70,6 +70,7 @@ command_ehlo(struct session *session, char *argument)
 	    "250-PIPELINING\r\n"
 	    "250-SIZE %ju\r\n"
 	    "250-8BITMIME\r\n"
+	    "250-SMTPUTF8\r\n"
 	    "250-CHUNKING\r\n"
 	    "250-DSN\r\n"
 	    "250-ENHANCEDSTATUSCODES\r\n",
@@ -87,7 +88,8 @@ static uint32_t
 extensions_of(const struct session *session)
 {
 	return (session->is_esmtp ? EXTENSION_ANY : 0) |
-	    (session->is_logged_in ? EXTENSION_AUTH : 0);
+	    (session->is_logged_in ? EXTENSION_AUTH : 0) |
+	    (session->transaction.is_smtputf8 ? EXTENSION_UTF8 : 0);
 }
 
 static void
@@ -104,6 +106,7 @@ command_mail(struct session *session, char *argument)
 		return;
 	}
 	flags = (mail.is_8bitmime ? MAIL_8BITMIME : 0) |
+	    (mail.is_smtputf8 ? MAIL_SMTPUTF8 : 0) |
 	    (session->is_esmtp ? MAIL_ESMTP : 0);
 	if (ask_mail(session->worker->gate, session->helo, session->tls,
 	    flags, &mail, &verdict) == -1) {
@@ -163,7 +166,8 @@ command_vrfy(struct session *session, char *argument)
 	struct verdict verdict;
 	const char *refusal;
 
-	if ((refusal = parameters_vrfy(argument, &address)) != NULL) {
+	if ((refusal = parameters_vrfy(argument, extensions_of(session),
+	    &address)) != NULL) {
 		session_refuse(session, refusal);
 		return;
 	}
@@ -184,7 +188,8 @@ command_expn(struct session *session, char *argument)
 	uint32_t member = 0;
 	int is_more = 1;
 
-	if ((refusal = parameters_vrfy(argument, &address)) != NULL) {
+	if ((refusal = parameters_vrfy(argument, extensions_of(session),
+	    &address)) != NULL) {
 		session_refuse(session, refusal);
 		return;
 	}

@@ -220,7 +220,7 @@ decode_recipient(struct envelope *e, const char *value, size_t len)
 	    sizeof(address.local) ||
 	    strlcpy(address.domain, r->domain, sizeof(address.domain)) >=
 	    sizeof(address.domain) || r->local[0] == '\0' ||
-	    !address_is_legal(&address))
+	    !address_is_legal_utf8(&address))
 		return -1;
 	if (!is_plain(r->account) || strchr(r->account, '/') != NULL ||
 	    strlen(r->account) > ADDRESS_LOCAL_LIMIT)
@@ -331,7 +331,7 @@ decode_check(struct envelope *e)
 	if (e->login == NULL)
 		e->login = "";
 	if (e->sender[0] != '\0' && address_mailbox(e->sender,
-	    strlen(e->sender), 0, &sender) != ADDRESS_OK)
+	    strlen(e->sender), ADDRESS_UTF8, &sender) != ADDRESS_OK)
 		return -1;
 	return is_plain(e->helo) && is_plain(e->client) ? 0 : -1;
 }

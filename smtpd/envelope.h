@@ -67,7 +67,7 @@ void	envelope_free_writer(struct envelope_writer *);
 
 /* As read back; the strings lie in data. */
 struct recipient {
-	const char	*local;		/* unquoted */
+	const char	*local;		/* unquoted; UTF-8 as the sender */
 	const char	*domain;	/* "": none */
 	const char	*account;	/* "": not known by name */
 	uint32_t	 notify;	/* NOTIFY_ bits; 0: not given */
@@ -76,7 +76,9 @@ struct recipient {
 
 struct envelope {
 	char			*data;
-	const char		*sender;	/* a legal path or "" */
+	const char		*sender;	/* a legal path or ""; it may
+						 * hold UTF-8 if flags has
+						 * MAIL_SMTPUTF8 */
 	const char		*helo;		/* or "" */
 	const char		*client;	/* or "" */
 	const char		*login;		/* or "" */

@@ -76,6 +76,7 @@ put_trace(struct smtp_session *s)
 {
 	char text[TRACE_MAX], path[ADDRESS_PRINT_MAX];
 	const struct trace trace = {
+		.is_utf8 = (s->flags & MAIL_SMTPUTF8) != 0,
 		.helo = s->helo,
 		.client = s->agent->facts.client,
 		.hostname = s->agent->config->hostname,

@@ -30,11 +30,11 @@ is_keyword_octet(int c)
 	return is_letter(c) || (c >= '0' && c <= '9') || c == '-';
 }
 
-/* esmtp-value: printable, no space, no equal sign. */
+/* esmtp-value: printable, no space, no equal sign; or UTF-8 (RFC 6531). */
 static int
 is_value_octet(int c)
 {
-	return c > 32 && c < 127 && c != '=';
+	return (c > 32 && c < 127 && c != '=') || c > 127;
 }
 
 int
@@ -117,7 +117,7 @@ parameter_next(const char **text, struct parameter *parameter)
 	parameter->keyword_len = (size_t)(p - parameter->keyword);
 	if (*p == '=') {
 		parameter->value = ++p;
-		while (is_value_octet(*p))
+		while (is_value_octet((unsigned char)*p))
 			p++;
 		parameter->value_len = (size_t)(p - parameter->value);
 		if (parameter->value_len == 0)
@@ -169,6 +169,16 @@ mail_auth(const struct parameter *parameter, void *arg)
 	    !xtext_is_legal(parameter->value, parameter->value_len))
 		return "501 5.5.4 AUTH takes an address in xtext, or <>";
 	return NULL;
+}
+
+static const char *
+mail_smtputf8(const struct parameter *parameter, void *arg)
+{
+	struct mail_argument *mail = arg;
+
+	mail->is_smtputf8 = 1;
+	return parameter->value == NULL ? NULL :
+	    "501 5.5.4 SMTPUTF8 takes no value";
 }
 
 static const char *
@@ -249,6 +259,7 @@ static const struct known_parameter mail_parameters[] = {
 	{ "SIZE",	EXTENSION_ANY,			mail_size },
 	{ "BODY",	EXTENSION_ANY,			mail_body },
 	{ "AUTH",	EXTENSION_ANY | EXTENSION_AUTH,	mail_auth },
+	{ "SMTPUTF8",	EXTENSION_ANY,			mail_smtputf8 },
 	{ "RET",	EXTENSION_ANY,			mail_ret },
 	{ "ENVID",	EXTENSION_ANY,			mail_envid },
 	{ NULL, 0, NULL }
@@ -280,6 +291,17 @@ known_parameter(const struct known_parameter *known,
 	return known[i].set(parameter, argument);
 }
 
+static int
+is_ascii(const char *text, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		if ((unsigned char)text[i] > 127)
+			return 0;
+	return 1;
+}
+
 /* All that follows a path; NULL: it is good, and argument knows of it. */
 static const char *
 take_parameters(const struct known_parameter *known, const char *text,
@@ -293,6 +315,9 @@ take_parameters(const struct known_parameter *known, const char *text,
 	while ((more = parameter_next(&text, &parameter)) == 1) {
 		if ((extensions & EXTENSION_ANY) == 0)
 			return "555 5.5.4 Parameters need EHLO";
+		if ((extensions & EXTENSION_UTF8) == 0 &&
+		    !is_ascii(parameter.value, parameter.value_len))
+			return "501 5.5.4 Bad parameter";
 		refusal = known_parameter(known, &parameter, extensions,
 		    &seen, argument);
 		if (refusal != NULL)
@@ -305,7 +330,7 @@ static const char *
 mail_path_wrong(enum address_status status)
 {
 	if (status == ADDRESS_NONASCII)
-		return "553 5.6.7 Address must be ASCII";
+		return "553 5.6.7 Address must be ASCII without SMTPUTF8";
 	if (status == ADDRESS_TOO_LONG)
 		return "501 5.1.7 Sender address too long";
 	return "501 5.1.7 Bad sender address syntax";
@@ -315,7 +340,7 @@ static const char *
 rcpt_path_wrong(enum address_status status)
 {
 	if (status == ADDRESS_NONASCII)
-		return "553 5.6.7 Address must be ASCII";
+		return "553 5.6.7 Address must be ASCII without SMTPUTF8";
 	if (status == ADDRESS_TOO_LONG)
 		return "501 5.1.3 Recipient address too long";
 	return "501 5.1.3 Bad recipient address syntax";
@@ -336,22 +361,37 @@ path_after(const char *argument, const char *word)
 	return argument;
 }
 
+static int
+utf8_flag(uint32_t extensions)
+{
+	return (extensions & EXTENSION_UTF8) != 0 ? ADDRESS_UTF8 : 0;
+}
+
 const char *
 parameters_mail(const char *argument, uint32_t extensions,
     struct mail_argument *mail)
 {
 	enum address_status status;
+	const char *refusal;
 	size_t used;
+	int flags = ADDRESS_NULL;
 
+	/* Whether it was allowed is said behind it. */
+	if ((extensions & EXTENSION_ANY) != 0)
+		flags |= ADDRESS_UTF8;
 	memset(mail, 0, sizeof(*mail));
 	if ((argument = path_after(argument, "FROM:")) == NULL)
 		return "501 5.5.4 Syntax: MAIL FROM:<address>";
-	status = address_path(argument, strlen(argument), ADDRESS_NULL,
-	    &mail->path, &used);
+	status = address_path(argument, strlen(argument), flags, &mail->path,
+	    &used);
 	if (status != ADDRESS_OK)
 		return mail_path_wrong(status);
-	return take_parameters(mail_parameters, argument + used, extensions,
+	refusal = take_parameters(mail_parameters, argument + used, extensions,
 	    mail);
+	if (refusal == NULL && !mail->is_smtputf8 &&
+	    !address_is_ascii(&mail->path))
+		refusal = mail_path_wrong(ADDRESS_NONASCII);
+	return refusal;
 }
 
 const char *
@@ -364,8 +404,8 @@ parameters_rcpt(const char *argument, uint32_t extensions,
 	memset(rcpt, 0, sizeof(*rcpt));
 	if ((argument = path_after(argument, "TO:")) == NULL)
 		return "501 5.5.4 Syntax: RCPT TO:<address>";
-	status = address_path(argument, strlen(argument), ADDRESS_BARE,
-	    &rcpt->path, &used);
+	status = address_path(argument, strlen(argument), ADDRESS_BARE |
+	    utf8_flag(extensions), &rcpt->path, &used);
 	if (status != ADDRESS_OK)
 		return rcpt_path_wrong(status);
 	return take_parameters(rcpt_parameters, argument + used, extensions,
@@ -385,19 +425,37 @@ parameters_bdat(const char *argument, uint64_t *octets, int *is_last)
 	return *is_last || *argument == '\0' ? 0 : -1;
 }
 
+/* RFC 6531, 3.7.4.2: "VRFY x SMTPUTF8" asks in UTF-8; cut off, if so. */
+static int
+take_smtputf8(char *argument)
+{
+	static const char word[] = " SMTPUTF8";
+	size_t len = strlen(argument), n = sizeof(word) - 1;
+
+	if (len <= n || strcasecmp(argument + len - n, word) != 0)
+		return 0;
+	for (len -= n; len > 0 && argument[len - 1] == ' '; len--)
+		;
+	argument[len] = '\0';
+	return 1;
+}
+
 const char *
-parameters_vrfy(const char *argument, struct address *address)
+parameters_vrfy(char *argument, uint32_t extensions, struct address *address)
 {
 	enum address_status status;
-	size_t len = strlen(argument), used = len;
+	int flags = ADDRESS_BARE;
+	size_t len, used;
 
+	if ((extensions & EXTENSION_ANY) != 0 && take_smtputf8(argument))
+		flags |= ADDRESS_UTF8;
+	used = len = strlen(argument);
 	if (len == 0)
 		return "501 5.5.4 Syntax: VRFY or EXPN, and an address";
 	if (*argument == '<')
-		status = address_path(argument, len, ADDRESS_BARE, address,
-		    &used);
+		status = address_path(argument, len, flags, address, &used);
 	else
-		status = address_mailbox(argument, len, ADDRESS_BARE, address);
+		status = address_mailbox(argument, len, flags, address);
 	if (status == ADDRESS_OK && used != len)
 		status = ADDRESS_SYNTAX;
 	return status == ADDRESS_OK ? NULL : rcpt_path_wrong(status);

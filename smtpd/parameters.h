@@ -1,6 +1,7 @@
 /*
  * parameters: the arguments of SMTP commands, parsed strictly (RFC 5321
- * section 4.1.1, RFC 1870, RFC 3461, RFC 4954, RFC 6152).  Pure functions over
+ * section 4.1.1, RFC 1870, RFC 3461, RFC 4954, RFC 6152,
+ * RFC 6531).  Pure functions over
  * NUL-terminated text that is known to hold no CR, LF or NUL.
  *
  * Where a function returns a string, it is NULL for a good argument, else the
@@ -21,6 +22,7 @@ struct mail_argument {
 	struct address	path;
 	uint64_t	size;		/* declared octets, 0: none */
 	int		is_8bitmime;
+	int		is_smtputf8;
 	uint32_t	ret;		/* RET_ of gates.h, 0: none */
 	char		envid[ENVID_MAX];	/* in xtext, "": none */
 };
@@ -46,6 +48,7 @@ const char *parameters_helo(const char *argument, char name[HELO_MAX]);
  */
 #define EXTENSION_ANY	0x01	/* it said EHLO */
 #define EXTENSION_AUTH	0x02	/* AUTH was offered to it */
+#define EXTENSION_UTF8	0x04	/* MAIL had SMTPUTF8: RCPT may have UTF-8 */
 const char *parameters_mail(const char *argument, uint32_t extensions,
 	    struct mail_argument *);
 const char *parameters_rcpt(const char *argument, uint32_t extensions,
@@ -54,8 +57,9 @@ const char *parameters_rcpt(const char *argument, uint32_t extensions,
 /* BDAT: how many octets follow, and are they the last?  0, or -1. */
 int	parameters_bdat(const char *argument, uint64_t *octets, int *is_last);
 
-/* VRFY and EXPN: a path, a mailbox or a local part. */
-const char *parameters_vrfy(const char *argument, struct address *);
+/* VRFY and EXPN: a path, a mailbox or a local part, and SMTPUTF8; changed. */
+const char *parameters_vrfy(char *argument, uint32_t extensions,
+	    struct address *);
 
 /* 1 to 20 digits that fit: 0, or -1. */
 int	parameters_size(const char *text, size_t len, uint64_t *size);

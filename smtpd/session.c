@@ -131,6 +131,7 @@ session_begin(struct session *session, const struct mail_argument *mail)
 	session->transaction.is_open = 1;
 	session->transaction.recipients = 0;
 	session->transaction.size = mail->size;
+	session->transaction.is_smtputf8 = mail->is_smtputf8;
 }
 
 void
@@ -181,7 +182,7 @@ session_is_sane(const struct session *session)
 	case SMTP_START:
 	case SMTP_READY:
 		return !transaction->is_open && transaction->recipients == 0 &&
-		    transaction->size == 0;
+		    transaction->size == 0 && !transaction->is_smtputf8;
 	case SMTP_MAIL:
 		return transaction->is_open && transaction->recipients == 0;
 	case SMTP_RCPT:

@@ -41,6 +41,7 @@ struct transaction {
 	int		is_open;
 	uint32_t	recipients;	/* accepted */
 	uint64_t	size;		/* declared, 0: not */
+	int		is_smtputf8;	/* declared */
 };
 
 /* Content on its way (receive.h). */

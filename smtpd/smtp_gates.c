@@ -20,6 +20,7 @@
 #include "privsep/log.h"
 #include "smtpd/address.h"
 #include "smtpd/agent.h"
+#include "smtpd/idna.h"
 
 #define REFUSALS_MAX	20	/* logged in one session */
 #define PIPE_SIZE	(1024 * 1024)
@@ -33,6 +34,8 @@ static const struct policy_verdict too_many = { 452, "4.5.3",
     "Too many recipients" };
 static const struct policy_verdict enough = { 421, "4.7.0",
     "Enough messages for one session, come again" };
+static const struct policy_verdict no_host = { 550, "5.1.2",
+    "That domain is no host's name" };
 static const struct policy_verdict nobody = { 554, "5.5.1",
     "No valid recipients" };
 static const struct policy_verdict spool_fault = { 451, "4.3.0",
@@ -93,6 +96,20 @@ log_refusal(struct smtp_session *s, const char *command, const char *path,
 	    s->agent->facts.client);
 }
 
+/* May addresses of this transaction hold UTF-8?  A flag of the parser's. */
+static int
+utf8_of(const struct smtp_session *s)
+{
+	return (s->flags & MAIL_SMTPUTF8) != 0 ? ADDRESS_UTF8 : 0;
+}
+
+static int
+is_legal_here(const struct smtp_session *s, const struct address *address)
+{
+	return utf8_of(s) != 0 ? address_is_legal_utf8(address) :
+	    address_is_legal(address);
+}
+
 static int
 answer_mail(void *session, int sock, struct message *request)
 {
@@ -111,10 +128,10 @@ answer_mail(void *session, int sock, struct message *request)
 	get_str(request, s->envid, sizeof(s->envid));
 	/* Only an honest worker has parsed it before it asks. */
 	if (get_end(request) == -1 ||
-	    (s->flags & ~(uint32_t)(MAIL_8BITMIME | MAIL_ESMTP)) != 0 ||
+	    (s->flags & ~(uint32_t)MAIL_FLAGS) != 0 ||
 	    s->ret > RET_HDRS || !envid_is_legal(s->envid) ||
 	    (s->sender[0] != '\0' && address_mailbox(s->sender,
-	    strlen(s->sender), 0, &address) != ADDRESS_OK))
+	    strlen(s->sender), utf8_of(s), &address) != ADDRESS_OK))
 		return STATE_FAULT;
 	trace_helo(s->helo, sizeof(s->helo), claim);
 	trace_tls(s->tls, sizeof(s->tls), tls);
@@ -153,6 +170,28 @@ add_recipient(struct smtp_session *s, const struct address *address,
 		*v = *intake_fault(s->envelope.error);
 }
 
+/*
+ * Policy speaks the DNS's language.  A domain that is ours becomes the name by
+ * which everybody here knows it; another one goes on as it was said.
+ */
+static enum route
+find_route(struct smtp_session *s, struct address *address,
+    char account[POLICY_ACCOUNT_MAX], struct policy_verdict *v)
+{
+	char ascii[IDNA_MAX];
+	enum route route;
+
+	if (idna_to_ascii(address->domain, ascii) == -1) {
+		*v = no_host;
+		return ROUTE_NONE;
+	}
+	route = policy_recipient(&s->policy, address->local, ascii, account,
+	    v);
+	if (route == ROUTE_LOCAL)
+		strlcpy(address->domain, ascii, sizeof(address->domain));
+	return route;
+}
+
 static int
 answer_rcpt(void *session, int sock, struct message *request)
 {
@@ -168,12 +207,11 @@ answer_rcpt(void *session, int sock, struct message *request)
 	notify = get_u32(request);
 	get_str(request, orcpt, sizeof(orcpt));
 	if (get_end(request) == -1 || address_is_null(&address) ||
-	    !address_is_legal(&address) || !notify_is_legal(notify) ||
+	    !is_legal_here(s, &address) || !notify_is_legal(notify) ||
 	    !orcpt_is_legal(orcpt) ||
 	    address_print(&address, path, sizeof(path)) == -1)
 		return STATE_FAULT;
-	if (policy_recipient(&s->policy, address.local, address.domain,
-	    account, &v) != ROUTE_NONE)
+	if (find_route(s, &address, account, &v) != ROUTE_NONE)
 		add_recipient(s, &address, account, notify, orcpt, &v);
 	if (v.code != 250)
 		log_refusal(s, "RCPT", path, &v);

@@ -19,18 +19,22 @@ trace_date(time_t when, char date[TRACE_DATE_MAX])
 }
 
 /*
- * RFC 3848.  TLS and login need EHLO, whatever the client said after them.
- * That there was TLS is the worker's claim, the login is not.
+ * RFC 3848, RFC 6531 section 4.3.  TLS and login need EHLO, whatever the client
+ * said after them.  That there was TLS is the worker's claim, the login is not.
  */
 static const char *
 protocol(const struct trace *t)
 {
 	if (t->is_lmtp)
-		return "LMTP";
+		return t->is_utf8 ? "UTF8LMTP" : "LMTP";
+	if (t->tls[0] != '\0' && t->has_login)
+		return t->is_utf8 ? "UTF8SMTPSA" : "ESMTPSA";
 	if (t->tls[0] != '\0')
-		return t->has_login ? "ESMTPSA" : "ESMTPS";
+		return t->is_utf8 ? "UTF8SMTPS" : "ESMTPS";
 	if (t->has_login)
-		return "ESMTPA";
+		return t->is_utf8 ? "UTF8SMTPA" : "ESMTPA";
+	if (t->is_utf8)
+		return "UTF8SMTP";
 	return t->is_esmtp ? "ESMTP" : "SMTP";
 }
 

@@ -30,6 +30,7 @@ struct trace {
 	const char	*tls;		/* trace_tls()'s: a claim; "" none */
 	int		 has_login;
 	int		 is_lmtp;
+	int		 is_utf8;	/* SMTPUTF8 was said */
 	const char	*recipient;	/* the only one's path, or NULL */
 	time_t		 when;
 };

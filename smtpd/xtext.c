@@ -7,7 +7,9 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 
+#include "../wire/utf8.h"
 #include "gates.h"
 #include "xtext.h"
 
@@ -107,15 +109,42 @@ type_length(const char *orcpt, size_t len)
 	return i;
 }
 
+/* utf-8-addr-unitext: as xtext, but no octet over 127 needs a code. */
+static int
+is_unitext(const char *text, size_t len)
+{
+	size_t i, n;
+
+	for (i = 0; i < len; i += n) {
+		for (n = 0; i + n < len && (unsigned char)text[i + n] > 127;
+		    n++)
+			if ((unsigned char)text[i + n] == 0xc2 &&
+			    i + n + 1 < len &&
+			    (unsigned char)text[i + n + 1] < 0xa0)
+				return 0;
+		if (n > 0)
+			continue;
+		n = text[i] == '+' ? 3 : 1;
+		if (i + n > len || !xtext_is_legal(text + i, n))
+			return 0;
+	}
+	return utf8_is_valid(text, len);
+}
+
 int
 orcpt_is_legal(const char *orcpt)
 {
 	size_t len = strlen(orcpt), type = type_length(orcpt, len);
+	const char *value = orcpt + type + 1;
 
 	if (len == 0)
 		return 1;
-	return len < ORCPT_MAX && type > 0 && orcpt[type] == ';' &&
-	    len > type + 1 && xtext_is_legal(orcpt + type, len - type);
+	if (len >= ORCPT_MAX || type == 0 || orcpt[type] != ';' ||
+	    len == type + 1)
+		return 0;
+	if (type == 5 && strncasecmp(orcpt, "utf-8", 5) == 0)
+		return is_unitext(value, len - type - 1);
+	return xtext_is_legal(value, len - type - 1);
 }
 
 int

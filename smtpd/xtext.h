@@ -24,7 +24,11 @@ int	xtext_decode(const char *xtext, char *dst, size_t size);
 
 /* "" for none, or xtext that fits. */
 int	envid_is_legal(const char *);
-/* "" for none, or an address type, ";" and xtext that fit. */
+/*
+ * "" for none, or an address type, ";" and xtext that fit.  What is of the type
+ * utf-8 may be UTF-8 as it is (RFC 6533 section 3); no receiver of a message
+ * that is sent on without SMTPUTF8 may be told of it so.
+ */
 int	orcpt_is_legal(const char *);
 /*
  * ORCPT as clients send it: hosts in use forget to encode, so a "+" that

@@ -125,7 +125,8 @@ fake_mail(struct fake_agent *fake, struct message *request,
 	fake_must(fake->ret <= RET_HDRS && envid_is_legal(fake->envid));
 	fake_must(fake->helo[0] != '\0');
 	fake_must(address_mailbox(fake->sender, strlen(fake->sender),
-	    ADDRESS_NULL, &address) == ADDRESS_OK);
+	    ADDRESS_NULL | (fake->flags & MAIL_SMTPUTF8 ? ADDRESS_UTF8 : 0),
+	    &address) == ADDRESS_OK);
 	answer = fake_obey(address.local, reply, "2.1.0");
 	if (answer == 1) {
 		fake->state = FAKE_MAIL;
@@ -150,7 +151,8 @@ fake_rcpt(struct fake_agent *fake, struct message *request,
 	fake_must(notify_is_legal(fake->notify));
 	fake_must(orcpt_is_legal(fake->orcpt));
 	fake_must(fake->state == FAKE_MAIL || fake->state == FAKE_RCPT);
-	fake_must(address_is_legal(&address));
+	fake_must((fake->flags & MAIL_SMTPUTF8) != 0 ?
+	    address_is_legal_utf8(&address) : address_is_legal(&address));
 	fake_must(address_print(&address, fake->recipient,
 	    sizeof(fake->recipient)) == 0);
 	answer = fake_obey(address.local, reply, "2.1.5");
@@ -263,7 +265,7 @@ fake_verify(struct message *request, struct message *reply)
 	memset(&address, 0, sizeof(address));
 	get_str(request, address.local, sizeof(address.local));
 	get_str(request, address.domain, sizeof(address.domain));
-	fake_must(address_is_legal(&address));
+	fake_must(address_is_legal_utf8(&address));
 	if (fake_obey(address.local, reply, "2.1.5") != 1)
 		return 1;
 	message_begin(reply, REPLY_OF(REQ_VERIFY));
@@ -283,7 +285,7 @@ fake_expand(struct message *request, struct message *reply)
 	get_str(request, address.local, sizeof(address.local));
 	get_str(request, address.domain, sizeof(address.domain));
 	member = get_u32(request);
-	fake_must(address_is_legal(&address));
+	fake_must(address_is_legal_utf8(&address));
 	if (fake_obey(address.local, reply, "2.1.5") != 1) {
 		put_u32(reply, 0);
 		return 1;

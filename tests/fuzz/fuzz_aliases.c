@@ -1,4 +1,4 @@
-/* LINK: smtpd/aliases smtpd/expand smtpd/account smtpd/address smtpd/xtext smtpd/envelope privsep/config */
+/* LINK: smtpd/aliases smtpd/expand smtpd/account smtpd/address smtpd/xtext smtpd/envelope privsep/config wire/utf8 */
 /*
  * The aliases file, and what its aliases come to: no name may lead outside of
  * what an account can be called, nor may the work grow without bounds.

@@ -1,4 +1,4 @@
-/* LINK: smtpd/address */
+/* LINK: smtpd/address smtpd/idna wire/utf8 */
 /*
  * Any octets as a path and as a mailbox: what is accepted can be printed, and
  * parsing the print gives the same address.  The first octet holds the flags.
@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "smtpd/address.h"
+#include "smtpd/idna.h"
 
 int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
@@ -19,24 +20,32 @@ must(int condition)
 }
 
 static void
-round_trip(const struct address *address)
+round_trip(const struct address *address, int utf8)
 {
 	struct address again;
 	char text[ADDRESS_PRINT_MAX], brackets[ADDRESS_PRINT_MAX + 2];
+	char ascii[IDNA_MAX];
 	size_t len, used;
 
 	must(address_print(address, text, sizeof(text)) == 0);
 	len = strlen(text);
-	must(address_mailbox(text, len, ADDRESS_NULL | ADDRESS_BARE,
+	must(address_mailbox(text, len, ADDRESS_NULL | ADDRESS_BARE | utf8,
 	    &again) == ADDRESS_OK);
 	must(memcmp(address, &again, sizeof(again)) == 0);
-	must(address_is_legal(address) == !address_is_null(address));
+	must(address_is_legal_utf8(address) == !address_is_null(address));
+	must(utf8 || address_is_ascii(address));
+	must(address_is_legal(address) == (!address_is_null(address) &&
+	    address_is_ascii(address)));
+	if (idna_to_ascii(address->domain, ascii) == 0)
+		must(idna_is_ascii(ascii));
+	else
+		must(!idna_is_ascii(address->domain));
 	if (address->domain[0] == '\0')
 		return;
 	brackets[0] = '<';
 	memcpy(brackets + 1, text, len);
 	brackets[len + 1] = '>';
-	must(address_path(brackets, len + 2, 0, &again, &used) == ADDRESS_OK);
+	must(address_path(brackets, len + 2, utf8, &again, &used) == ADDRESS_OK);
 	must(used == len + 2 && used <= ADDRESS_PATH_LIMIT);
 	must(memcmp(address, &again, sizeof(again)) == 0);
 }
@@ -52,15 +61,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 1)
 		return 0;
 	size--;
-	if (address_path(text, size, data[0] & 3, &address, &used) ==
+	if (address_path(text, size, data[0] & 7, &address, &used) ==
 	    ADDRESS_OK) {
 		must(used <= size && text[used - 1] == '>');
 		must(memchr(text, '\0', used) == NULL);
-		round_trip(&address);
+		round_trip(&address, data[0] & ADDRESS_UTF8);
 	} else
 		must(memcmp(&address, &empty, sizeof(empty)) == 0);
-	if (address_mailbox(text, size, data[0] & 3, &address) == ADDRESS_OK)
-		round_trip(&address);
+	if (address_mailbox(text, size, data[0] & 7, &address) == ADDRESS_OK)
+		round_trip(&address, data[0] & ADDRESS_UTF8);
 	else
 		must(memcmp(&address, &empty, sizeof(empty)) == 0);
 	return 0;

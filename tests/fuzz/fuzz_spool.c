@@ -1,4 +1,4 @@
-/* LINK: smtpd/spool smtpd/spool_read smtpd/envelope smtpd/address smtpd/xtext */
+/* LINK: smtpd/spool smtpd/spool_read smtpd/envelope smtpd/address smtpd/xtext wire/utf8 */
 /*
  * Files of the spool as disks and people may leave them: the first octet says
  * what the rest is: a file; a file whose header and check are put right, so

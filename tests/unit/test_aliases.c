@@ -1,4 +1,4 @@
-/* LINK: smtpd/aliases smtpd/aliases_file smtpd/expand smtpd/account smtpd/address smtpd/xtext smtpd/spool_read smtpd/spool smtpd/envelope privsep/config privsep/log privsep/message */
+/* LINK: smtpd/aliases smtpd/aliases_file smtpd/expand smtpd/account smtpd/address smtpd/xtext smtpd/spool_read smtpd/spool smtpd/envelope privsep/config privsep/log privsep/message wire/utf8 */
 /*
  * Aliases: the file's grammar, its mistakes, who may own it (C24), and what a
  * recipient comes to in the end.

@@ -1,4 +1,4 @@
-/* LINK: smtpd/address */
+/* LINK: smtpd/address wire/utf8 */
 /*
  * RFC 5321 paths: what is one, what it means, what is none; and that an
  * address printed and parsed again is the same (C5, C13).

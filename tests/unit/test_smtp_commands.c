@@ -1,4 +1,4 @@
-/* LINK: smtpd/session smtpd/commands smtpd/security smtpd/auth smtpd/parameters smtpd/receive smtpd/bdat smtpd/stubs smtpd/address smtpd/xtext smtpd/data wire/wire wire/sasl privsep/facts privsep/message privsep/log */
+/* LINK: smtpd/session smtpd/commands smtpd/security smtpd/auth smtpd/parameters smtpd/receive smtpd/bdat smtpd/stubs smtpd/address smtpd/xtext smtpd/data wire/wire wire/sasl privsep/facts privsep/message privsep/log wire/utf8 */
 /*
  * SMTP commands: every one in every state, and what arguments are taken; on
  * port 25 and where clients log in, in TLS and in the clear.
@@ -117,7 +117,8 @@ test_greetings(void **unused)
 	(void)unused;
 	expect("HELO client", "250 mail.example");
 	expect("EHLO client", "250-mail.example\r\n250-PIPELINING\r\n"
-	    "250-SIZE 1000000\r\n250-8BITMIME\r\n250-CHUNKING\r\n250-DSN\r\n"
+	    "250-SIZE 1000000\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n"
+	    "250-CHUNKING\r\n250-DSN\r\n"
 	    "250-ENHANCEDSTATUSCODES\r\n"
 	    "250-VRFY\r\n250 HELP");
 	expect_code("ehlo under_score", "250");
@@ -204,7 +205,6 @@ static const struct {
 	{ "MAIL FROM:<a@b> =1",			"501 5.5.4" },
 	{ "MAIL FROM:<a@b> -X=1",		"501 5.5.4" },
 	{ "MAIL FROM:<a@b> X=\303\244",		"501 5.5.4" },
-	{ "MAIL FROM:<a@b> SMTPUTF8",		"555 5.5.4" },
 	{ "MAIL FROM:<a@b> AUTH=<>",		"555 5.5.4" },
 	{ "MAIL FROM:<a@b> SIZ=1",		"555 5.5.4" },
 	{ "MAIL FROM:<a@b> SIZES=1",		"555 5.5.4" }
@@ -307,6 +307,46 @@ test_vrfy(void **unused)
 	expect_code("VRFY <a@b> x", "501 5.1.3");
 	expect_code("VRFY <>", "501 5.1.3");
 	expect_code("VRFY \303\244", "553 5.6.7");
+}
+
+/* RFC 6531: said with MAIL, for the whole transaction and no longer. */
+static void
+test_smtputf8(void **unused)
+{
+	(void)unused;
+	bring_to(SMTP_READY);
+	expect_code("MAIL FROM:<\303\244@b>", "553 5.6.7");
+	expect_code("MAIL FROM:<a@b> SMTPUTF8=1", "501 5.5.4");
+	expect_code("MAIL FROM:<a@b> SMTPUTF8 smtputf8", "501 5.5.4");
+	expect_code("MAIL FROM:<\303@b> SMTPUTF8", "501 5.1.7");
+	expect_code("MAIL FROM:<a@b>", "250");
+	expect_code("RCPT TO:<\303\244@b>", "553 5.6.7");
+	expect_code("RCPT TO:<a@b> ORCPT=utf-8;\303\244", "501 5.5.4");
+	expect_code("RSET", "250");
+	expect_code("MAIL FROM:<\303\244@\303\244> BODY=8BITMIME smtputf8",
+	    "250");
+	assert_int_equal(fake.flags, MAIL_ESMTP | MAIL_8BITMIME |
+	    MAIL_SMTPUTF8);
+	assert_string_equal(fake.sender, "\303\244@\303\244");
+	expect_code("RCPT TO:<\303\244@b> ORCPT=utf-8;\303\244+2B@b", "250");
+	assert_string_equal(fake.recipient, "\303\244@b");
+	assert_string_equal(fake.orcpt, "utf-8;\303\244+2B@b");
+	expect_code("RCPT TO:<a@b> ORCPT=rfc822;\303\244", "501 5.5.4");
+	expect_code("RCPT TO:<a@b> ORCPT=utf-8;\303", "501 5.5.4");
+	expect_code("RCPT TO:<a@b> ORCPT=utf-8;a\302\205", "501 5.5.4");
+	expect_code("RCPT TO:<\303@b>", "501 5.1.3");
+	expect_code("RSET", "250");
+	expect_code("MAIL FROM:<a@b>", "250");
+	assert_int_equal(fake.flags, MAIL_ESMTP);
+	expect_code("RCPT TO:<\303\244@b>", "553 5.6.7");
+	expect_code("VRFY \303\244", "553 5.6.7");
+	expect_code("VRFY \303\244 SMTPUTF8", "252");
+	expect_code("VRFY <a@\303\244>  smtputf8", "252");
+	expect_code("VRFY SMTPUTF8", "252");
+	expect_code("VRFY \303 SMTPUTF8", "501");
+	expect_code("HELO c", "250");
+	expect_code("MAIL FROM:<a@b> SMTPUTF8", "555");
+	expect_code("MAIL FROM:<\303\244@b>", "553 5.6.7");
 }
 
 /* Where clients are known, and there after login. */
@@ -460,7 +500,7 @@ submit_in_tls(void)
 
 #define HEAD	"250-mail.example\r\n250-PIPELINING\r\n" \
 		"250-SIZE 1000000\r\n250-8BITMIME\r\n" \
-		"250-CHUNKING\r\n250-DSN\r\n" \
+		"250-SMTPUTF8\r\n250-CHUNKING\r\n250-DSN\r\n" \
 		"250-ENHANCEDSTATUSCODES\r\n"
 #define TAIL	"250-VRFY\r\n250 HELP"
 
@@ -771,6 +811,7 @@ main(void)
 		cmocka_unit_test_setup(test_rcpt, setup),
 		cmocka_unit_test_setup(test_helo_without_parameters, setup),
 		cmocka_unit_test_setup(test_vrfy, setup),
+		cmocka_unit_test_setup(test_smtputf8, setup),
 		cmocka_unit_test_setup(test_expn, setup),
 		cmocka_unit_test_setup(test_gate_fails, setup),
 		cmocka_unit_test_setup(test_verdicts, setup),

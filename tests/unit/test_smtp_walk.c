@@ -1,4 +1,4 @@
-/* LINK: smtpd/session smtpd/commands smtpd/security smtpd/auth smtpd/parameters smtpd/receive smtpd/bdat smtpd/stubs smtpd/address smtpd/xtext smtpd/data wire/wire wire/sasl privsep/facts privsep/message privsep/log */
+/* LINK: smtpd/session smtpd/commands smtpd/security smtpd/auth smtpd/parameters smtpd/receive smtpd/bdat smtpd/stubs smtpd/address smtpd/xtext smtpd/data wire/wire wire/sasl privsep/facts privsep/message privsep/log wire/utf8 */
 /*
  * SMTP sessions as a random walk (C3): batches of commands against a small
  * model of its own.
@@ -226,7 +226,15 @@ walk_other(struct model *model, struct batch *batch, unsigned int dice)
 		walk_error(model, batch, "NOOP\nMAIL FROM:<a@b>\r\n", "500");
 		break;
 	case 2:
-		walk_error(model, batch, "EXPN x\r\n", "502");
+		model->idle++;
+		if (!model->submits)
+			walk_error(model, batch, "EXPN x\r\n", "502");
+		else if (walk_needs_login(model, batch, "EXPN x\r\n"))
+			break;
+		else if (model->begun)
+			walk_error(model, batch, "EXPN x\r\n", "503");
+		else
+			batch_add(batch, "EXPN x\r\n", "250");
 		break;
 	case 3:
 		model->idle++;

@@ -1,4 +1,4 @@
-/* LINK: smtpd/spool smtpd/spool_write smtpd/spool_read smtpd/envelope smtpd/address smtpd/xtext */
+/* LINK: smtpd/spool smtpd/spool_write smtpd/spool_read smtpd/envelope smtpd/address smtpd/xtext wire/utf8 */
 /*
  * The spool: what is written is read back; a file that is cut or damaged
  * anywhere is told from a letter and never crashes the reader (C23); locks;
