@@ -189,7 +189,7 @@ act(const char *step)
 		say_often(step, 100000, 0);
 		return -1;
 	case '~':
-		say_often(step, 250, 20000);
+		say_often(step, 1000, 20000);
 		return -1;
 	case '!':
 		shutdown(host, SHUT_RDWR);
