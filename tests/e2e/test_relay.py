@@ -8,6 +8,7 @@ import dnsstub
 from postern import eventually
 from sink import Sink
 
+pytestmark = pytest.mark.may_crash
 LETTER = b"From: a@example.test\r\nSubject: hello\r\n\r\n.dots\r\n..\r\nend\r\n"
 
 
@@ -47,3 +48,208 @@ def test_by_mx(smtpd, zone):
         "TO:<b@one.example>", "TO:<C@one.example>"]
     assert letter.content.endswith(LETTER)
     assert b"Received: " in letter.content
+
+
+def test_better_ones_first(smtpd, zone):
+    """The backup gets it while the first is down; then the first again."""
+    zone.mail("two.example", (20, "backup.two.example"),
+              (10, "first.two.example"))
+    zone.host("first.two.example", "192.0.2.1")
+    zone.host("backup.two.example", "192.0.2.2")
+    with Sink("192.0.2.2") as backup:
+        send(smtpd, "b@two.example")
+        eventually(lambda: backup.letters, "the backup gets it")
+    with Sink("192.0.2.1") as first, Sink("192.0.2.2") as backup:
+        # What was tried in vain is passed over for a while: a new start.
+        smtpd.reload()
+        send(smtpd, "b@two.example")
+        eventually(lambda: first.letters or backup.letters, "it comes")
+
+
+def test_ipv6_only(smtpd, zone):
+    zone.mail("six.example", (10, "mx.six.example"))
+    zone.host("mx.six.example", "fd00:0:0:1::2")
+    with Sink("fd00:0:0:1::2") as sink:
+        send(smtpd, "b@six.example")
+        eventually(lambda: sink.letters, "it comes by IPv6")
+
+
+def test_implicit_mx_through_cname(smtpd, zone):
+    zone.add("alias.example", dnsstub.CNAME, "plain.example")
+    zone.host("plain.example", "192.0.2.2")
+    with Sink() as sink:
+        send(smtpd, "b@alias.example")
+        eventually(lambda: sink.letters, "it comes to the host itself")
+
+
+@pytest.mark.parametrize("domain, status", (
+    ("nowhere.example", "5.1.2"), ("null.example", "5.1.10"),
+    ("bare.example", "5.4.4"), ("loop.example", "5.4.6"),
+    ("mxloop.example", "5.4.6"), ("zero.example", "5.4.6"),
+))
+def test_nobody_there(smtpd, zone, domain, status):
+    zone.mail("null.example", (0, "."))
+    zone.mail("bare.example", (10, "nothing.example"))
+    zone.add("nothing.example", dnsstub.PTR, "x")
+    zone.mail("loop.example", (10, "me.example"))
+    zone.host("me.example", "127.0.0.1", "::1")
+    zone.mail("mxloop.example", (10, "mx.example.test"),
+              (10, "other.example"))
+    zone.host("other.example", "192.0.2.2")
+    zone.mail("zero.example", (10, "zero.zero.example"))
+    zone.host("zero.zero.example", "0.0.0.0")
+    with Sink() as sink:
+        send(smtpd, "b@" + domain)
+        smtpd.wait_log(r"event=failed .*to=b@%s .*status=%s " % (
+            domain, status.replace(".", r"\.")))
+    assert not sink.letters
+
+
+@pytest.mark.parametrize("way", (dnsstub.fails, lambda *_: b"\1\2\3",
+                                 lambda query, *_: query[:12]))
+def test_name_servers_fail(smtpd, zone, way):
+    """It waits until they say something."""
+    domain = "%s.fail.example" % id(way)
+    zone.odd(domain, way)
+    send(smtpd, "b@" + domain)
+    smtpd.wait_log(r"event=deferred .*to=b@%s .*status=4\.4\.3 " % domain,
+                   seconds=60)
+    zone.names[domain] = {}
+    zone.host(domain, "192.0.2.2")
+    with Sink() as sink:
+        eventually(lambda: sink.letters, "it comes at last", seconds=60)
+
+
+# What a host may do, and what becomes of the letter: "later" is tried again
+# and comes, "fails" does not.
+
+def close(_, session, line):
+    session.sock.close()
+    return None
+
+
+def close_once(sink, session, line):
+    if session.number == 0:
+        session.sock.close()
+    return None
+
+
+def once(reply):
+    def say(sink, session, line):
+        said = getattr(sink, "said", 0)
+        sink.said = said + 1
+        return reply if said == 0 else None
+    return say
+
+
+MANY = "".join("250-line %d of very many\r\n" % i for i in range(100000))
+
+MISBEHAVIOURS = {
+    "greets 4xx": ({"greeting": once("421 4.3.2 busy")}, "later"),
+    "greets 5xx": ({"greeting": "554 5.3.2 no mail here"}, "fails 5.3.2"),
+    "closes": ({"greeting": close_once}, "later"),
+    "greets with nonsense": ({"greeting": once("HTTP/1.1 200 OK")}, "later"),
+    "HELO only": ({"EHLO": "502 5.5.1 what"}, "taken"),
+    "neither": ({"EHLO": "550 5.7.1 go away", "HELO": "550 5.7.1 go away"},
+                "fails 5.7.1"),
+    "EHLO closes": ({"EHLO": close_once}, "later"),
+    "EHLO without end": ({"EHLO": once(MANY + "250 end")}, "later"),
+    "EHLO too long a line": ({"EHLO": once("250 " + "x" * 5000)}, "later"),
+    "MAIL 4xx": ({"MAIL": once("451 4.3.0 later")}, "later"),
+    "MAIL 5xx": ({"MAIL": "550 5.7.1 not you"}, "fails 5.7.1"),
+    "MAIL closes": ({"MAIL": close_once}, "later"),
+    "RCPT 4xx": ({"RCPT": once("450 4.2.1 grey")}, "later"),
+    "RCPT 5xx": ({"RCPT": "550 5.1.1 unknown"}, "fails 5.1.1"),
+    "RCPT 5xx of many lines": (
+        {"RCPT": "550-5.1.1 one\r\n550-5.1.1 two\x01\x1b\r\n550 5.1.1 three"},
+        "fails 5.1.1"),
+    "RCPT without a status": ({"RCPT": "550 unknown"}, "fails 5.0.0"),
+    "DATA 4xx": ({"DATA": once("451 4.3.0 later")}, "later"),
+    "DATA 5xx": ({"DATA": "554 5.6.0 no"}, "fails 5.6.0"),
+    "DATA closes": ({"DATA": close_once}, "later"),
+    "end 4xx": ({"end": once("452 4.3.1 full")}, "later"),
+    "end 5xx": ({"end": "554 5.7.1 spam"}, "fails 5.7.1"),
+    "421 in between": ({"RCPT": once("421 4.3.2 shutting down")}, "later"),
+    "QUIT closes": ({"QUIT": close}, "taken"),
+    "a code that is none": ({"RCPT": once("999 what")}, "later"),
+}
+
+
+@pytest.mark.parametrize("what", MISBEHAVIOURS)
+def test_misbehaviour(smtpd, zone, what):
+    replies, expected = MISBEHAVIOURS[what]
+    number = list(MISBEHAVIOURS).index(what)
+    domain = "m%d.example" % number
+    zone.host(domain, "192.0.2.2")
+    with Sink(**replies) as sink:
+        send(smtpd, "b@" + domain)
+        if expected.startswith("fails"):
+            line = smtpd.wait_log(r"event=failed .*to=b@%s " % domain)[0]
+            assert "status=" + expected.split()[1] in line
+            assert all(" " <= c <= "~" for c in line)
+            assert not sink.letters
+            return
+        eventually(lambda: sink.letters, "it comes", seconds=60)
+        if expected == "later":
+            assert smtpd.log(r"event=deferred .*to=b@%s " % domain)
+        smtpd.wait_log(r"event=delivered .*to=b@%s " % domain)
+
+
+def test_silence(smtpd, zone):
+    """Nothing is said; relay-timeout later the next address has its turn."""
+    zone.mail("silent.example", (10, "s1.example"), (20, "s2.example"))
+    zone.host("s1.example", "192.0.2.1")
+    zone.host("s2.example", "192.0.2.2")
+
+    def nothing(sink, session, line):
+        time.sleep(60)
+    with Sink("192.0.2.1", greeting=nothing), Sink("192.0.2.2") as second:
+        send(smtpd, "b@silent.example")
+        eventually(lambda: second.letters, "the second gets it", seconds=60)
+
+
+def test_some_of_them(smtpd, zone):
+    """Each recipient has its own end; nobody gets it twice."""
+    zone.host("some.example", "192.0.2.2")
+
+    def rcpt(sink, session, line):
+        if "<no@" in line:
+            return "550 5.1.1 unknown"
+        if "<later@" in line and len(tries) < 2:
+            tries.append(line)
+            return "450 4.2.0 later"
+        return None
+    tries = []
+    with Sink(RCPT=rcpt) as sink:
+        send(smtpd, "yes@some.example", "no@some.example",
+             "later@some.example")
+        eventually(lambda: any("<later@" in r for l in sink.letters
+                               for r in l.recipients), "later", seconds=60)
+        smtpd.wait_log(r"event=delivered .*to=later@some.example ")
+    got = [r.partition("<")[2].partition(">")[0]
+           for l in sink.letters for r in l.recipients]
+    assert sorted(got) == ["later@some.example", "yes@some.example"]
+    assert smtpd.log(r"event=failed .*to=no@some.example .*status=5.1.1")
+
+
+def test_one_connection_for_many(smtpd, zone):
+    zone.host("many.example", "192.0.2.2")
+    with Sink() as sink:
+        for i in range(30):
+            send(smtpd, "b%d@many.example" % i)
+        eventually(lambda: len({r for l in sink.letters
+                                for r in l.recipients
+                                if "@many.example" in r}) == 30, "all come")
+        assert len(sink.sessions) < 15
+
+
+def test_a_dead_destination_costs_one_probe(daemons, names, zone):
+    smtpd = daemons("smtpd", "retry-schedule 20s\nrelay-timeout 5s\n"
+                    "trusted-networks 127.0.0.0/8\n"
+                    "dns-server %s@%d" % (names.address, names.port))
+    zone.host("dead.example", "192.0.2.2")
+    with Sink(greeting="421 4.3.2 no") as sink:
+        for i in range(20):
+            send(smtpd, "b%d@dead.example" % i)
+        smtpd.wait_log(r"event=deferred .*@dead\.example", 20)
+        assert 1 <= len(sink.sessions) <= 2
