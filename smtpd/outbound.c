@@ -16,6 +16,8 @@
 #define BACKLOG_SHORT	20	/* then parked letters come */
 #define UNPARK_MAX	50	/* so many at a time */
 #define SLOW_MS		10000	/* a line that does not move */
+#define LETTERS_EACH	4	/* that wait, before one connection more pays */
+#define STILL_MS	500	/* without a move, and it pays for a single one */
 
 void
 outbound_init(struct outbound *o, const struct outbound_ops *ops, void *arg,
@@ -109,9 +111,9 @@ outbound_forget_parked(struct outbound *o)
 		destination_unpark(d, SIZE_MAX, 0);
 }
 
-/* How many letters are in line, as far as it matters? */
-static size_t
-letters_waiting(const struct destination *d, size_t max)
+/* Do as many letters wait as are worth that many connections? */
+static int
+is_worth(const struct destination *d, size_t connections)
 {
 	const struct letter *letter = NULL;
 	const struct errand *e;
@@ -121,10 +123,22 @@ letters_waiting(const struct destination *d, size_t max)
 		if (e->letter == letter)
 			continue;
 		letter = e->letter;
-		if (++n == max)
-			break;
+		if (n++ == connections * LETTERS_EACH)
+			return 1;
 	}
-	return n;
+	return 0;
+}
+
+/* One more connection: the first at once, others when letters pile up. */
+static int
+is_wanted(const struct destination *d, size_t coming)
+{
+	if (d->waiting == 0)
+		return 0;
+	if (d->connections == 0 || (coming == 0 &&
+	    d->moved + STILL_MS <= d->outbound->now))
+		return 1;
+	return is_worth(d, d->connections);
 }
 
 /* Connections that are there for the next letter, or will be soon. */
@@ -162,16 +176,15 @@ static void
 open_more(struct destination *d)
 {
 	struct outbound *o = d->outbound;
-	size_t limit = d->limit, fair = share(o), coming, wanted;
+	size_t limit = d->limit, fair = share(o), coming;
 
 	coming = serve_idle(d);
-	wanted = letters_waiting(d, d->limit);
 	/* One that is dead, or may be, costs a single probe. */
 	if (d->failures > 0)
 		limit = 1;
 	if (limit > fair)
 		limit = fair;
-	while (wanted > coming && d->connections < limit &&
+	while (is_wanted(d, coming) && d->connections < limit &&
 	    o->connection_count < OUTBOUND_CONNECTIONS &&
 	    o->hold_until <= o->now && destination_is_resolved(d)) {
 		if (connection_open(d) == NULL)
@@ -327,6 +340,10 @@ outbound_next(const struct outbound *o)
 		    o->connection_count < OUTBOUND_CONNECTIONS &&
 		    o->hold_until < next)
 			next = o->hold_until;
+		if (d->waiting > 0 && d->connections > 0 &&
+		    d->connections < d->limit && d->moved + STILL_MS > o->now &&
+		    d->moved + STILL_MS < next)
+			next = d->moved + STILL_MS;
 	}
 	return next;
 }
