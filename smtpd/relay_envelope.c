@@ -40,14 +40,7 @@ relay_fits(struct relay *r, const struct relay_letter *letter)
 	if (relay_needs_utf8(letter) && !relay_has(r, RELAY_HAS_SMTPUTF8))
 		reply_make(&r->reply, "5.6.7",
 		    "the host does not take SMTPUTF8, which this letter needs");
-	else if ((letter->flags & MAIL_BINARYMIME) != 0 &&
-	    (!relay_has(r, RELAY_HAS_BINARYMIME) ||
-	    !relay_has(r, RELAY_HAS_CHUNKING)))
-		reply_make(&r->reply, "5.6.3",
-		    "the host does not take BINARYMIME, and letters are not "
-		    "converted here");
-	else if (letter->has_8bit && !relay_has(r, RELAY_HAS_8BITMIME) &&
-	    (letter->flags & MAIL_BINARYMIME) == 0)
+	else if (letter->has_8bit && !relay_has(r, RELAY_HAS_8BITMIME))
 		reply_make(&r->reply, "5.6.3",
 		    "the host does not take 8BITMIME, and letters are not "
 		    "converted here");
@@ -70,9 +63,7 @@ relay_say_mail(struct relay *r, const struct relay_letter *letter, int is_utf8)
 
 	if (relay_has(r, RELAY_HAS_SIZE))
 		snprintf(size, sizeof(size), " SIZE=%" PRIu64, letter->octets);
-	if ((letter->flags & MAIL_BINARYMIME) != 0)
-		body = " BODY=BINARYMIME";
-	else if (letter->has_8bit)
+	if (letter->has_8bit)
 		body = " BODY=8BITMIME";
 	if (has_dsn && letter->ret != 0)
 		ret = letter->ret == RET_FULL ? " RET=FULL" : " RET=HDRS";

@@ -109,7 +109,6 @@ enum relay_stage {
 #define RELAY_HAS_8BITMIME	0x008
 #define RELAY_HAS_SMTPUTF8	0x010
 #define RELAY_HAS_CHUNKING	0x020
-#define RELAY_HAS_BINARYMIME	0x040
 #define RELAY_HAS_DSN		0x080
 #define RELAY_HAS_STARTTLS	0x100
 #define RELAY_HAS_AUTH		0x200	/* by a mechanism that we speak */

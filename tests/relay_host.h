@@ -26,6 +26,7 @@
 #include "smtpd/relay.h"
 
 #define PATIENCE_MS	20000	/* of the test, for what must come */
+#define MINUTES5	60000	/* ms, for the relay: more than any test takes */
 
 static int gate = -1, host = -1;	/* our ends */
 static pid_t relay_pid;
@@ -335,6 +336,37 @@ host_is_silent(void)
 	struct pollfd pfd = { .fd = host, .events = POLLIN };
 
 	return poll(&pfd, 1, 20) == 0;
+}
+
+/* A host with these extensions, "" none, separated by blanks. */
+static inline void
+host_greet(const char *extensions)
+{
+	char line[80];
+	size_t n;
+
+	ask_greet(RELAY_SMTP, RELAY_TLS_MAY, "");
+	host_say("220 mx.example.org ESMTP");
+	host_expect("EHLO me.example\r\n");
+	while (*extensions != '\0') {
+		n = strcspn(extensions, ",");
+		snprintf(line, sizeof(line), "250-%.*s", (int)n, extensions);
+		host_say(line);
+		extensions += n + (extensions[n] == ',');
+	}
+	host_say("250 HELP");
+	get_greeted();
+	assert_int_equal(greeted.verdict, RELAY_READY);
+}
+
+static inline void
+host_bye(void)
+{
+	close(gate);
+	gate = -1;
+	host_expect("QUIT\r\n");
+	host_say("221 bye");
+	host_expect_end();
 }
 
 #endif

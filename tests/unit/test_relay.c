@@ -6,8 +6,6 @@
  */
 #include "tests/relay_host.h"
 
-#define MINUTES5	60000	/* ms: more than any test takes */
-
 #define LETTER		"Subject: hi\n\nline\n.dot\n"
 #define LETTER_DATA	"Subject: hi\r\n\r\nline\r\n..dot\r\n.\r\n"
 #define LETTER_BDAT	"Subject: hi\r\n\r\nline\r\n.dot\r\n"
@@ -28,42 +26,11 @@ teardown(void **state)
 	return relay_stop();
 }
 
-/* A host with these extensions, "" none, separated by blanks. */
-static void
-greet(const char *extensions)
-{
-	char line[80];
-	size_t n;
-
-	ask_greet(RELAY_SMTP, RELAY_TLS_MAY, "");
-	host_say("220 mx.example.org ESMTP");
-	host_expect("EHLO me.example\r\n");
-	while (*extensions != '\0') {
-		n = strcspn(extensions, ",");
-		snprintf(line, sizeof(line), "250-%.*s", (int)n, extensions);
-		host_say(line);
-		extensions += n + (extensions[n] == ',');
-	}
-	host_say("250 HELP");
-	get_greeted();
-	assert_int_equal(greeted.verdict, RELAY_READY);
-}
-
-static void
-bye(void)
-{
-	close(gate);
-	gate = -1;
-	host_expect("QUIT\r\n");
-	host_say("221 bye");
-	host_expect_end();
-}
-
 static void
 test_step_by_step(void **state)
 {
 	(void)state;
-	greet("mx.example.org greets you");
+	host_greet("mx.example.org greets you");
 	assert_int_equal(greeted.extensions, RELAY_HAS_ESMTP);
 	assert_string_equal(greeted.tls, "");
 	ask_to("alice@example.org");
@@ -92,14 +59,14 @@ test_step_by_step(void **state)
 	assert_string_equal(settled[1].text, "queued as 1234");
 	assert_true(sent.is_reusable);
 	assert_int_equal(sent.octets, strlen(LETTER_BDAT));
-	bye();
+	host_bye();
 }
 
 static void
 test_pipelined(void **state)
 {
 	(void)state;
-	greet("mx,PIPELINING,SIZE 1000");
+	host_greet("mx,PIPELINING,SIZE 1000");
 	assert_int_equal(greeted.size_limit, 1000);
 	ask_to("alice@example.org");
 	ask_to("carol@example.org");
@@ -144,14 +111,14 @@ test_pipelined(void **state)
 	host_say("250 ok");
 	get_sent(1);
 	assert_int_equal(settled[0].verdict, DELIVERED);
-	bye();
+	host_bye();
 }
 
 static void
 test_mail_refused(void **state)
 {
 	(void)state;
-	greet("mx,PIPELINING");
+	host_greet("mx,PIPELINING");
 	ask_to("alice@example.org");
 	ask_to("carol@example.org");
 	ask_send("x\n", 2);
@@ -175,14 +142,14 @@ test_mail_refused(void **state)
 	get_sent(1);
 	assert_int_equal(settled[0].verdict, DELIVERY_DEFERRED);
 	assert_string_equal(settled[0].status, "4.0.0");
-	bye();
+	host_bye();
 }
 
 static void
 test_one_by_one_refused(void **state)
 {
 	(void)state;
-	greet("mx");
+	host_greet("mx");
 	ask_to("alice@example.org");
 	ask_send("x\n", 1);
 	host_expect("MAIL FROM:<bob@example.net>\r\n");
@@ -216,7 +183,7 @@ test_one_by_one_refused(void **state)
 	get_sent(1);
 	assert_int_equal(settled[0].verdict, DELIVERY_FAILED);
 	assert_int_equal(settled[0].stage, RELAY_AT_DATA);
-	bye();
+	host_bye();
 }
 
 static void
@@ -245,7 +212,7 @@ static void
 test_parameters(void **state)
 {
 	(void)state;
-	greet("mx,PIPELINING,SIZE,8BITMIME,SMTPUTF8,DSN");
+	host_greet("mx,PIPELINING,SIZE,8BITMIME,SMTPUTF8,DSN");
 	mail.ret = RET_HDRS;
 	mail.envid = "id+2B1";
 	mail.from = "";
@@ -274,7 +241,7 @@ static void
 test_utf8_wanted(void **state)
 {
 	(void)state;
-	greet("mx,PIPELINING,SMTPUTF8,8BITMIME");
+	host_greet("mx,PIPELINING,SMTPUTF8,8BITMIME");
 	mail.flags = MAIL_SMTPUTF8;
 	ask_to("alice@example.org");
 	ask_send("Subject: x\n\nno\xc3\xabl\n", 1);
@@ -293,7 +260,7 @@ static void
 test_does_not_fit(void **state)
 {
 	(void)state;
-	greet("mx,PIPELINING,SIZE 20");
+	host_greet("mx,PIPELINING,SIZE 20");
 	ask_to("alice@example.org");
 	ask_send("Subject: x\n\n123456\n", 1);
 	get_sent(1);
@@ -304,12 +271,6 @@ test_does_not_fit(void **state)
 	ask_send("Subject: x\n\n\xff\n", 1);
 	get_sent(1);
 	assert_string_equal(settled[0].status, "5.6.3");
-	mail.flags = MAIL_BINARYMIME;
-	ask_to("alice@example.org");
-	ask_send("x\n", 1);
-	get_sent(1);
-	assert_string_equal(settled[0].status, "5.6.3");
-	mail.flags = 0;
 	mail.from = "no\xc3\xabl@example.net";
 	ask_to("alice@example.org");
 	ask_send("x\n", 1);
@@ -330,7 +291,7 @@ test_does_not_fit(void **state)
 	assert_string_equal(settled[0].status, "5.6.7");
 	assert_int_equal(settled[1].verdict, DELIVERED);
 	assert_true(sent.is_reusable);
-	bye();
+	host_bye();
 }
 
 /* BDAT waits for RCPT, and is for nobody never. */
@@ -338,7 +299,7 @@ static void
 test_chunking(void **state)
 {
 	(void)state;
-	greet("mx,PIPELINING,CHUNKING,BINARYMIME");
+	host_greet("mx,PIPELINING,CHUNKING,8BITMIME");
 	ask_to("alice@example.org");
 	ask_to("carol@example.org");
 	ask_send(LETTER, 2);
@@ -358,17 +319,16 @@ test_chunking(void **state)
 	    "RCPT TO:<alice@example.org>\r\n");
 	host_say("250 ok\r\n250 ok\r\n550 no");
 	get_sent(1);
-	mail.flags = MAIL_BINARYMIME;
 	ask_to("alice@example.org");
 	ask_send("\x80", 1);
-	host_expect("RSET\r\nMAIL FROM:<bob@example.net> BODY=BINARYMIME\r\n"
+	host_expect("RSET\r\nMAIL FROM:<bob@example.net> BODY=8BITMIME\r\n"
 	    "RCPT TO:<alice@example.org>\r\n");
 	host_say("250 ok\r\n250 ok\r\n250 ok");
 	host_expect("BDAT 3 LAST\r\n\x80\r\n");
 	host_say("250 ok");
 	get_sent(1);
 	assert_int_equal(settled[0].verdict, DELIVERED);
-	bye();
+	host_bye();
 }
 
 static void
@@ -427,7 +387,7 @@ test_window(void **state)
 	int i;
 
 	(void)state;
-	greet("mx,PIPELINING");
+	host_greet("mx,PIPELINING");
 	memset(path, 'a', 60);
 	for (i = 60; i < 300; i++)
 		path[i] = i % 60 == 0 ? '.' : 'b';
@@ -457,120 +417,6 @@ test_window(void **state)
 		assert_int_equal(settled[i].verdict, DELIVERED);
 }
 
-/* C1: whatever stands in the spool. */
-static void
-test_C1_content(void **state)
-{
-	static const struct {
-		const char	*stored, *sent;
-		size_t		 len;
-	} table[] = {
-		{ "", ".\r\n", 0 },
-		{ "\n", "\r\n.\r\n", 1 },
-		{ ".", "..\r\n.\r\n", 1 },
-		{ ".\n", "..\r\n.\r\n", 2 },
-		{ "..\n", "...\r\n.\r\n", 3 },
-		{ ".\n.\n", "..\r\n..\r\n.\r\n", 4 },
-		{ "a\r\n.\r\nb", "a\r\n..\r\nb\r\n.\r\n", 7 },
-		{ "a\r.\r\nb\n", "a .\r\nb\r\n.\r\n", 7 },
-		{ "a\r\r\n.b\n", "a \r\n..b\r\n.\r\n", 7 },
-		{ "\r", " \r\n.\r\n", 1 },
-		{ "a\n\r", "a\r\n \r\n.\r\n", 3 },
-		{ "a\n\r.\r", "a\r\n . \r\n.\r\n", 5 },
-		{ "a\0b\n.\0\n", "a b\r\n.. \r\n.\r\n", 7 },
-		{ "\r\n", "\r\n.\r\n", 2 },
-	};
-	size_t i;
-
-	(void)state;
-	greet("mx,PIPELINING");
-	for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-		ask_to("alice@example.org");
-		ask_send_octets(table[i].stored, table[i].len, 1);
-		host_expect("MAIL FROM:<bob@example.net>\r\n"
-		    "RCPT TO:<alice@example.org>\r\nDATA\r\n");
-		host_say("250 ok\r\n250 ok\r\n354 go");
-		host_expect(table[i].sent);
-		assert_true(i % 4 != 0 || host_is_silent());
-		host_say("250 ok");
-		get_sent(1);
-		assert_int_equal(settled[0].verdict, DELIVERED);
-	}
-	bye();
-}
-
-/* What the wire must show of it, one octet at a time. */
-static size_t
-expand(const char *p, size_t len, char *out, int is_stuffed)
-{
-	size_t i, n = 0;
-	char last = '\n';
-
-	for (i = 0; i < len; i++) {
-		if (p[i] == '\n' && (i == 0 || p[i - 1] != '\r'))
-			out[n++] = '\r';
-		if (p[i] == '.' && last == '\n' && is_stuffed)
-			out[n++] = '.';
-		out[n++] = p[i] == '\0' || (p[i] == '\r' && (i + 1 == len ||
-		    p[i + 1] != '\n')) ? ' ' : p[i];
-		last = p[i];
-	}
-	if (n > 0 && out[n - 1] != '\n') {
-		out[n++] = '\r';
-		out[n++] = '\n';
-	}
-	return n;
-}
-
-/* Large and full of what is special, over every edge of a block. */
-static void
-test_C1_large(void **state)
-{
-	static const char special[] = "\n\n\r.a.\0\nb";
-	static char stored[200000], want[500000], got[500000];
-	char head[64];
-	size_t len, i, n, round;
-
-	(void)state;
-	srandom(20260901);
-	for (round = 0; round < 24; round++) {
-		if (round % 12 == 0) {
-			if (round > 0)
-				bye();
-			assert_int_equal(relay_stop(), 0);
-			relay_start(MINUTES5);
-			greet(round == 0 ? "mx,PIPELINING" :
-			    "mx,PIPELINING,CHUNKING");
-		}
-		len = round % 3 == 0 ? 65536 + (size_t)random() % 3 - 1 :
-		    (size_t)random() % sizeof(stored);
-		for (i = 0; i < len; i++)
-			stored[i] = random() % 4 == 0 || round % 4 == 0 ?
-			    special[random() % 9] : 'x';
-		ask_to("alice@example.org");
-		ask_send_octets(stored, len, 1);
-		n = expand(stored, len, want, round < 12);
-		host_expect("MAIL FROM:<bob@example.net>\r\n"
-		    "RCPT TO:<alice@example.org>\r\n");
-		host_say("250 ok\r\n250 ok");
-		if (round < 12) {
-			host_expect("DATA\r\n");
-			host_say("354 go");
-			memcpy(want + n, ".\r\n", 3);
-			n += 3;
-		} else {
-			snprintf(head, sizeof(head), "BDAT %zu LAST\r\n", n);
-			host_expect(head);
-		}
-		assert_int_equal(host_get(got, n), n);
-		assert_memory_equal(got, want, n);
-		host_say("250 ok");
-		get_sent(1);
-		assert_int_equal(settled[0].verdict, DELIVERED);
-	}
-	bye();
-}
-
 /* A request that would bend a command, or comes at the wrong time. */
 static void
 faults(void)
@@ -596,35 +442,35 @@ test_C5_requests(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
-		greet("mx");
+		host_greet("mx");
 		ask_to(paths[i]);
 		faults();
 	}
 	for (i = 0; i < sizeof(orcpts) / sizeof(orcpts[0]); i++) {
-		greet("mx");
+		host_greet("mx");
 		ask_to_with("a@b", 0, orcpts[i]);
 		faults();
 	}
-	greet("mx");
+	host_greet("mx");
 	mail.from = "a@b> SIZE=1";
 	ask_to("a@b");
 	ask_send("x\n", 1);
 	faults();
 	mail_reset();
-	greet("mx");
+	host_greet("mx");
 	mail.envid = "a b";
 	ask_to("a@b");
 	ask_send("x\n", 1);
 	faults();
 	mail_reset();
-	greet("mx");
+	host_greet("mx");
 	ask_to("a@b");
 	ask_send("x\n", 2);	/* not as many as there were */
 	faults();
-	greet("mx");
+	host_greet("mx");
 	ask_send("x\n", 0);
 	faults();
-	greet("mx");
+	host_greet("mx");
 	mail.length = 100;	/* more than the file has */
 	ask_to("a@b");
 	ask_send("x\n", 1);
@@ -639,7 +485,7 @@ static void
 test_queue_ends(void **state)
 {
 	(void)state;
-	greet("mx,PIPELINING");
+	host_greet("mx,PIPELINING");
 	ask_to("alice@example.org");
 	ask_send("x\n", 1);
 	host_expect("MAIL FROM:<bob@example.net>\r\n"
@@ -665,8 +511,6 @@ main(void)
 		T(test_chunking),
 		T(test_lmtp),
 		T(test_window),
-		T(test_C1_content),
-		T(test_C1_large),
 		T(test_C5_requests),
 		T(test_queue_ends),
 	};

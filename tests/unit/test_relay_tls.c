@@ -12,8 +12,6 @@
 #include "tests/relay_host.h"
 #include "wire/tls_client.h"
 
-#define MINUTES5	60000
-
 static EVP_PKEY *ca_key, *host_key;
 static X509 *ca;
 static SSL *ssl;
