@@ -5,6 +5,7 @@ The list is privsep/README.md's table in other words.
 import contextlib
 import os
 import re
+import socket
 import subprocess
 import time
 
@@ -74,6 +75,10 @@ EXACT = {
         user="_posternr", caps=set(), filters=2, root="empty",
         fds={**STANDARD, 3: "socket", 4: "socket"},
         limits={"core": 0, "file size": 0, "address space": 512 << 20}),
+    "relay, a connection": dict(
+        user="_posternr", caps=set(), filters=3, root="empty",
+        limits={"core": 0, "file size": 0, "address space": 512 << 20,
+                "processes": 0, "open files": 64}),
     "POP3 agent": dict(
         user="the user", caps=set(), filters=3, root="/",
         limits={"core": 0, "processes": 0}),
@@ -102,6 +107,9 @@ class Census:
             self.sessions.append(trying)
         else:
             smtp = Smtp(daemon)
+            # To a host that says nothing, for as long as we look.
+            assert smtp.mail(b"Subject: out\r\n\r\nx\r\n",
+                             "far@remote.test").code == 250
             smtp.envelope("alice")
             self.sessions.append(smtp)
         idle = Pop(daemon) if program == "pop3d" else Smtp(daemon)
@@ -122,7 +130,8 @@ class Census:
         if self.daemon.program == "pop3d":
             wanted |= {"login, a session", "POP3 agent"}
         else:
-            wanted |= {"queue", "SMTP agent", "relay", "resolver"}
+            wanted |= {"queue", "SMTP agent", "relay",
+                       "relay, a connection", "resolver"}
         serving = 3 if self.daemon.program == "pop3d" else 2
         return (set(self.found) == wanted
                 and len(self.found["serving worker"]) == serving
@@ -148,6 +157,8 @@ class Census:
                 return "spawner"
             fds = os.listdir("/proc/%d/fd" % process.pid)
             return "waiting worker" if len(fds) == 4 else "serving worker"
+        if kind == "relay":
+            return "relay, a connection" if is_child else "relay"
         if kind == "login":
             return "login, a session" if is_child else "login"
         if kind == "agents":
@@ -169,7 +180,10 @@ def pop3d(daemons):
 
 @pytest.fixture(scope="module")
 def smtpd(daemons):
-    return daemons("smtpd", "prefork 3\nretry-schedule 1s")
+    # Nobody accepts: the kernel does, and the other side never speaks.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        yield daemons("smtpd", "prefork 3\nretry-schedule 1s\n"
+                      "relay-host 127.0.0.1:%d" % silent.getsockname()[1])
 
 
 @pytest.fixture(scope="module", params=("pop3d", "smtpd"))
@@ -284,6 +298,10 @@ def test_C19_descriptors(census):
             wanted = dict(exact["fds"])
             if name == "agents" and census.daemon.program == "smtpd":
                 wanted[7] = "socket"
+            if name == "queue":		# the letter, and its line to relay
+                found = {fd: k for fd, k in found.items() if fd in wanted
+                         or not (k == "socket"
+                                 or k.startswith("spool/queue/"))}
             assert found == wanted, name
         elif name == "serving worker":
             rest = sorted(k for fd, k in found.items() if fd > 2)
@@ -298,6 +316,9 @@ def test_C19_descriptors(census):
             assert rest.count("socket") == 3, found
             assert all(k == "socket" or k.startswith("spool")
                        or k in ("pipe", "/etc") for k in rest), found
+        elif name == "relay, a connection":
+            rest = sorted(k for fd, k in found.items() if fd > 2)
+            assert rest == ["socket"] * 2, found	# gate and host
         elif name == "master":
             assert all(k in ("null", "socket", "anon_inode", "pipe", "memfd")
                        for k in found.values()), found

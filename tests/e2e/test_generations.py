@@ -1,12 +1,13 @@
 """Generations that change while something else does."""
 import os
 import signal
+import socket
 import time
 
 import pytest
 
 import postern
-from postern import Pop, eventually, kill
+from postern import Pop, Smtp, eventually, kill
 
 
 def of_master(daemon, role):
@@ -139,3 +140,72 @@ def test_more_wait_under_load(daemons):
     for client in clients:
         client.close()
     eventually(lambda: workers() <= 2 * 16, "none but those that wait")
+
+
+# Who sends mail to other hosts
+
+SENDERS = ("smtpd-relay", "smtpd-resolver")
+
+
+@pytest.mark.may_crash
+@pytest.mark.parametrize("role", SENDERS)
+def test_a_crash_of_a_sender(daemons, role):
+    """It makes a new generation, whole; sessions that run go on."""
+    daemon = daemons("smtpd", "prefork 2")
+    old = {each: of_master(daemon, each)[0] for each in SENDERS}
+    with Smtp(daemon) as smtp:
+        daemon.crash(old[role])
+        daemon.wait_log("event=role-ended role=" + role)
+        daemon.wait_log("event=generation number=2")
+        new = {each: of_master(daemon, each) for each in SENDERS}
+        for each in SENDERS:
+            assert len(new[each]) == 1 and new[each] != [old[each]], each
+        smtp.expect("NOOP", 250)
+        smtp.quit()
+    with Smtp(daemon) as smtp:
+        smtp.quit()
+
+
+def test_senders_of_an_old_generation(daemons):
+    """They end when a new one serves, though sessions of theirs go on."""
+    daemon = daemons("smtpd", "prefork 2")
+    old = {of_master(daemon, each)[0] for each in SENDERS}
+    with Smtp(daemon) as smtp:
+        daemon.reload()
+        daemon.wait_log("event=generation number=2")
+        eventually(lambda: not old & {p.pid for p in daemon.processes()},
+                   "old relay and resolver end")
+        assert len(of_master(daemon, "login")) == 2
+        smtp.expect("NOOP", 250)
+        smtp.quit()
+    assert not daemon.log("event=role-ended")
+
+
+@pytest.mark.may_crash
+def test_a_crash_of_a_connection(daemons):
+    """A host's bytes that crash its relay make a new generation, and the
+    letter is tried again."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        daemon = daemons("smtpd", "prefork 2\nretry-schedule 1s\n"
+                         "relay-host 127.0.0.1:%d" % silent.getsockname()[1])
+        with Smtp(daemon) as smtp:
+            assert smtp.mail(b"Subject: x\r\n\r\nx\r\n",
+                             "far@remote.test").code == 250
+            smtp.quit()
+        parent, = of_master(daemon, "smtpd-relay")
+
+        def connections(of=None):
+            return [p.pid for p in daemon.processes("smtpd-relay")
+                    if p.ppid != daemon.process.pid and of in (None, p.ppid)]
+        first, = eventually(lambda: connections(parent), "a connection")
+        daemon.crash(first)
+        daemon.wait_log("by=relay .*event=died pid=%d" % first)
+        daemon.wait_log("event=generation number=2")
+        eventually(lambda: set(connections()) - {first}, "the next try")
+
+
+def test_none_for_pop3(daemons):
+    daemon = daemons("pop3d")
+    for role in SENDERS:
+        assert not daemon.processes(role)
+    assert not os.path.exists(daemon.run_dir + "/smtpd.sock")
