@@ -102,12 +102,8 @@ finish_piece(struct session *session, uint64_t octets, int is_last)
 {
 	struct receive *receive = &session->receive;
 
-	if (is_last) {
-		if (session->out_len == sizeof(session->out))
-			receive_flush(session);
-		session->out_len += data_end(&receive->data,
-		    session->out + session->out_len);
-	}
+	if (is_last)
+		receive_end(session);
 	/* Good or not, that is it. */
 	if (is_last || receive->pipe == -1) {
 		receive_conclude(session);

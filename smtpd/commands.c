@@ -72,6 +72,7 @@ command_ehlo(struct session *session, char *argument)
 	    "250-8BITMIME\r\n"
 	    "250-SMTPUTF8\r\n"
 	    "250-CHUNKING\r\n"
+	    "250-BINARYMIME\r\n"
 	    "250-DSN\r\n"
 	    "250-ENHANCEDSTATUSCODES\r\n",
 	    config->hostname, (uintmax_t)config->message_size_limit);
@@ -105,7 +106,8 @@ command_mail(struct session *session, char *argument)
 		session_refuse(session, refusal);
 		return;
 	}
-	flags = (mail.is_8bitmime ? MAIL_8BITMIME : 0) |
+	/* Nothing binary is left of it when the agent gets it (binary.h). */
+	flags = (mail.is_8bitmime || mail.is_binarymime ? MAIL_8BITMIME : 0) |
 	    (mail.is_smtputf8 ? MAIL_SMTPUTF8 : 0) |
 	    (session->is_esmtp ? MAIL_ESMTP : 0);
 	if (ask_mail(session->worker->gate, session->helo, session->tls,

@@ -38,6 +38,10 @@ data_fault_text(const struct data *data)
 		return "Message contains a bare LF: lines end with CR LF";
 	case DATA_NUL:
 		return "Message contains a NUL octet";
+	case DATA_AMBIGUOUS:
+		return "A part has two types or two encodings";
+	case DATA_TOO_DEEP:
+		return "Parts are nested too deep";
 	case DATA_GOOD:
 		break;
 	}

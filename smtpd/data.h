@@ -19,7 +19,9 @@ enum data_fault {
 	DATA_GOOD = 0,
 	DATA_BARE_CR,
 	DATA_BARE_LF,
-	DATA_NUL
+	DATA_NUL,
+	DATA_AMBIGUOUS,		/* BINARYMIME only (binary.h) */
+	DATA_TOO_DEEP
 };
 
 enum data_state {

@@ -152,8 +152,11 @@ mail_body(const struct parameter *parameter, void *arg)
 
 	if (text_is(parameter->value, parameter->value_len, "8BITMIME"))
 		mail->is_8bitmime = 1;
+	else if (text_is(parameter->value, parameter->value_len,
+	    "BINARYMIME"))
+		mail->is_binarymime = 1;
 	else if (!text_is(parameter->value, parameter->value_len, "7BIT"))
-		return "501 5.5.4 BODY is 7BIT or 8BITMIME";
+		return "501 5.5.4 BODY is 7BIT, 8BITMIME or BINARYMIME";
 	return NULL;
 }
 

@@ -23,6 +23,7 @@ struct mail_argument {
 	uint64_t	size;		/* declared octets, 0: none */
 	int		is_8bitmime;
 	int		is_smtputf8;
+	int		is_binarymime;
 	uint32_t	ret;		/* RET_ of gates.h, 0: none */
 	char		envid[ENVID_MAX];	/* in xtext, "": none */
 };

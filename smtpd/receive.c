@@ -49,6 +49,39 @@ close_pipe(struct receive *receive)
 	receive->pipe = -1;
 }
 
+/* Content that was made here, of any length. */
+static void
+put_octets(void *arg, const uint8_t *octets, size_t len)
+{
+	struct session *session = arg;
+	size_t n;
+
+	for (; len > 0; octets += n, len -= n) {
+		if (session->out_len == sizeof(session->out))
+			receive_flush(session);
+		n = sizeof(session->out) - session->out_len;
+		if (n > len)
+			n = len;
+		memcpy(session->out + session->out_len, octets, n);
+		session->out_len += n;
+	}
+}
+
+void
+receive_end(struct session *session)
+{
+	struct receive *receive = &session->receive;
+	uint8_t line_end;
+
+	if (session->transaction.is_binarymime) {
+		binary_end(&receive->binary);
+		receive->data.fault = receive->binary.fault;
+	} else if (data_end(&receive->data, &line_end) == 1)
+		put_octets(session, &line_end, 1);
+	if (receive->data.fault != DATA_GOOD)
+		session->out_len = 0;
+}
+
 int
 receive_open(struct session *session, int is_chunked, struct verdict *verdict)
 {
@@ -61,6 +94,7 @@ receive_open(struct session *session, int is_chunked, struct verdict *verdict)
 	if (verdict->code != 354)
 		return 0;
 	data_init(&receive->data, is_chunked);
+	binary_init(&receive->binary, put_octets, session);
 	receive->written = 0;
 	receive->started = receive->flushed = session_clock();
 	session->out_len = 0;
@@ -93,16 +127,28 @@ receive_flush(struct session *session)
 	session->out_len = 0;
 }
 
+/* The same as text. */
+static void
+take_binary(struct receive *receive, const uint8_t *chunk, size_t len)
+{
+	binary_take(&receive->binary, chunk, len);
+	receive->data.octets += len;
+	receive->data.fault = receive->binary.fault;
+}
+
 size_t
 receive_take(struct session *session, const uint8_t *chunk, size_t len)
 {
 	struct receive *receive = &session->receive;
-	size_t used, n;
+	size_t used = len, n = 0;
 
 	if (len > sizeof(session->out) - session->out_len)
 		receive_flush(session);
-	used = data_take(&receive->data, chunk, len,
-	    session->out + session->out_len, &n);
+	if (session->transaction.is_binarymime)
+		take_binary(receive, chunk, len);
+	else
+		used = data_take(&receive->data, chunk, len,
+		    session->out + session->out_len, &n);
 	wire_consume(&session->wire, used);
 	session->out_len += n;
 	/* Of a faulty message the agent needs no more. */
@@ -252,6 +298,10 @@ command_data(struct session *session, char *argument)
 	int is_open;
 
 	(void)argument;
+	if (session->transaction.is_binarymime) {
+		session_refuse(session, "503 5.5.1 BINARYMIME needs BDAT");
+		return;
+	}
 	if ((is_open = receive_open(session, 0, &verdict)) == -1)
 		return;
 	session_verdict(session, &verdict);

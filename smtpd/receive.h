@@ -28,6 +28,8 @@ enum receive_outcome receive_chunk(struct session *, const uint8_t **,
 	    size_t *);
 /* Take in octets of the stream; returns how many were content or framing. */
 size_t	receive_take(struct session *, const uint8_t *, size_t);
+/* BDAT: that was all of it; what is held back follows. */
+void	receive_end(struct session *);
 /* Nothing stays gathered here. */
 void	receive_flush(struct session *);
 

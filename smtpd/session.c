@@ -132,6 +132,7 @@ session_begin(struct session *session, const struct mail_argument *mail)
 	session->transaction.recipients = 0;
 	session->transaction.size = mail->size;
 	session->transaction.is_smtputf8 = mail->is_smtputf8;
+	session->transaction.is_binarymime = mail->is_binarymime;
 }
 
 void
@@ -182,7 +183,8 @@ session_is_sane(const struct session *session)
 	case SMTP_START:
 	case SMTP_READY:
 		return !transaction->is_open && transaction->recipients == 0 &&
-		    transaction->size == 0 && !transaction->is_smtputf8;
+		    transaction->size == 0 && !transaction->is_smtputf8 &&
+		    !transaction->is_binarymime;
 	case SMTP_MAIL:
 		return transaction->is_open && transaction->recipients == 0;
 	case SMTP_RCPT:

@@ -13,6 +13,7 @@
 #include "../privsep/worker.h"
 #include "../wire/tls.h"
 #include "../wire/wire.h"
+#include "binary.h"
 #include "data.h"
 #include "parameters.h"
 #include "stubs.h"
@@ -42,11 +43,13 @@ struct transaction {
 	uint32_t	recipients;	/* accepted */
 	uint64_t	size;		/* declared, 0: not */
 	int		is_smtputf8;	/* declared */
+	int		is_binarymime;
 };
 
 /* Content on its way (receive.h). */
 struct receive {
 	struct data	data;
+	struct binary	binary;		/* in place of it, if declared */
 	int		pipe;		/* to the agent; -1: none, or lost */
 	uint64_t	written;	/* octets the agent was given */
 	time_t		started;

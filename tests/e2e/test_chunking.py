@@ -1,6 +1,8 @@
 """BDAT (RFC 3030): messages in pieces, and what other programs make of them."""
+import email
 import itertools
 import random
+import re
 
 import pytest
 
@@ -163,3 +165,69 @@ def test_too_large(smtpd):
         smtp.envelope("alice")
         smtp.expect("BDAT 18446744073709551615 LAST", 552)
         assert smtp.is_closed()
+
+
+# BINARYMIME
+
+def everything(dice):
+    """Octets of every kind, and whatever looks like an end and is none."""
+    pieces = [bytes(range(256)), b"\r\n--outer", b"\n.\r\n", b"\r\n--inner-\r\n",
+              b"\0\r\r\n\n", b"--outer--\r\n", b"\r\n", b"\r"]
+    while True:
+        octets = b"".join(dice.choice(pieces)
+                          for _ in range(dice.randrange(40)))
+        if not re.search(rb"(^|\r\n)--(outer|inner)(--)?[ \t]*\r\n",
+                         octets + b"\r\n"):
+            return octets
+
+
+def test_binary_parts_come_out_as_they_were(smtpd, users):
+    """Stored as base64; a program that reads mail sees the same octets."""
+    user, = users(1)
+    dice = random.Random(8)
+    sent = []
+    with Smtp(smtpd) as smtp:
+        for number in range(12):
+            one, two = everything(dice), everything(dice)
+            sent.append((one, two))
+            letter = (b"Subject: %d\r\nMIME-Version: 1.0\r\n"
+                      b"Content-Transfer-Encoding: binary\r\n"
+                      b"Content-Type: multipart/mixed; boundary=outer\r\n\r\n"
+                      b"--outer\r\nContent-Type: application/octet-stream\r\n"
+                      b"Content-Transfer-Encoding: binary\r\n\r\n%s\r\n"
+                      b"--outer\r\nContent-Type: multipart/related;\r\n"
+                      b" boundary=\"inner\"\r\n\r\n"
+                      b"--inner\r\nContent-Transfer-Encoding: BINARY\r\n\r\n"
+                      b"%s\r\n--inner\r\n\r\nplain\r\n--inner--\r\n"
+                      b"--outer--\r\n" % (number, one, two))
+            smtp.expect("MAIL FROM:<a@example.test> BODY=BINARYMIME", 250)
+            smtp.expect("RCPT TO:<%s@example.test>" % user, 250)
+            pieces = cut(letter, dice.randrange(1, 500))
+            for piece in pieces:
+                smtp.send(bdat(piece))
+            smtp.send(bdat(b"", True))
+            for _ in range(len(pieces) + 1):
+                assert smtp.reply().code == 250
+        smtp.quit()
+    for content in contents(user, len(sent)):
+        message = email.message_from_bytes(content)
+        first, second = message.get_payload()
+        inner, plain = second.get_payload()
+        assert not set(content) & {0, 13}
+        assert message["Content-Transfer-Encoding"] == "8bit"
+        assert (first.get_payload(decode=True), inner.get_payload(
+            decode=True)) == sent[int(message["Subject"])]
+        assert plain.get_payload() == "plain"
+
+
+def test_binarymime_by_BDAT_only(smtpd):
+    with Smtp(smtpd) as smtp:
+        assert "BINARYMIME" in smtp.expect("EHLO x.example", 250).lines
+        smtp.expect("MAIL FROM:<a@example.test> BODY=BINARYMIME", 250)
+        smtp.expect("RCPT TO:<alice@example.test>", 250)
+        smtp.expect("DATA", 503)
+        # Octets are for parts that say so.
+        smtp.send(bdat(b"Subject: x\r\n\r\na\nb", True))
+        assert smtp.reply().code == 554
+        smtp.expect("RCPT TO:<alice@example.test>", 503)
+        smtp.quit()

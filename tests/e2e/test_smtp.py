@@ -202,7 +202,7 @@ MAIL_BAD = [
     "<<a@example.test>>", "<a@example.test>>", "<a@example.test>x",
     "<a@example.test> SIZE=", "<a@example.test> SIZE=x",
     "<a@example.test> SIZE=-1", "<a@example.test> SIZE",
-    "<a@example.test> SIZE=1 SIZE=2", "<a@example.test> BODY=BINARYMIME",
+    "<a@example.test> SIZE=1 SIZE=2", "<a@example.test> BODY=BINARY",
     "<a@example.test> BODY", "<a@example.test> BODY=8BITMIME BODY=7BIT",
     "<a@example.test> UNKNOWN", "<a@example.test> UNKNOWN=1",
     "<a@example.test> RET=ALL", "<a@example.test> AUTH=<>",

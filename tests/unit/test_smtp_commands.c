@@ -1,4 +1,4 @@
-/* LINK: smtpd/session smtpd/commands smtpd/security smtpd/auth smtpd/parameters smtpd/receive smtpd/bdat smtpd/stubs smtpd/address smtpd/xtext smtpd/data wire/wire wire/sasl privsep/facts privsep/message privsep/log wire/utf8 */
+/* LINK: smtpd/session smtpd/commands smtpd/security smtpd/auth smtpd/parameters smtpd/receive smtpd/bdat smtpd/binary smtpd/mime_type smtpd/stubs smtpd/address smtpd/xtext smtpd/data wire/wire wire/sasl privsep/facts privsep/message privsep/log wire/utf8 */
 /*
  * SMTP commands: every one in every state, and what arguments are taken; on
  * port 25 and where clients log in, in TLS and in the clear.
@@ -118,7 +118,7 @@ test_greetings(void **unused)
 	expect("HELO client", "250 mail.example");
 	expect("EHLO client", "250-mail.example\r\n250-PIPELINING\r\n"
 	    "250-SIZE 1000000\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n"
-	    "250-CHUNKING\r\n250-DSN\r\n"
+	    "250-CHUNKING\r\n250-BINARYMIME\r\n250-DSN\r\n"
 	    "250-ENHANCEDSTATUSCODES\r\n"
 	    "250-VRFY\r\n250 HELP");
 	expect_code("ehlo under_score", "250");
@@ -200,7 +200,7 @@ static const struct {
 	{ "MAIL FROM:<a@b> SIZE=000000000000000000001", "501 5.5.4" },
 	{ "MAIL FROM:<a@b> SIZE=1 SIZE=1",	"501 5.5.4" },
 	{ "MAIL FROM:<a@b> BODY",		"501 5.5.4" },
-	{ "MAIL FROM:<a@b> BODY=BINARYMIME",	"501 5.5.4" },
+	{ "MAIL FROM:<a@b> BODY=BINARY",	"501 5.5.4" },
 	{ "MAIL FROM:<a@b> BODY=7BIT=8BITMIME",	"501 5.5.4" },
 	{ "MAIL FROM:<a@b> =1",			"501 5.5.4" },
 	{ "MAIL FROM:<a@b> -X=1",		"501 5.5.4" },
@@ -500,7 +500,7 @@ submit_in_tls(void)
 
 #define HEAD	"250-mail.example\r\n250-PIPELINING\r\n" \
 		"250-SIZE 1000000\r\n250-8BITMIME\r\n" \
-		"250-SMTPUTF8\r\n250-CHUNKING\r\n250-DSN\r\n" \
+		"250-SMTPUTF8\r\n250-CHUNKING\r\n250-BINARYMIME\r\n250-DSN\r\n" \
 		"250-ENHANCEDSTATUSCODES\r\n"
 #define TAIL	"250-VRFY\r\n250 HELP"
 
