@@ -18,6 +18,7 @@ PROGRAMS = {
     "libexec/postern/pop3d-worker", "libexec/postern/pop3d-agents",
     "libexec/postern/smtpd-worker", "libexec/postern/smtpd-agents",
     "libexec/postern/smtpd-queue", "libexec/postern/smtpd-relay",
+    "libexec/postern/smtpd-resolver",
 }
 TEXTS = {
     "share/man/man5/postern.conf.5",
@@ -202,7 +203,7 @@ def test_accounts(usual):
                          r'/usr/sbin/nologin')
     named = [pattern.fullmatch(line).group(1) for line in lines]
     sample = (usual / "usr/local/share/postern/postern.conf").read_text()
-    assert named == re.findall(r"(?m)^#\w+-user (\w+)$", sample)
+    assert named == re.findall(r"(?m)^#\w+-user (_\w+)$", sample)
 
 
 def test_other_places(odd):

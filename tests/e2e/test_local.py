@@ -285,3 +285,19 @@ def test_no_room_for_the_path(daemons):
     assert daemon.process.wait(postern.PATIENCE * 2) != 0
     assert any("File name too long" in line for line in daemon.lines), (
         daemon.lines)
+
+
+def test_rate(daemons):
+    """So many sessions of one source in a minute, however short."""
+    daemon = daemons("smtpd", "rate-per-source 3\nlimits-exempt none")
+    for _ in range(3):
+        with Local(sock_of(daemon), "alice") as local:
+            local.quit()
+    assert Local(sock_of(daemon), "alice", None).greeting.code == 421
+    with Local(sock_of(daemon), "bob") as local:
+        local.quit()
+    for _ in range(2):		# one more has seen that it serves
+        with Smtp(daemon) as smtp:
+            smtp.quit()
+    assert Smtp(daemon, None).greeting.code == 421
+    assert daemon.log(r"event=refused client=127.0.0.1 .* why=source-rate")
