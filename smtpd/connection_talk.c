@@ -198,6 +198,7 @@ heard_to(struct connection *c, struct message *m)
 		    "twice\"", e->letter->name.id);
 	r = connection_result((enum delivery_verdict)verdict, status, text);
 	r.has_dsn = c->has_dsn;
+	r.code = code;
 	if (code != 0 && a != NULL)
 		strlcpy(r.remote, a->host, sizeof(r.remote));
 	if (verdict == DELIVERED)

@@ -260,6 +260,15 @@ decode_dsn(struct envelope *e, const char *value, size_t len)
 }
 
 static int
+decode_u32(uint32_t *v, const char *value, size_t len)
+{
+	if (len != 4)
+		return -1;
+	*v = (uint32_t)format_load((const uint8_t *)value, 4);
+	return 0;
+}
+
+static int
 decode_record(struct envelope *e, uint32_t tag, const char *value, size_t len)
 {
 	switch (tag) {
@@ -279,10 +288,9 @@ decode_record(struct envelope *e, uint32_t tag, const char *value, size_t len)
 	case ENVELOPE_NOTIFY:
 		return decode_notify(e, value, len);
 	case ENVELOPE_FLAGS:
-		if (len != 4)
-			return -1;
-		e->flags = (uint32_t)format_load((const uint8_t *)value, 4);
-		return 0;
+		return decode_u32(&e->flags, value, len);
+	case ENVELOPE_DERIVED:
+		return decode_u32(&e->derived, value, len);
 	default:
 		return 0;	/* a later version's */
 	}

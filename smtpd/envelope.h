@@ -28,9 +28,17 @@ enum envelope_tag {
 	ENVELOPE_DSN,		/* u32: RET_ of gates.h, 0 not given; text:
 				 * ENVID in xtext, "" none; once.  Not there:
 				 * neither */
-	ENVELOPE_NOTIFY		/* u32: NOTIFY_ bits, 0 not given; text: ORCPT,
+	ENVELOPE_NOTIFY,	/* u32: NOTIFY_ bits, 0 not given; text: ORCPT,
 				 * "" none; of the recipient before it, once.
 				 * Not there: neither */
+	ENVELOPE_DERIVED	/* u32: envelope_derived; not there: 0 */
+};
+
+/* What a letter is that the queue has written (derived.h). */
+enum envelope_derived {
+	DERIVED_NOT,
+	DERIVED_NOTICE,		/* tells the sender what became of his letter */
+	DERIVED_DOUBLE		/* tells postmaster, because there is none */
 };
 
 /* Being made.  Zero-initialize; envelope_reset() before each use. */
@@ -86,6 +94,7 @@ struct envelope {
 	uint32_t		 ret;		/* RET_FULL, RET_HDRS; 0: not
 						 * given */
 	uint32_t		 flags;
+	uint32_t		 derived;	/* of enum envelope_derived */
 	struct recipient	*recipients;
 	size_t			 recipient_count;
 };

@@ -55,6 +55,7 @@ struct errand_result {
 	char			 status[OUTCOME_STATUS_MAX];
 	char			 text[OUTCOME_TEXT_MAX];
 	char			 remote[HOSTNAME_MAX];	/* who said so; "" we */
+	unsigned		 code;		/* and with what, or 0 */
 	int			 has_dsn;	/* and will report further */
 };
 

@@ -43,7 +43,7 @@ has_final(const struct letter *letter, uint64_t key, uint32_t recipient)
 
 	for (i = 0; i < letter->outcome_count; i++) {
 		o = &letter->outcomes[i];
-		if (o->kind != OUTCOME_DEFERRED && o->key == key &&
+		if (outcome_is_final(o) && o->key == key &&
 		    (key != 0 || o->recipient == recipient))
 			return 1;
 	}

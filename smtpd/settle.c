@@ -111,6 +111,12 @@ queue_errand_done(void *arg, struct errand *e, const struct errand_result *r)
 	o->key = e->key;
 	strlcpy(o->status, r->status, sizeof(o->status));
 	strlcpy(o->text, r->text, sizeof(o->text));
+	strlcpy(o->remote, r->remote, sizeof(o->remote));
+	strlcpy(o->target, e->account, sizeof(o->target));
+	o->code = r->code;
+	if (e->is_elsewhere)
+		o->flags = OUTCOME_ELSEWHERE |
+		    (r->has_dsn ? OUTCOME_HAS_DSN : 0);
 	job->outstanding--;
 	job_log_outcome(q, job, o, e->account);
 }
@@ -234,8 +240,7 @@ has_final(const struct outcome *outcomes, size_t count, uint64_t key)
 	size_t i;
 
 	for (i = 0; i < count; i++)
-		if (outcomes[i].kind != OUTCOME_DEFERRED &&
-		    outcomes[i].key == key)
+		if (outcome_is_final(&outcomes[i]) && outcomes[i].key == key)
 			return 1;
 	return 0;
 }

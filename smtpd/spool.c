@@ -37,9 +37,10 @@
  *     all that a torn one takes along is the number of the attempt.
  * 10. A deferral is a rename, and needs no sync: either name is the letter,
  *     and the earlier one is only tried too soon.
- * 11. A letter with nobody left to try, and somebody who failed, moves to
- *     failed/; so does a file that is not a letter.  Nothing is unlinked but
- *     what was delivered to everybody.
+ * 11. A letter with nobody left to try is unlinked when all of its recipients
+ *     have it, or when a letter that tells of those who don't is in queue/
+ *     (derived.h) or not wanted.  What can't be told of moves to failed/, and
+ *     so does a file that is not a letter.
  *
  * System calls for a letter that fits in the writer's buffer (256 KiB).  In:
  * openat, flock, fstat, pwrite, fdatasync, renameat, fsync, close.  Out:
@@ -68,7 +69,7 @@
 static const char digits62[] =
     "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-static const char *const places[] = { "incoming", "queue", "failed" };
+static const char *const places[] = { "incoming", "queue", "held", "failed" };
 
 int
 spool_enter(const char *path, uid_t owner, int *dir)
@@ -103,10 +104,11 @@ spool_make(int dir)
 int
 spool_open(struct spool *spool, int dir)
 {
-	int *const fds[] = { &spool->incoming, &spool->queue, &spool->failed };
+	int *const fds[] = { &spool->incoming, &spool->queue, &spool->held,
+	    &spool->failed };
 	size_t i;
 
-	spool->incoming = spool->queue = spool->failed = -1;
+	spool->incoming = spool->queue = spool->held = spool->failed = -1;
 	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
 		*fds[i] = openat(dir, places[i],
 		    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -127,9 +129,11 @@ spool_close(struct spool *spool)
 		close(spool->incoming);
 	if (spool->queue != -1)
 		close(spool->queue);
+	if (spool->held != -1)
+		close(spool->held);
 	if (spool->failed != -1)
 		close(spool->failed);
-	spool->incoming = spool->queue = spool->failed = -1;
+	spool->incoming = spool->queue = spool->held = spool->failed = -1;
 	errno = saved;
 }
 

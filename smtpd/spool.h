@@ -4,7 +4,10 @@
  * SPOOL/incoming  being written by a session agent, which holds its lock
  * SPOOL/queue     answered with 250: DUE.SIZE.ID, so that a start reads names
  *                 only; a deferral is a rename
- * SPOOL/failed    given up or unreadable: ID, kept for the administrator
+ * SPOOL/held      letters that the queue itself has written (derived.h), as
+ *                 long as what they tell of is not on record: ID
+ * SPOOL/failed    unreadable, or can't even be told of: ID, kept for the
+ *                 administrator
  *
  * All of it belongs to queue-user.  The file format stands in spool_format.h,
  * what it promises in spool.c.  Functions return 0, or -1 with errno.
@@ -27,6 +30,7 @@
 struct spool {
 	int	incoming;	/* directories */
 	int	queue;
+	int	held;
 	int	failed;
 };
 
@@ -91,6 +95,12 @@ struct spool_writer {
 int	spool_begin(struct spool_writer *, const struct spool *,
 	    const struct envelope_writer *);
 /*
+ * The same with an id of the caller's, instead of whatever has it in incoming/:
+ * nobody else makes that id.
+ */
+int	spool_begin_as(struct spool_writer *, const struct spool *,
+	    const struct envelope_writer *, const char *id);
+/*
  * Room for content, at least one octet; then say how many came.  After an
  * error (spool_writer.error) content is still taken, and thrown away.
  */
@@ -102,17 +112,27 @@ void	spool_put(struct spool_writer *, const void *, size_t);
  * errno.  Either way the writer is free again.
  */
 int	spool_commit(struct spool_writer *, struct spool_name *);
+/* On disk in held/, in place of what had that id there; as commit otherwise. */
+int	spool_hold(struct spool_writer *);
 void	spool_abort(struct spool_writer *);
 
 /* What became of one delivery of a letter, as it is on record. */
 enum outcome_kind {
 	OUTCOME_DELIVERED = 1,
 	OUTCOME_DEFERRED,	/* try again */
-	OUTCOME_FAILED		/* for good */
+	OUTCOME_FAILED,		/* for good */
+	OUTCOME_SPLIT,		/* a derived letter's: for good here */
+	OUTCOME_NOTIFIED	/* nobody's: the sender is told by a derived
+				 * letter; text says of what */
 };
 
 #define OUTCOME_STATUS_MAX	12	/* "5.1.1", with its NUL */
-#define OUTCOME_TEXT_MAX	180	/* with its NUL */
+#define OUTCOME_TEXT_MAX	400	/* with its NUL */
+#define OUTCOME_REMOTE_MAX	128	/* with its NUL */
+
+/* Flags of an outcome. */
+#define OUTCOME_ELSEWHERE	0x01	/* at another host */
+#define OUTCOME_HAS_DSN		0x02	/* which reports further */
 
 struct outcome {
 	enum outcome_kind	kind;
@@ -125,7 +145,21 @@ struct outcome {
 						 * is on record: the spool's */
 	char			status[OUTCOME_STATUS_MAX];
 	char			text[OUTCOME_TEXT_MAX];
+	char			remote[OUTCOME_REMOTE_MAX];	/* who said so;
+						 * "" we; long ones are cut */
+	char			target[PATH_TEXT_MAX];	/* account or address;
+						 * SPLIT, NOTIFIED: the derived
+						 * letter's id */
+	uint32_t		flags;
+	uint32_t		code;	/* remote's reply, 0: none */
 };
+
+/* Is it known of this delivery what became of it? */
+static inline int
+outcome_is_final(const struct outcome *o)
+{
+	return o->kind != OUTCOME_DEFERRED && o->kind != OUTCOME_NOTIFIED;
+}
 
 /* Names an account in a record, whatever recipient it came by; never 0. */
 uint64_t outcome_key(const char *account);

@@ -17,9 +17,10 @@
  *		40 u64 arrived	48 zeros	120 u64 check of all before it
  *		and of the envelope
  * outcome:	0 u32 magic	4 u32 kind	8 u32 recipient	12 u32 attempt
- *		16 u64 key	24 u64 when	32 status, NUL-padded
- *		44 text, NUL-padded	224 zeros	248 u64 check of all
- *		before it
+ *		16 u64 key	24 u64 when	32 status	44 text
+ *		444 remote	572 target, each padded with NULs
+ *		896 u32 flags	900 u32 code	904 zeros
+ *		1016 u64 check of all before it
  */
 #ifndef SMTPD_SPOOL_FORMAT_H
 #define SMTPD_SPOOL_FORMAT_H
@@ -29,14 +30,18 @@
 
 #define FORMAT_MAGIC		"Postern\x01"
 #define FORMAT_MAGIC_LEN	8
-#define FORMAT_VERSION		1
+#define FORMAT_VERSION		2
 #define FORMAT_HEADER		128
 #define FORMAT_CHECKED		120	/* octets of the header under check */
-#define FORMAT_OUTCOME		256
-#define FORMAT_OUTCOME_CHECKED	248
+#define FORMAT_OUTCOME		1024
+#define FORMAT_OUTCOME_CHECKED	1016
 #define FORMAT_OUTCOME_MAGIC	0x6d74754fU	/* "Outm" */
 #define FORMAT_STATUS_AT	32
 #define FORMAT_TEXT_AT		44
+#define FORMAT_REMOTE_AT	444
+#define FORMAT_TARGET_AT	572
+#define FORMAT_FLAGS_AT		896
+#define FORMAT_CODE_AT		900
 
 #define FORMAT_CHECK_START	UINT64_C(0xcbf29ce484222325)
 

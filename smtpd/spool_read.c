@@ -93,9 +93,18 @@ read_envelope(struct letter *letter, const uint8_t *head, size_t len)
 	return envelope_decode(&letter->envelope, data, len);
 }
 
-/* Fixed room, NUL-terminated; what is not printable is nobody's record. */
+/*
+ * What may stand in a record: printable, or, in addresses only, beyond ASCII.
+ */
 static int
-decode_padded(char *dst, const uint8_t *src, size_t size)
+is_text(char octet, int is_utf8)
+{
+	return (octet >= ' ' && octet <= '~') || (is_utf8 && octet & 0x80);
+}
+
+/* Fixed room, NUL-terminated; what can't stand there is nobody's record. */
+static int
+decode_padded(char *dst, const uint8_t *src, size_t size, int is_utf8)
 {
 	size_t i;
 
@@ -103,7 +112,7 @@ decode_padded(char *dst, const uint8_t *src, size_t size)
 	if (dst[size - 1] != '\0')
 		return -1;
 	for (i = 0; dst[i] != '\0'; i++)
-		if (dst[i] < ' ' || dst[i] > '~')
+		if (!is_text(dst[i], is_utf8))
 			return -1;
 	return 0;
 }
@@ -121,13 +130,22 @@ decode_outcome(struct outcome *o, const uint8_t *p, size_t recipient_count)
 	o->attempt = (uint32_t)format_load(p + 12, 4);
 	o->key = format_load(p + 16, 8);
 	o->when = format_load(p + 24, 8);
-	if (kind < OUTCOME_DELIVERED || kind > OUTCOME_FAILED ||
+	o->flags = (uint32_t)format_load(p + FORMAT_FLAGS_AT, 4);
+	o->code = (uint32_t)format_load(p + FORMAT_CODE_AT, 4);
+	if (kind < OUTCOME_DELIVERED || kind > OUTCOME_NOTIFIED ||
 	    o->recipient >= recipient_count)
 		return -1;
 	o->kind = (enum outcome_kind)kind;
-	return decode_padded(o->status, p + FORMAT_STATUS_AT,
-	    sizeof(o->status)) == -1 || decode_padded(o->text,
-	    p + FORMAT_TEXT_AT, sizeof(o->text)) == -1 ? -1 : 0;
+	if (decode_padded(o->status, p + FORMAT_STATUS_AT,
+	    sizeof(o->status), 0) == -1 ||
+	    decode_padded(o->text, p + FORMAT_TEXT_AT,
+	    sizeof(o->text), 0) == -1 ||
+	    decode_padded(o->remote, p + FORMAT_REMOTE_AT,
+	    sizeof(o->remote), 0) == -1 ||
+	    decode_padded(o->target, p + FORMAT_TARGET_AT,
+	    sizeof(o->target), 1) == -1)
+		return -1;
+	return 0;
 }
 
 /* A record that was read, the file's index-th of count. */
@@ -280,12 +298,12 @@ outcome_key(const char *account)
 }
 
 static void
-encode_padded(uint8_t *dst, const char *src, size_t size)
+encode_padded(uint8_t *dst, const char *src, size_t size, int is_utf8)
 {
 	size_t i;
 
 	for (i = 0; i + 1 < size && src[i] != '\0'; i++)
-		dst[i] = src[i] >= ' ' && src[i] <= '~' ? (uint8_t)src[i] : '?';
+		dst[i] = is_text(src[i], is_utf8) ? (uint8_t)src[i] : '?';
 }
 
 static void
@@ -298,8 +316,12 @@ encode_outcome(uint8_t *p, const struct outcome *o)
 	format_store(p + 12, o->attempt, 4);
 	format_store(p + 16, o->key, 8);
 	format_store(p + 24, o->when, 8);
-	encode_padded(p + FORMAT_STATUS_AT, o->status, sizeof(o->status));
-	encode_padded(p + FORMAT_TEXT_AT, o->text, sizeof(o->text));
+	encode_padded(p + FORMAT_STATUS_AT, o->status, sizeof(o->status), 0);
+	encode_padded(p + FORMAT_TEXT_AT, o->text, sizeof(o->text), 0);
+	encode_padded(p + FORMAT_REMOTE_AT, o->remote, sizeof(o->remote), 0);
+	encode_padded(p + FORMAT_TARGET_AT, o->target, sizeof(o->target), 1);
+	format_store(p + FORMAT_FLAGS_AT, o->flags, 4);
+	format_store(p + FORMAT_CODE_AT, o->code, 4);
 	format_store(p + FORMAT_OUTCOME_CHECKED, format_check(
 	    FORMAT_CHECK_START, p, FORMAT_OUTCOME_CHECKED), 8);
 }

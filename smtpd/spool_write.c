@@ -1,8 +1,9 @@
 /*
  * spool_write: write one letter into the spool.
  *
- * Runs in the session agent, as queue-user; touches incoming/ and queue/ of
- * the spool only.  What it promises stands in spool.c.
+ * Runs in the session agent, and in the queue for letters of its own, as
+ * queue-user; touches incoming/, queue/ and held/ of the spool only.  What it
+ * promises stands in spool.c.
  */
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -79,8 +80,6 @@ make_file(struct spool_writer *w)
 {
 	struct stat st;
 
-	if (spool_id_make(w->id) == -1)
-		return -1;
 	w->fd = openat(w->spool->incoming, w->id,
 	    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (w->fd == -1)
@@ -93,13 +92,10 @@ make_file(struct spool_writer *w)
 	return 0;
 }
 
-int
-spool_begin(struct spool_writer *w, const struct spool *spool,
+static int
+writer_init(struct spool_writer *w, const struct spool *spool,
     const struct envelope_writer *envelope)
 {
-	static const uint8_t blank[FORMAT_HEADER];
-	int i, made = 0;
-
 	w->spool = spool;
 	w->fd = -1;
 	w->envelope = envelope;
@@ -111,16 +107,55 @@ spool_begin(struct spool_writer *w, const struct spool *spool,
 		errno = envelope->error;
 		return -1;
 	}
-	for (i = 0; i < NAME_TRIES && made == 0; i++)
-		made = make_file(w);
+	return 0;
+}
+
+/* The file is there, or not: 1, or as make_file() says. */
+static int
+begin(struct spool_writer *w, int made)
+{
+	static const uint8_t blank[FORMAT_HEADER];
+
 	if (made != 1) {
 		if (made == 0)
 			errno = EBUSY;
 		return -1;
 	}
 	put_raw(w, blank, sizeof(blank));
-	put_raw(w, envelope->data, envelope->len);
+	put_raw(w, w->envelope->data, w->envelope->len);
 	return 0;
+}
+
+int
+spool_begin(struct spool_writer *w, const struct spool *spool,
+    const struct envelope_writer *envelope)
+{
+	int i, made = 0;
+
+	if (writer_init(w, spool, envelope) == -1)
+		return -1;
+	for (i = 0; i < NAME_TRIES && made == 0; i++) {
+		if (spool_id_make(w->id) == -1)
+			return -1;
+		made = make_file(w);
+	}
+	return begin(w, made);
+}
+
+int
+spool_begin_as(struct spool_writer *w, const struct spool *spool,
+    const struct envelope_writer *envelope, const char *id)
+{
+	if (writer_init(w, spool, envelope) == -1)
+		return -1;
+	if (!spool_id_is_legal(id)) {
+		errno = EINVAL;
+		return -1;
+	}
+	strlcpy(w->id, id, sizeof(w->id));
+	if (unlinkat(spool->incoming, id, 0) == -1 && errno != ENOENT)
+		return -1;
+	return begin(w, make_file(w));
 }
 
 void
@@ -219,6 +254,30 @@ spool_commit(struct spool_writer *w, struct spool_name *name)
 		/* Nobody was told 250: the sender keeps it, so we don't. */
 		w->error = errno;
 		unlinkat(w->spool->queue, text, 0);
+		goto abort;
+	}
+	close(w->fd);
+	w->fd = -1;
+	return 0;
+abort:
+	spool_abort(w);
+	errno = w->error;
+	return -1;
+}
+
+int
+spool_hold(struct spool_writer *w)
+{
+	if (finish_file(w) == -1)
+		goto abort;
+	if (renameat(w->spool->incoming, w->id, w->spool->held, w->id) == -1) {
+		w->error = errno;
+		goto abort;
+	}
+	if (fsync(w->spool->held) == -1) {
+		/* It may stay there or not: the next try takes its place. */
+		w->error = errno;
+		unlinkat(w->spool->held, w->id, 0);
 		goto abort;
 	}
 	close(w->fd);

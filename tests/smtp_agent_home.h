@@ -222,10 +222,12 @@ teardown(void **state)
 	leave();
 	count_in(spool.incoming, 1);
 	count_in(spool.queue, 1);
+	count_in(spool.held, 1);
 	count_in(spool.failed, 1);
 	spool_close(&spool);
 	(void)unlinkat(dir, "incoming", AT_REMOVEDIR);
 	(void)unlinkat(dir, "queue", AT_REMOVEDIR);
+	(void)unlinkat(dir, "held", AT_REMOVEDIR);
 	(void)unlinkat(dir, "failed", AT_REMOVEDIR);
 	close(dir);
 	(void)unlink(config.aliases);

@@ -64,7 +64,8 @@ EXACT = {
         user="_posternq", caps=set(), filters=2, root="/",
         fds={**STANDARD, 3: "socket", 4: "socket", 5: "spool",
              6: "spool/incoming", 7: "socket", 8: "spool/queue",
-             9: "spool/failed", 10: "anon_inode", 11: "/etc"},
+             9: "spool/held", 10: "spool/failed", 11: "anon_inode",
+             12: "/etc"},
         limits={"core": 0, "processes": 0}),
     "resolver": dict(
         user="_posternd", caps=set(), filters=2, root="empty",

@@ -19,6 +19,7 @@ LETTER = b"Subject: %s\r\n\r\nHello.\r\n"
 MARKER = re.compile(rb"^Subject: (marker-\S+)", re.M)
 COUNT_RELOAD = 60 if postern.SANITIZED else 300
 COUNT_KILL = 100 if postern.SANITIZED else 500
+CONF = "retry-schedule 1s\nmax-messages 1000"
 SENDING = 10		# seconds
 
 
@@ -62,7 +63,7 @@ def send(daemon, count, recipients, first=0, seconds=0):
 
 def test_one_of_several_has_to_wait(daemons, users):
     """A deferral is not forgotten when others' deliveries are recorded."""
-    daemon = daemons("smtpd", "retry-schedule 1s")
+    daemon = daemons("smtpd", CONF)
     names = users(6)
     for stuck in (0, 3, 5):
         postern.clear(*names)
@@ -84,7 +85,7 @@ def test_one_of_several_has_to_wait(daemons, users):
 
 def test_answers_of_different_turns(daemons, users):
     """The one that waits answers first, the last one long after."""
-    daemon = daemons("smtpd", "retry-schedule 1s")
+    daemon = daemons("smtpd", CONF)
     names = users(4)
     blocker = b"Subject: first\r\n\r\n" + b"x" * 70 * 10 + b"\r\n"
     with Unusable(names[0]):
@@ -142,7 +143,7 @@ class Hung:
 
 def test_hung_mailboxes_do_not_stop_others(daemons, users):
     """Two agents that say nothing, 230 letters for both: others get theirs."""
-    daemon = daemons("smtpd", "retry-schedule 1s")
+    daemon = daemons("smtpd", CONF)
     first, second, third = users(3)
     hung = [Hung(daemon, first), Hung(daemon, second)]
     stoppers = [threading.Thread(target=h.stop) for h in hung]
@@ -174,7 +175,7 @@ def test_hung_mailboxes_do_not_stop_others(daemons, users):
 
 def test_reload_while_delivering(daemons, users):
     """SIGHUP ends the queue and starts another: each letter arrives once."""
-    daemon = daemons("smtpd", "retry-schedule 1s")
+    daemon = daemons("smtpd", CONF)
     names = users(10)
     error = []
 
@@ -241,7 +242,7 @@ def test_queue_killed_while_mail_is_collected(daemons, users):
     The mailbox can't tell by the letter that it had it: it is gone at once.
     """
     pop3d = daemons("pop3d")
-    daemon = daemons("smtpd", "retry-schedule 1s")
+    daemon = daemons("smtpd", CONF)
     names = users(5)
     collector = Collector(pop3d, names)
     sender = threading.Thread(target=send, args=(

@@ -150,10 +150,12 @@ teardown(void **state)
 	envelope_free_writer(&envelope);
 	count_in(q.spool.incoming, 1);
 	count_in(q.spool.queue, 1);
+	count_in(q.spool.held, 1);
 	count_in(q.spool.failed, 1);
 	spool_close(&q.spool);
 	(void)unlinkat(dir, "incoming", AT_REMOVEDIR);
 	(void)unlinkat(dir, "queue", AT_REMOVEDIR);
+	(void)unlinkat(dir, "held", AT_REMOVEDIR);
 	(void)unlinkat(dir, "failed", AT_REMOVEDIR);
 	close(dir);
 	return rmdir(place);

@@ -21,6 +21,7 @@
 #include <cmocka.h>
 
 #include "smtpd/spool.h"
+#include "smtpd/spool_format.h"
 
 static char place[] = "/tmp/test_spool.XXXXXX";
 static int dir = -1;
@@ -62,10 +63,12 @@ teardown(void **state)
 	(void)state;
 	empty(spool.incoming);
 	empty(spool.queue);
+	empty(spool.held);
 	empty(spool.failed);
 	spool_close(&spool);
 	(void)unlinkat(dir, "incoming", AT_REMOVEDIR);
 	(void)unlinkat(dir, "queue", AT_REMOVEDIR);
+	(void)unlinkat(dir, "held", AT_REMOVEDIR);
 	(void)unlinkat(dir, "failed", AT_REMOVEDIR);
 	close(dir);
 	envelope_free_writer(&envelope);
@@ -372,13 +375,15 @@ static const struct outcome some[2] = {
 	{ .kind = OUTCOME_DEFERRED, .recipient = 0, .attempt = 1, .key = 7,
 	    .when = 1000, .status = "4.2.2", .text = "full" },
 	{ .kind = OUTCOME_DELIVERED, .recipient = 2, .attempt = 2, .key = 8,
-	    .when = 2000, .status = "2.0.0", .text = "fine" },
+	    .when = 2000, .status = "2.0.0", .text = "fine",
+	    .remote = "mx.example", .target = "b\xc3\xbc@x.example",
+	    .flags = OUTCOME_ELSEWHERE, .code = 250 },
 };
 
 static void
 outcomes(void **state)
 {
-	static uint8_t data[4096];
+	static uint8_t data[8192];
 	struct spool_name name = write_letter();
 	struct letter l;
 	size_t len, i, first;
@@ -395,19 +400,25 @@ outcomes(void **state)
 	assert_string_equal(l.outcomes[1].text, "fine");
 	assert_int_equal(l.outcomes[1].recipient, 2);
 	assert_int_equal(l.outcomes[1].key, 8);
+	assert_string_equal(l.outcomes[0].remote, "");
+	assert_string_equal(l.outcomes[1].remote, "mx.example");
+	assert_string_equal(l.outcomes[1].target, "b\xc3\xbc@x.example");
+	assert_int_equal(l.outcomes[1].flags, OUTCOME_ELSEWHERE);
+	assert_int_equal(l.outcomes[1].code, 250);
 	assert_int_equal(letter_attempts(&l), 2);
 	letter_close(&l);
 	/* Every torn length of the records. */
 	len = slurp(&name, data, sizeof(data));
-	first = len - 2 * 256;
+	first = len - 2 * FORMAT_OUTCOME;
 	for (i = first; i <= len; i++) {
 		assert_int_equal(letter_read(scratch(data, i), &l), 0);
-		assert_int_equal(l.outcome_count, (i - first) / 256);
-		assert_int_equal(l.outcome_end, first + (i - first) / 256 * 256);
+		assert_int_equal(l.outcome_count, (i - first) / FORMAT_OUTCOME);
+		assert_int_equal(l.outcome_end, first +
+		    (i - first) / FORMAT_OUTCOME * FORMAT_OUTCOME);
 		letter_close(&l);
 	}
 	/* Every octet of the first one damaged: the second stays. */
-	for (i = first; i < first + 256; i++) {
+	for (i = first; i < first + FORMAT_OUTCOME; i++) {
 		data[i] ^= 0x10;
 		assert_int_equal(letter_read(scratch(data, len), &l), 0);
 		assert_int_equal(l.outcome_count, 1);
@@ -433,12 +444,17 @@ torn_record(void **state)
 	assert_int_equal(write(fd, "torn", 4), 4);
 	close(fd);
 	memset(evil.text, '\n', sizeof(evil.text) - 1);
+	memset(evil.target, '\x1b', sizeof(evil.target));
+	memset(evil.remote, '\xff', sizeof(evil.remote));
 	assert_int_equal(letter_open(&spool, &name, &l), 0);
 	assert_int_equal(letter_record(&spool, &l, &evil, 1), 0);
 	letter_close(&l);
 	assert_int_equal(letter_open(&spool, &name, &l), 0);
 	assert_int_equal(l.outcome_count, 1);
 	assert_null(strchr(l.outcomes[0].text, '\n'));
+	assert_int_equal(strspn(l.outcomes[0].target, "?"), PATH_TEXT_MAX - 1);
+	assert_int_equal(strspn(l.outcomes[0].remote, "?"),
+	    OUTCOME_REMOTE_MAX - 1);
 	letter_close(&l);
 }
 
@@ -507,11 +523,12 @@ very_many_records(void **state)
 	len = slurp(&name, data, sizeof(data));
 	fd = scratch(data, len);
 	for (i = 0; i < 120000; i++)
-		assert_int_equal(write(fd, data + len - 256, 256), 256);
+		assert_int_equal(write(fd, data + len -
+		    FORMAT_OUTCOME, FORMAT_OUTCOME), FORMAT_OUTCOME);
 	assert_int_equal(letter_read(fd, &l), 0);
 	assert_true(l.outcome_count > 1 && l.outcome_count < 100000);
 	assert_int_equal(l.outcomes[0].kind, OUTCOME_DELIVERED);
-	assert_int_equal(l.outcome_end, len + 120000 * 256);
+	assert_int_equal(l.outcome_end, len + 120000 * FORMAT_OUTCOME);
 	assert_int_equal(letter_attempts(&l), 120);
 	letter_close(&l);
 }
@@ -535,6 +552,36 @@ locks(void **state)
 	close(copy);
 	assert_int_equal(letter_open(&spool, &name, &second), 0);
 	letter_close(&second);
+}
+
+/* Letters of the queue itself: an id of its own, held until it is let go. */
+static void
+hold(void **state)
+{
+	static const char id[] = "0123456789abcdefXYZ0";
+	int i;
+
+	(void)state;
+	make_envelope();
+	assert_int_equal(spool_begin_as(&writer, &spool, &envelope, "../x"), -1);
+	assert_int_equal(errno, EINVAL);
+	/* Left over, and then once more. */
+	assert_int_equal(spool_begin_as(&writer, &spool, &envelope, id), 0);
+	close(writer.fd);
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(spool_begin_as(&writer, &spool, &envelope,
+		    id), 0);
+		spool_put(&writer, content, sizeof(content) - 1);
+		assert_int_equal(spool_hold(&writer), 0);
+		assert_int_equal(count_in(spool.incoming), 0);
+		assert_int_equal(count_in(spool.held), 1);
+	}
+	assert_int_equal(spool_begin_as(&writer, &spool, &envelope, id), 0);
+	writer.error = ENOSPC;
+	assert_int_equal(spool_hold(&writer), -1);
+	assert_int_equal(errno, ENOSPC);
+	assert_int_equal(count_in(spool.incoming), 0);
+	assert_int_equal(count_in(spool.held), 1);
 }
 
 static void
@@ -700,7 +747,7 @@ main(void)
 		TEST(abort_leaves_nothing),
 		TEST(failed_write), TEST(damage), TEST(outcomes),
 		TEST(torn_record), TEST(deferred_again),
-		TEST(very_many_records), TEST(locks), TEST(clean_incoming),
+		TEST(very_many_records), TEST(locks), TEST(hold), TEST(clean_incoming),
 		TEST(defer_fail_remove), TEST(odd_files), TEST(names),
 		TEST(ids_sort), TEST(enter_checks), TEST(scan),
 	};
