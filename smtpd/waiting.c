@@ -37,6 +37,7 @@ queue_tick(struct queue *q)
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	q->now_ms = (uint64_t)ts.tv_sec * 1000 +
 	    (uint64_t)ts.tv_nsec / 1000000;
+	q->outbound.now = q->now_ms;
 }
 
 void

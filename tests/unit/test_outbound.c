@@ -1,0 +1,677 @@
+/* LINK: OUTBOUND smtpd/spool_read smtpd/spool smtpd/envelope smtpd/xtext smtpd/address wire/utf8 privsep/config privsep/log privsep/message */
+/*
+ * Letters to other hosts, with relays that this test plays: what they may
+ * answer, or not, and what becomes of each recipient.
+ */
+#include <sys/socket.h>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "privsep/config_table.h"
+#include "privsep/message.h"
+#include "smtpd/connection.h"
+
+#define ERRANDS		400
+
+static struct config config;
+static struct outbound o;
+static struct dns_client *dns;
+static uint64_t now = 1000;
+static int listener = -1;
+static uint64_t asked[64];
+static size_t asked_count;
+static int is_master_busy;
+
+static struct letter letters[ERRANDS];
+static struct recipient recipients[ERRANDS];
+static struct errand errands[ERRANDS];
+static char paths[ERRANDS][64];
+static size_t errand_count;
+
+static struct errand_result results[ERRANDS];
+static int is_done[ERRANDS];
+static size_t done_count;
+static struct spool_name unparked[ERRANDS];
+static size_t unparked_count, slow_count;
+
+static int
+need(void *arg, uint64_t tag)
+{
+	(void)arg;
+	if (is_master_busy)
+		return -1;
+	assert_true(asked_count < 64);
+	asked[asked_count++] = tag;
+	return 0;
+}
+
+static void
+done(void *arg, struct errand *e, const struct errand_result *r)
+{
+	size_t i = (size_t)(e - errands);
+
+	assert_ptr_equal(arg, &o);
+	assert_false(is_done[i]);
+	is_done[i] = 1;
+	results[i] = *r;
+	done_count++;
+}
+
+static void
+unpark(void *arg, const struct spool_name *name)
+{
+	(void)arg;
+	unparked[unparked_count++] = *name;
+}
+
+static void
+slow(void *arg, struct errand *e)
+{
+	(void)arg;
+	(void)e;
+	slow_count++;
+}
+
+static const struct outbound_ops ops = {
+	.need = need, .done = done, .unpark = unpark, .slow = slow
+};
+
+static int
+setup(void **state)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET };
+	socklen_t len = sizeof(in);
+
+	(void)state;
+	memset(&config, 0, sizeof(config));
+	config_default_fixed(&config);
+	config.relay_timeout = 60;
+	config.retry_count = 2;
+	config.retry_schedule[0] = 60;
+	config.retry_schedule[1] = 600;
+	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	assert_int_equal(bind(listener, (struct sockaddr *)&in, len), 0);
+	assert_int_equal(listen(listener, 128), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&in, &len),
+	    0);
+	config.route_count = 1;
+	strlcpy(config.routes[0].domain, "x.example", HOSTNAME_MAX);
+	strlcpy(config.routes[0].to.host, "127.0.0.1", HOSTNAME_MAX);
+	config.routes[0].to.port = ntohs(in.sin_port);
+	dns = dns_new(need, NULL);
+	assert_non_null(dns);
+	outbound_init(&o, &ops, &o, &config, dns);
+	o.now = now;
+	asked_count = errand_count = done_count = 0;
+	unparked_count = slow_count = 0;
+	is_master_busy = 0;
+	memset(is_done, 0, sizeof(is_done));
+	memset(errands, 0, sizeof(errands));
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	outbound_free(&o);
+	dns_free(dns);
+	close(listener);
+	assert_true(TAILQ_EMPTY(&o.connections));
+	assert_int_equal(o.connection_count, 0);
+	return 0;
+}
+
+/* One more letter, with so many recipients at that domain. */
+static void
+add(const char *domain, size_t count)
+{
+	static int fd = -1;
+	struct letter *l = &letters[errand_count];
+	struct errand *e;
+	size_t i;
+
+	if (fd == -1)
+		fd = open("/dev/null", O_RDONLY);
+	memset(l, 0, sizeof(*l));
+	l->fd = fd;
+	snprintf(l->name.id, sizeof(l->name.id), "letter%014zu", errand_count);
+	l->envelope.sender = "a@example.test";
+	l->envelope.envid = "";
+	l->envelope.recipients = &recipients[errand_count];
+	l->envelope.recipient_count = count;
+	for (i = 0; i < count; i++) {
+		recipients[errand_count].orcpt = "";
+		e = &errands[errand_count];
+		snprintf(paths[errand_count], sizeof(paths[0]), "u%zu@%s", i,
+		    domain);
+		e->account = paths[errand_count];
+		e->letter = l;
+		e->recipient = (uint32_t)i;
+		e->is_elsewhere = 1;
+		assert_int_equal(outbound_add(&o, e), 0);
+		errand_count++;
+	}
+}
+
+/* A turn of the queue's loop, so many ms later. */
+static void
+turn(uint64_t ms)
+{
+	static struct pollfd pfd[OUTBOUND_CONNECTIONS];
+	size_t n;
+
+	now += ms;
+	outbound_run(&o, now);
+	n = outbound_poll(&o, pfd);
+	assert_true(poll(pfd, n, 0) >= 0);
+	outbound_ready(&o, pfd, now);
+	outbound_expire(&o, now);
+	outbound_run(&o, now);
+}
+
+/* The next relay that is asked for: our end of its gate. */
+static int
+relay(void)
+{
+	int pair[2], i;
+	uint64_t tag;
+
+	for (i = 0; i < 100 && asked_count == 0; i++) {
+		turn(0);
+		if (asked_count == 0)
+			usleep(2000);
+	}
+	assert_true(asked_count > 0);
+	tag = asked[0];
+	memmove(asked, asked + 1, --asked_count * sizeof(asked[0]));
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	outbound_channel(&o, tag, pair[1], now);
+	return pair[0];
+}
+
+static void
+hear(int gate, struct message *m, uint32_t type)
+{
+	assert_int_equal(message_wait(gate, m, 1, 5000), 1);
+	assert_int_equal(m->type, type);
+	message_discard(m);
+}
+
+static void
+greet(int gate, uint32_t verdict, uint32_t code, const char *status,
+    const char *text)
+{
+	struct message m;
+
+	hear(gate, &m, REQ_GREET);
+	message_begin(&m, REPLY_GREET);
+	put_u32(&m, verdict);
+	put_u32(&m, code);
+	put_str(&m, status);
+	put_str(&m, text);
+	put_u32(&m, RELAY_HAS_DSN);
+	put_u64(&m, 0);
+	put_str(&m, "");
+	put_u32(&m, 0);
+	assert_int_equal(message_send(gate, &m), 0);
+	turn(0);
+}
+
+static void
+welcome(int gate)
+{
+	greet(gate, RELAY_READY, 220, "2.0.0", "hello");
+}
+
+/* The TOs of one letter, up to its SEND: how many. */
+static uint32_t
+hear_letter(int gate)
+{
+	struct message m;
+	uint32_t n = 0;
+
+	while (message_wait(gate, &m, 1, 5000) == 1 && m.type == REQ_TO)
+		n++;
+	assert_int_equal(m.type, REQ_SEND);
+	message_discard(&m);
+	return n;
+}
+
+static void
+say_to(int gate, uint32_t index, uint32_t verdict, uint32_t stage,
+    uint32_t code)
+{
+	struct message m;
+
+	message_begin(&m, REPLY_TO);
+	put_u32(&m, index);
+	put_u32(&m, verdict);
+	put_u32(&m, stage);
+	put_u32(&m, code);
+	put_str(&m, verdict == DELIVERED ? "2.0.0" : verdict ==
+	    DELIVERY_FAILED ? "5.1.1" : "4.0.0");
+	put_str(&m, "said\nso");
+	assert_int_equal(message_send(gate, &m), 0);
+	turn(0);
+}
+
+static void
+say_end(int gate, uint32_t is_reusable)
+{
+	struct message m;
+
+	message_begin(&m, REPLY_SEND);
+	put_u32(&m, is_reusable);
+	put_u64(&m, 100);
+	assert_int_equal(message_send(gate, &m), 0);
+	turn(0);
+}
+
+static int
+is_hung_up(int gate)
+{
+	struct message m;
+	int n = message_wait(gate, &m, 1, 2000);
+
+	if (n == 1)
+		message_discard(&m);
+	return n == 0;
+}
+
+static void
+test_one(void **state)
+{
+	int gate;
+
+	(void)state;
+	add("x.example", 3);
+	gate = relay();
+	welcome(gate);
+	assert_int_equal(hear_letter(gate), 3);
+	say_to(gate, 1, DELIVERY_FAILED, RELAY_AT_RCPT, 550);
+	say_to(gate, 0, DELIVERED, RELAY_AT_END, 250);
+	say_to(gate, 2, DELIVERY_DEFERRED, RELAY_AT_RCPT, 450);
+	assert_int_equal(done_count, 3);
+	assert_int_equal(results[0].verdict, DELIVERED);
+	assert_int_equal(results[1].verdict, DELIVERY_FAILED);
+	assert_string_equal(results[1].text, "said?so");
+	assert_string_equal(results[1].remote, "127.0.0.1");
+	assert_int_equal(results[2].verdict, DELIVERY_DEFERRED);
+	assert_true(results[0].has_dsn);
+	say_end(gate, 1);
+	/* Nobody comes any more: it ends. */
+	turn(5000);
+	assert_true(is_hung_up(gate));
+	close(gate);
+	turn(0);
+	assert_true(outbound_is_idle(&o));
+}
+
+static void
+test_reuse(void **state)
+{
+	int gate, i;
+
+	(void)state;
+	add("x.example", 1);
+	gate = relay();
+	welcome(gate);
+	for (i = 0; i < 5; i++) {
+		assert_int_equal(hear_letter(gate), 1);
+		say_to(gate, 0, DELIVERED, RELAY_AT_END, 250);
+		add("x.example", 1);
+		say_end(gate, 1);
+	}
+	assert_int_equal(done_count, 5);
+	assert_int_equal(asked_count, 0);
+	close(gate);
+}
+
+static void
+test_batches(void **state)
+{
+	int gate;
+
+	(void)state;
+	add("x.example", BATCH_MAX + 10);
+	gate = relay();
+	welcome(gate);
+	assert_int_equal(hear_letter(gate), BATCH_MAX);
+	close(gate);
+	turn(0);
+	/* It ended without an answer: those it had are put off. */
+	assert_int_equal(done_count, BATCH_MAX);
+	assert_int_equal(results[0].verdict, DELIVERY_DEFERRED);
+	gate = relay();
+	welcome(gate);
+	assert_int_equal(hear_letter(gate), 10);
+	close(gate);
+}
+
+/* An idle connection that was over is nobody's fault. */
+static void
+test_restart(void **state)
+{
+	int gate;
+
+	(void)state;
+	add("x.example", 2);
+	gate = relay();
+	welcome(gate);
+	assert_int_equal(hear_letter(gate), 2);
+	say_to(gate, 0, DELIVERY_DEFERRED, RELAY_AT_START, 0);
+	say_to(gate, 1, DELIVERY_DEFERRED, RELAY_AT_START, 0);
+	say_end(gate, 0);
+	assert_int_equal(done_count, 0);
+	close(gate);
+	gate = relay();
+	welcome(gate);
+	assert_int_equal(hear_letter(gate), 2);
+	say_to(gate, 0, DELIVERED, RELAY_AT_END, 250);
+	say_to(gate, 1, DELIVERED, RELAY_AT_END, 250);
+	assert_int_equal(done_count, 2);
+	close(gate);
+}
+
+static void
+test_restart_is_bounded(void **state)
+{
+	int gate, i;
+
+	(void)state;
+	add("x.example", 1);
+	for (i = 0; i < 3; i++) {
+		gate = relay();
+		welcome(gate);
+		hear_letter(gate);
+		say_to(gate, 0, DELIVERY_DEFERRED, RELAY_AT_START, 0);
+		say_end(gate, 0);
+		close(gate);
+	}
+	assert_int_equal(done_count, 1);
+}
+
+/* All addresses say 5xx: the letter fails; one that comes later is tried. */
+static void
+test_refused(void **state)
+{
+	int gate, i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		add("x.example", 1);
+		gate = relay();
+		greet(gate, RELAY_FAIL, 554, "5.3.2", "no mail here");
+		assert_int_equal(done_count, i + 1);
+		assert_int_equal(results[i].verdict, DELIVERY_FAILED);
+		assert_string_equal(results[i].status, "5.3.2");
+		close(gate);
+	}
+}
+
+/* A dead one rests; then one probe, however many wait. */
+static void
+test_rest(void **state)
+{
+	int gate, i;
+
+	(void)state;
+	add("x.example", 1);
+	gate = relay();
+	greet(gate, RELAY_DEFER, 421, "4.3.2", "busy");
+	close(gate);
+	assert_int_equal(done_count, 1);
+	assert_int_equal(results[0].verdict, DELIVERY_DEFERRED);
+	assert_string_equal(results[0].status, "4.3.2");
+	for (i = 0; i < 20; i++)
+		add("x.example", 1);
+	turn(1000);
+	assert_int_equal(asked_count, 0);
+	assert_int_equal(done_count, 21);
+	for (i = 0; i < 20; i++)
+		add("x.example", 1);
+	turn(30000);
+	gate = relay();
+	for (i = 0; i < 10; i++)
+		turn(100);
+	assert_int_equal(asked_count, 0);
+	assert_int_equal(o.connection_count, 1);
+	greet(gate, RELAY_DEFER, 421, "4.3.2", "busy");
+	close(gate);
+	assert_int_equal(done_count, 41);
+	/* Longer, the second time. */
+	add("x.example", 1);
+	turn(31000);
+	assert_int_equal(done_count, 42);
+}
+
+static void
+test_nobody_listens(void **state)
+{
+	int i;
+
+	(void)state;
+	close(listener);
+	add("x.example", 1);
+	for (i = 0; i < 100 && done_count == 0; i++) {
+		turn(0);
+		usleep(1000);
+	}
+	assert_int_equal(done_count, 1);
+	assert_int_equal(results[0].verdict, DELIVERY_DEFERRED);
+	assert_string_equal(results[0].status, "4.4.1");
+	listener = open("/dev/null", O_RDONLY);
+}
+
+/* TLS that fails is left out where it need not be had. */
+static void
+test_without_tls(void **state)
+{
+	struct message m;
+	int gate;
+
+	(void)state;
+	add("x.example", 1);
+	gate = relay();
+	assert_int_equal(message_wait(gate, &m, 1, 5000), 1);
+	assert_int_equal(get_u32(&m), RELAY_SMTP);
+	assert_int_equal(get_u32(&m), RELAY_TLS_MAY);
+	message_discard(&m);
+	message_begin(&m, REPLY_GREET);
+	put_u32(&m, RELAY_NO_TLS);
+	put_u32(&m, 0);
+	put_str(&m, "4.7.5");
+	put_str(&m, "handshake");
+	put_u32(&m, 0);
+	put_u64(&m, 0);
+	put_str(&m, "");
+	put_u32(&m, 0);
+	assert_int_equal(message_send(gate, &m), 0);
+	turn(0);
+	close(gate);
+	gate = relay();
+	assert_int_equal(message_wait(gate, &m, 1, 5000), 1);
+	assert_int_equal(get_u32(&m), RELAY_SMTP);
+	assert_int_equal(get_u32(&m), RELAY_TLS_NONE);
+	message_discard(&m);
+	assert_int_equal(done_count, 0);
+	close(gate);
+}
+
+static void
+test_no_relay(void **state)
+{
+	int i;
+
+	(void)state;
+	is_master_busy = 1;
+	add("x.example", 1);
+	for (i = 0; i < 20; i++) {
+		turn(0);
+		usleep(1000);
+	}
+	assert_int_equal(done_count, 0);
+	assert_int_equal(o.connection_count, 0);
+	/* Not all the time. */
+	assert_true(outbound_next(&o) > now);
+	is_master_busy = 0;
+	turn(2000);
+	close(relay());
+}
+
+/* Relays that break the rules harm their own letter. */
+static void
+test_hostile(void **state)
+{
+	static const struct {
+		uint32_t	index, verdict, stage;
+	} bad[] = {
+		{ 2, DELIVERED, RELAY_AT_END }, { 0, 3, RELAY_AT_END },
+		{ 0, DELIVERED, 9 }, { UINT32_MAX, DELIVERED, RELAY_AT_END },
+	};
+	struct message m;
+	size_t i, before;
+	int gate;
+
+	(void)state;
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		before = done_count;
+		add("x.example", 2);
+		gate = relay();
+		welcome(gate);
+		hear_letter(gate);
+		say_to(gate, bad[i].index, bad[i].verdict, bad[i].stage, 250);
+		assert_int_equal(done_count, before + 2);
+		assert_int_equal(results[before].verdict, DELIVERY_DEFERRED);
+		assert_true(is_hung_up(gate));
+		close(gate);
+	}
+	/* Twice the same. */
+	add("x.example", 2);
+	gate = relay();
+	welcome(gate);
+	hear_letter(gate);
+	before = done_count;
+	say_to(gate, 0, DELIVERED, RELAY_AT_END, 250);
+	say_to(gate, 0, DELIVERY_FAILED, RELAY_AT_END, 550);
+	assert_int_equal(done_count, before + 2);
+	assert_int_equal(results[before].verdict, DELIVERED);
+	assert_int_equal(results[before + 1].verdict, DELIVERY_DEFERRED);
+	close(gate);
+	/* An end that forgets one; another message; garbage. */
+	add("x.example", 1);
+	gate = relay();
+	welcome(gate);
+	hear_letter(gate);
+	say_end(gate, 1);
+	assert_true(is_hung_up(gate));
+	close(gate);
+	add("x.example", 1);
+	gate = relay();
+	message_begin(&m, REPLY_SEND);
+	assert_int_equal(message_send(gate, &m), 0);
+	turn(0);
+	assert_true(is_hung_up(gate) || asked_count > 0 || done_count > 0);
+	close(gate);
+}
+
+/* A flood to one destination: more connections, few, and letters aside. */
+static void
+test_flood(void **state)
+{
+	struct spool_name name = { .due = 1 };
+	int gates[8], i, n = 0;
+
+	(void)state;
+	for (i = 0; i < 150; i++)
+		add("x.example", 1);
+	assert_true(outbound_is_stuck(&errands[149]));
+	assert_false(outbound_is_stuck(&errands[0]));
+	assert_int_equal(outbound_park(&errands[149], &name), 0);
+	outbound_withdraw(&errands[149]);
+	gates[n++] = relay();
+	gates[n++] = relay();
+	for (i = 0; i < 10; i++)
+		turn(10);
+	assert_int_equal(o.connection_count, 2);
+	for (i = 0; i < 2; i++)
+		welcome(gates[i]);
+	for (i = 0; i < 2; i++) {
+		hear_letter(gates[i]);
+		say_to(gates[i], 0, DELIVERED, RELAY_AT_END, 250);
+	}
+	/* It goes well: so there may be more. */
+	gates[n++] = relay();
+	assert_true(o.connection_count > 2);
+	assert_int_equal(slow_count, 0);
+	for (i = 0; i < n; i++)
+		close(gates[i]);
+	while (asked_count > 0)
+		close(relay());
+	outbound_forget_parked(&o);
+	assert_int_equal(unparked_count, 0);
+}
+
+/* A host that is silent is not in others' way. */
+static void
+test_slow(void **state)
+{
+	int gate;
+
+	(void)state;
+	add("x.example", 1);
+	gate = relay();
+	add("x.example", 1);
+	turn(11000);
+	assert_int_equal(slow_count, 2);
+	assert_true(outbound_is_stuck(&errands[1]));
+	turn(1000);
+	assert_int_equal(slow_count, 2);
+	/* In the end it is given up. */
+	turn(60 * 1000 * 100);
+	assert_int_equal(done_count, 2);
+	close(gate);
+}
+
+static void
+test_bad_domain(void **state)
+{
+	(void)state;
+	errands[0].account = strcpy(paths[0], "u@a..b");
+	assert_int_equal(outbound_add(&o, &errands[0]), -1);
+	assert_int_equal(errno, EINVAL);
+	errands[0].account = strcpy(paths[0], "nobody");
+	assert_int_equal(outbound_add(&o, &errands[0]), -1);
+}
+
+int
+main(void)
+{
+#define EACH(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+	static const struct CMUnitTest tests[] = {
+		EACH(test_one), EACH(test_reuse), EACH(test_batches),
+		EACH(test_restart), EACH(test_restart_is_bounded),
+		EACH(test_refused), EACH(test_rest),
+		EACH(test_nobody_listens), EACH(test_without_tls),
+		EACH(test_no_relay), EACH(test_hostile), EACH(test_flood),
+		EACH(test_slow), EACH(test_bad_domain),
+	};
+
+	return cmocka_run_group_tests_name("test_outbound", tests, NULL,
+	    NULL);
+}
