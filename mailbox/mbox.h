@@ -188,9 +188,10 @@ int	mbox_twins_remove(struct mailbox *, const uint8_t *bitmap);
 
 /*
  * fcntl (OFD) write lock on the file, then NAME.lock, waiting patience_ms at
- * most in all; EBUSY: others have one of them.  When it returns 0, then
- * mailbox.file is open and the file that has the name (opened again if another
- * came meanwhile), or -1 if there is none and a reader asks (0, no lock).
+ * most in all; EBUSY: others have one of them; ECANCELED: and nobody waits for
+ * us any more.  When it returns 0, then mailbox.file is open and the file that
+ * has the name (opened again if another came meanwhile), or -1 if there is
+ * none and a reader asks (0, no lock).
  * Locks nest; only the first takes time, only the last unlock gives up.
  */
 int	mbox_lock(struct mailbox *, int patience_ms);

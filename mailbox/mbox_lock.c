@@ -14,7 +14,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -211,8 +210,9 @@ mbox_lock(struct mailbox *mb, int patience_ms)
 			return -1;
 		}
 		/* Not in step with others who wait. */
-		(void)poll(NULL, 0, PAUSE_MS +
-		    (int)arc4random_uniform(4 * PAUSE_MS));
+		if (mailbox_sleep(PAUSE_MS +
+		    (int)arc4random_uniform(4 * PAUSE_MS)) == -1)
+			return -1;
 	}
 	mb->locks.depth = 1;
 	return 0;

@@ -188,6 +188,19 @@ mailbox_use_companion(int sock)
 }
 
 void
+mailbox_use_channel(int sock)
+{
+	(void)sock;
+}
+
+int
+mailbox_sleep(int ms)
+{
+	(void)ms;
+	return 0;
+}
+
+void
 worker_alive(struct worker *w)
 {
 	(void)w;

@@ -87,6 +87,32 @@ test_foreign_dotlock(void **state)
 	assert_false(has(LOCK));
 }
 
+/* Whoever asked for it has gone: it is not waited for, but taken if free. */
+static void
+test_nobody_waits(void **state)
+{
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
+	    ends), 0);
+	mailbox_use_channel(ends[0]);
+	assert_int_equal(enter(1), 0);
+	put(LOCK, "0", 1);
+	assert_int_equal(write(ends[1], "next", 4), 4);
+	assert_int_equal(lock_error(300), EBUSY);
+	close(ends[1]);
+	alarm(20);
+	assert_int_equal(lock_error(60000), ECANCELED);
+	alarm(0);
+	assert_file(LOCK, "0");
+	assert_int_equal(unlinkat(home, LOCK, 0), 0);
+	assert_int_equal(lock_error(0), 0);
+	mbox_unlock(box);
+	mailbox_use_channel(-1);
+	close(ends[0]);
+}
+
 static void
 test_dead_owner(void **state)
 {
@@ -342,6 +368,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_both),
 		TEST(test_foreign_dotlock),
+		TEST(test_nobody_waits),
 		TEST(test_dead_owner),
 		TEST(test_lost_dotlock),
 		TEST(test_touch),

@@ -509,6 +509,57 @@ test_deadline_of_the_busy(void **state)
 	assert_in_range(wire_clock() - begun, 100, 1000);
 }
 
+/* Somebody else works on the answer. */
+static int answer[2];
+
+static void
+test_await(void **state)
+{
+	int watched[2];
+
+	(void)state;
+	assert_int_equal(pipe(answer), 0);
+	assert_int_equal(pipe(watched), 0);
+	w.timeout_ms = 1500;
+	w.watch = watched[0];
+	/* Nothing is heard, and what the peer says is none. */
+	SAY("x");
+	assert_int_equal(wire_await(&w, answer[0]), WIRE_TIMEOUT);
+	/* The answer comes before anything else. */
+	assert_int_equal(write(answer[1], "x", 1), 1);
+	close(watched[1]);
+	assert_int_equal(wire_await(&w, answer[0]), WIRE_OK);
+	assert_int_equal(read(answer[0], &(char){ 0 }, 1), 1);
+	assert_int_equal(wire_await(&w, answer[0]), WIRE_SHUTDOWN);
+	close(watched[0]);
+	w.watch = -1;
+	close(peer);
+	peer = -1;
+	assert_int_equal(wire_await(&w, answer[0]), WIRE_EOF);
+	close(answer[0]);
+	close(answer[1]);
+}
+
+/* It has closed, but it reads: a second, or as long as it has more to say. */
+static void
+test_await_half_closed(void **state)
+{
+	int64_t begun = wire_clock();
+
+	(void)state;
+	assert_int_equal(pipe(answer), 0);
+	w.timeout_ms = 1500;
+	SAY("QUIT\r\n");
+	assert_int_equal(shutdown(peer, SHUT_WR), 0);
+	assert_int_equal(wire_await(&w, answer[0]), WIRE_TIMEOUT);
+	/* That was all. */
+	assert_status(1, 0, WIRE_TOO_LONG);
+	assert_int_equal(wire_await(&w, answer[0]), WIRE_EOF);
+	assert_true(wire_clock() - begun >= 3500);
+	close(answer[0]);
+	close(answer[1]);
+}
+
 #define WIRE_TEST(t)	cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int
@@ -535,7 +586,9 @@ main(void)
 		WIRE_TEST(test_watched_end),
 		WIRE_TEST(test_transport_wants),
 		WIRE_TEST(test_deadline_of_the_busy),
-		WIRE_TEST(test_secret_leaves_nothing)
+		WIRE_TEST(test_secret_leaves_nothing),
+		WIRE_TEST(test_await),
+		WIRE_TEST(test_await_half_closed)
 	};
 
 	return cmocka_run_group_tests_name("wire", tests, NULL, NULL);
