@@ -13,18 +13,27 @@
  * Most of the time to open a maildrop of small messages would go into SHA-256.
  * So that is for the beginning of the header only, where the host that took
  * the letter has put the id that no sender can choose; of the rest of it and
- * of the body a sum (FNV-1a) is hashed.
+ * of the body a sum (mbox_sum.c) is hashed.
+ *
+ * Who changes what is hashed changes the UIDLs of all messages, and clients
+ * get all of them once more.
  */
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "mbox.h"
 #include "mbox_digest.h"
+#include "sha256.h"
 
-#define HEADER_HASHED	512	/* octets of the header, at most */
 #define BODY_SUMMED	1024	/* octets of the body, at most */
 #define BLOCK		(64 * 1024)
+
+static void
+add_to_text(struct mbox_digest *d, const void *p, size_t len)
+{
+	memcpy(d->text + d->text_len, p, len);
+	d->text_len += len;
+}
 
 void
 mbox_digest_begin(struct mbox_digest *d, const uint8_t *from, size_t len)
@@ -35,22 +44,26 @@ mbox_digest_begin(struct mbox_digest *d, const uint8_t *from, size_t len)
 		len--;
 	mbox_filter_init(&d->filter);
 	octets_init(&d->octets);
-	SHA256Init(&d->hash);
-	SHA256Update(&d->hash, from, len);
-	SHA256Update(&d->hash, (const uint8_t *)"\n", 1);
-	d->sum = UINT64_C(0xcbf29ce484222325);
-	d->header = d->body = 0;
+	d->sum = MBOX_SUM_START;
+	d->header = d->body = d->text_len = d->rest_len = 0;
+	add_to_text(d, from, len);
+	add_to_text(d, "\n", 1);
 }
 
+/* It is summed up later, unless it is too much. */
 static void
-add_to_sum(struct mbox_digest *d, const uint8_t *p, size_t len)
+add_to_rest(struct mbox_digest *d, const void *p, size_t len)
 {
-	uint64_t sum = d->sum;
-	size_t i;
-
-	for (i = 0; i < len; i++)
-		sum = (sum ^ p[i]) * UINT64_C(0x100000001b3);
-	d->sum = sum;
+	if (len > sizeof(d->rest) - d->rest_len) {
+		d->sum = mbox_sum(d->sum, d->rest, d->rest_len);
+		d->rest_len = 0;
+	}
+	if (len > sizeof(d->rest)) {
+		d->sum = mbox_sum(d->sum, p, len);
+		return;
+	}
+	memcpy(d->rest + d->rest_len, p, len);
+	d->rest_len += len;
 }
 
 static void
@@ -64,15 +77,16 @@ digest_span(struct mbox_digest *d, const struct mbox_span *span)
 	octets_count(&d->octets, p, len);
 	if (span->is_body) {
 		n = len < BODY_SUMMED - d->body ? len : BODY_SUMMED - d->body;
-		add_to_sum(d, p, n);
+		add_to_rest(d, p, n);
 		d->body += n;
 		return;
 	}
-	n = len < HEADER_HASHED - d->header ? len : HEADER_HASHED - d->header;
-	if (n > 0)
-		SHA256Update(&d->hash, p, n);
+	n = MBOX_HEADER_HASHED - d->header;
+	if (n > len)
+		n = len;
+	add_to_text(d, p, n);
 	d->header += n;
-	add_to_sum(d, p + n, len - n);
+	add_to_rest(d, p + n, len - n);
 }
 
 void
@@ -96,22 +110,45 @@ mbox_digest_has_body(const struct mbox_digest *d)
 void
 mbox_digest_end(struct mbox_digest *d, struct mbox_entry *entry)
 {
-	uint8_t digest[SHA256_DIGEST_LENGTH], last[16];
 	struct mbox_span span;
-	size_t i;
 
 	mbox_filter_end(&d->filter, &span);
 	digest_span(d, &span);
 	if (d->body < BODY_SUMMED && d->octets.last != '\n')
-		add_to_sum(d, (const uint8_t *)"\n", 1);
+		add_to_rest(d, "\n", 1);
 	entry->octets = octets_total(&d->octets);
+}
+
+static void
+hash_one(struct mbox_digest *d, struct mbox_entry *entry)
+{
+	uint8_t digest[SHA256_SIZE], last[16];
+	size_t i;
+
 	for (i = 0; i < 8; i++) {
 		last[i] = (uint8_t)(entry->octets >> (8 * i));
 		last[8 + i] = (uint8_t)(d->sum >> (8 * i));
 	}
-	SHA256Update(&d->hash, last, sizeof(last));
-	SHA256Final(digest, &d->hash);
+	add_to_text(d, last, sizeof(last));
+	sha256(d->text, d->text_len, digest);
 	memcpy(entry->hash, digest, MBOX_HASH_SIZE);
+}
+
+void
+mbox_digest_hash(struct mbox_digest *digests, struct mbox_entry *entries,
+    size_t count)
+{
+	struct mbox_summed summed[MBOX_DIGESTS];
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		summed[i].p = digests[i].rest;
+		summed[i].len = digests[i].rest_len;
+		summed[i].sum = &digests[i].sum;
+	}
+	mbox_sum_all(summed, count);
+	for (i = 0; i < count; i++)
+		hash_one(&digests[i], &entries[i]);
 }
 
 static ssize_t
@@ -155,7 +192,7 @@ mbox_entry_is_intact(int fd, const struct mbox_entry *entry)
 	static uint8_t block[BLOCK];
 	uint64_t at = MBOX_HEADER(entry), left = entry->length;
 	struct mbox_entry now = { .octets = 0 };
-	struct mbox_digest d;
+	static struct mbox_digest d;
 	ssize_t n;
 
 	n = read_at(fd, block, entry->from_len, entry->from);
@@ -172,6 +209,7 @@ mbox_entry_is_intact(int fd, const struct mbox_entry *entry)
 		mbox_digest_feed(&d, block, (size_t)n);
 	}
 	mbox_digest_end(&d, &now);
+	mbox_digest_hash(&d, &now, 1);
 	return now.octets == entry->octets &&
 	    memcmp(now.hash, entry->hash, MBOX_HASH_SIZE) == 0 &&
 	    ends_there(fd, at);

@@ -63,7 +63,7 @@ index_read(struct mailbox *mb, struct mbox_index *index)
 	if (mb->file == -1)
 		return 0;
 	if (mbox_file_identify(mb, &identity) == -1 ||
-	    mbox_scan(mb->file, identity.size, &mb->first, index_add,
+	    mbox_scan(mb->file, 0, identity.size, &mb->first, index_add,
 	    &reading) == -1 || mbox_twins_number(mb, index) == -1) {
 		mbox_index_free(index);
 		return -1;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "mbox_journal.h"
+#include "mbox_sum.h"
 
 static const uint8_t journal_magic[8] = "pstrnMB1";
 static const uint8_t intent_magic[8] = "pstrnMD1";
@@ -36,12 +37,7 @@ get64(const uint8_t *p)
 uint64_t
 journal_hash(uint64_t hash, const void *data, size_t len)
 {
-	const uint8_t *p = data;
-	size_t i;
-
-	for (i = 0; i < len; i++)
-		hash = (hash ^ p[i]) * UINT64_C(0x100000001b3);
-	return hash;
+	return mbox_sum(hash, data, len);
 }
 
 size_t

@@ -15,9 +15,9 @@
  * nothing; and since deliveries take the field out of letters that come, it is
  * no sender's to choose.
  *
- * Lines are found with memchr; that and the digest are all that is done with
- * an octet.  What may be the empty line before the next message is fed to the
- * digest only when it is clear that it is not.
+ * In a body only an 'F' at the beginning of a line is looked for; that and the
+ * digest are all that is done with an octet.  What may be the empty line before
+ * the next message is fed to the digest only when it is clear that it is not.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -25,6 +25,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "../wire/scan.h"
 #include "mbox_digest.h"
 
 #define BLOCK	(256 * 1024)
@@ -46,9 +47,13 @@ struct scan {
 	size_t			 len;		/* octets in the window */
 	size_t			 at;		/* looked at before here */
 	size_t			 fed;		/* digested before here */
-	/* the message that is being read */
-	struct mbox_entry	 entry;
-	struct mbox_digest	 digest;
+	/* messages that were read but for their hash; the next one */
+	struct mbox_entry	 entries[MBOX_DIGESTS];
+	struct mbox_digest	 digests[MBOX_DIGESTS];
+	size_t			 count;
+	/* the message that is being read, among those */
+	struct mbox_entry	*entry;
+	struct mbox_digest	*digest;
 	int			 in_header;	/* no empty line yet */
 	unsigned int		 found;		/* FOUND_ bits */
 	uint64_t		 claimed;	/* Content-Length, or 0 */
@@ -250,9 +255,9 @@ find_border(struct scan *s, const uint8_t *limit)
 	if (p > window && p[-1] == '\n')
 		p--;
 	while (p < limit &&
-	    (lf = memchr(p, '\n', (size_t)(limit - p))) != NULL) {
+	    (lf = scan_pair(p, limit, '\n', 'F')) != NULL) {
 		p = lf + 1;
-		if (p < limit && *p == 'F' && is_border(window, p, end) &&
+		if (is_border(window, p, end) &&
 		    (s->offset + (uint64_t)(p - window) >= s->target ||
 		    !has_landed(s)))
 			return p;
@@ -265,7 +270,7 @@ feed_until(struct scan *s, size_t to)
 {
 	if (to <= s->fed)
 		return;
-	mbox_digest_feed(&s->digest, window + s->fed, to - s->fed);
+	mbox_digest_feed(s->digest, window + s->fed, to - s->fed);
 	s->fed = to;
 }
 
@@ -276,10 +281,12 @@ begin_message(struct scan *s)
 	const uint8_t *p = window + s->at;
 	size_t len = line_length(p, window + s->len);
 
-	memset(&s->entry, 0, sizeof(s->entry));
-	s->entry.from = s->offset + s->at;
-	s->entry.from_len = (uint16_t)len;
-	mbox_digest_begin(&s->digest, p, len);
+	s->entry = &s->entries[s->count];
+	s->digest = &s->digests[s->count];
+	memset(s->entry, 0, sizeof(*s->entry));
+	s->entry->from = s->offset + s->at;
+	s->entry->from_len = (uint16_t)len;
+	mbox_digest_begin(s->digest, p, len);
 	s->at += len;
 	s->fed = s->at;
 	s->in_header = 1;
@@ -301,20 +308,20 @@ end_message(struct scan *s)
 	if (empty > s->at - s->fed)
 		empty = 0;
 	feed_until(s, s->at - empty);
-	if (!mbox_digest_has_body(&s->digest)) {
+	if (!mbox_digest_has_body(s->digest)) {
 		feed_until(s, s->at);
 		empty = 0;
 	}
-	s->entry.space = s->offset + s->at - s->entry.from;
-	s->entry.length = s->entry.space - s->entry.from_len - empty;
-	mbox_digest_end(&s->digest, &s->entry);
+	s->entry->space = s->offset + s->at - s->entry->from;
+	s->entry->length = s->entry->space - s->entry->from_len - empty;
+	mbox_digest_end(s->digest, s->entry);
 }
 
 /* Is it what some programs keep their own numbers in, and hide? */
 static int
 is_pseudo(const struct scan *s)
 {
-	return s->entry.from == 0 &&
+	return s->entry->from == 0 &&
 	    s->found == (FOUND_SUBJECT | FOUND_IMAP);
 }
 
@@ -348,17 +355,33 @@ read_message(struct scan *s)
 	return 0;
 }
 
+/* Hash what was read, and give it to whom it is for. */
+static int
+give_all(struct scan *s, mbox_found found, void *arg)
+{
+	size_t i;
+	int r = 0;
+
+	mbox_digest_hash(s->digests, s->entries, s->count);
+	for (i = 0; i < s->count && r == 0; i++)
+		r = found(arg, &s->entries[i]);
+	s->count = 0;
+	return r;
+}
+
 int
-mbox_scan(int fd, uint64_t size, uint64_t *first, mbox_found found, void *arg)
+mbox_scan(int fd, uint64_t from, uint64_t size, uint64_t *first,
+    mbox_found found, void *arg)
 {
 	static struct scan s;
 	int r;
 
-	memset(&s, 0, sizeof(s));
 	s.fd = fd;
 	s.size = size;
-	*first = 0;
-	if (size == 0)
+	s.offset = from;
+	s.len = s.at = s.fed = s.count = 0;
+	*first = from;
+	if (from == size)
 		return 0;
 	if (refill(&s) == -1)
 		return -1;
@@ -373,9 +396,10 @@ mbox_scan(int fd, uint64_t size, uint64_t *first, mbox_found found, void *arg)
 		if (read_message(&s) == -1)
 			return -1;
 		if (is_pseudo(&s))
-			*first = s.entry.space;
-		else if ((r = found(arg, &s.entry)) != 0)
+			*first = s.entry->space;
+		else if (++s.count == MBOX_DIGESTS &&
+		    (r = give_all(&s, found, arg)) != 0)
 			return r;
 	} while (s.offset + s.at < size);
-	return 0;
+	return give_all(&s, found, arg);
 }

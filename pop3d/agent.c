@@ -21,7 +21,7 @@
 
 #define LOCK_TRIES	50
 #define LOCK_PAUSE_MS	20	/* so a second in all */
-#define RECORDS_BLOCK	50	/* records written at a time */
+#define RECORDS_BLOCK	512	/* records written at a time */
 
 static void
 log_failure(const struct pop3_agent *a, const char *what, int error)
@@ -74,7 +74,7 @@ store_record(uint8_t record[POP3_RECORD], const struct mailbox_message *m)
 static int
 make_index(const struct pop3_agent *a, size_t count, uint64_t *octets)
 {
-	uint8_t block[RECORDS_BLOCK * POP3_RECORD];
+	static uint8_t block[RECORDS_BLOCK * POP3_RECORD];
 	const struct mailbox_message *m;
 	size_t i, n = 0;
 	int fd;

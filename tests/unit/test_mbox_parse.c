@@ -46,7 +46,7 @@ scan_octets(const char *p, size_t len)
 	memcpy(text, p, len);
 	text_len = len;
 	count = 0;
-	r = mbox_scan(fd, len, &first, take, NULL);
+	r = mbox_scan(fd, 0, len, &first, take, NULL);
 	saved = errno;
 	for (i = 0; r == 0 && i < count; i++) {
 		assert_int_equal(found[i].from, i == 0 ? first :
@@ -421,7 +421,7 @@ test_shorter(void **state)
 	assert_int_equal(write(fd, FROM "\nx\n", sizeof(FROM) + 2),
 	    sizeof(FROM) + 2);
 	count = 0;
-	assert_int_equal(mbox_scan(fd, 500, &first, take, NULL), -1);
+	assert_int_equal(mbox_scan(fd, 0, 500, &first, take, NULL), -1);
 	assert_int_equal(errno, ENODATA);
 	assert_int_equal(count, 0);
 	close(fd);
