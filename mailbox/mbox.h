@@ -65,6 +65,7 @@ struct mbox_identity {
 	ino_t		ino;
 	uint64_t	size;
 	int64_t		mtime;		/* nanoseconds */
+	int64_t		ctime;		/* too */
 };
 
 /* What is held (mbox_lock.c). */
@@ -95,6 +96,8 @@ struct mailbox {
 	uint64_t		 first;		/* offset of the first message:
 						 * behind a pseudo message */
 	struct mbox_index	 index;
+	int			 is_remembered;	/* the index, from another
+						 * session: it may be wrong */
 	int			 has_changed;	/* since it was indexed, by
 						 * others: check each fetch */
 };
@@ -158,7 +161,10 @@ int	mbox_identity_is_same(const struct mbox_identity *,
 
 /* mbox_index.c: the caller holds the locks */
 
-/* Index the file; none or an empty one has no messages. */
+/*
+ * Index the file; none or an empty one has no messages.  Of a large one another
+ * session's index is taken where it can be (mbox_cache.h).
+ */
 int	mbox_index_build(struct mailbox *);
 /*
  * Find the messages of the index again, if the file is not as it was indexed.

@@ -130,6 +130,12 @@ mbox_file_is_named(const struct mailbox *mb)
 	    0 && st.st_dev == named.st_dev && st.st_ino == named.st_ino;
 }
 
+static int64_t
+nanoseconds(const struct timespec *t)
+{
+	return (int64_t)t->tv_sec * 1000000000 + t->tv_nsec;
+}
+
 int
 mbox_file_identify(const struct mailbox *mb, struct mbox_identity *identity)
 {
@@ -140,8 +146,8 @@ mbox_file_identify(const struct mailbox *mb, struct mbox_identity *identity)
 	identity->dev = st.st_dev;
 	identity->ino = st.st_ino;
 	identity->size = (uint64_t)st.st_size;
-	identity->mtime = (int64_t)st.st_mtim.tv_sec * 1000000000 +
-	    st.st_mtim.tv_nsec;
+	identity->mtime = nanoseconds(&st.st_mtim);
+	identity->ctime = nanoseconds(&st.st_ctim);
 	return 0;
 }
 
@@ -150,5 +156,5 @@ mbox_identity_is_same(const struct mbox_identity *a,
     const struct mbox_identity *b)
 {
 	return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
-	    a->mtime == b->mtime;
+	    a->mtime == b->mtime && a->ctime == b->ctime;
 }
