@@ -57,10 +57,11 @@ dotlock_make(int directory, const char *name, struct dotlock *lock)
 	int fd, n;
 
 	fd = make_once(directory, name);
-	if (fd == -1 && errno == EEXIST && is_stale(directory, name)) {
-		if (unlinkat(directory, name, 0) == -1 && errno != ENOENT)
+	if (fd == -1 && errno == EEXIST) {
+		if (is_stale(directory, name) &&
+		    unlinkat(directory, name, 0) == -1 && errno != ENOENT)
 			return -1;
-		fd = make_once(directory, name);
+		fd = make_once(directory, name);	/* if it is gone by now */
 	}
 	if (fd == -1)
 		return -1;
