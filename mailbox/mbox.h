@@ -81,11 +81,14 @@ struct mailbox {
 	uid_t			 uid;		/* whose it must be */
 	int			 is_delivery;	/* entered to append */
 	char			 hostname[HOSTNAME_MAX];
-	int			 state;		/* ~/.postern */
+	int			 state;		/* ~/.postern; -1: a reader's
+						 * home has no room for it */
 	int			 directory;	/* where the mbox is (O_PATH), or
 						 * -1: a reader found none */
 	char			 name[NAME_MAX + 1];	/* there */
 	int			 file;		/* O_RDWR; -1: no mbox there */
+	int			 is_read_only;	/* so is its file system, and
+						 * file is O_RDONLY */
 	int			 reader;	/* O_RDONLY, another open file:
 						 * no lock is ever taken on it,
 						 * as workers get copies */

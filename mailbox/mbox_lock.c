@@ -55,7 +55,8 @@ now_ms(void)
 static int
 take_file(struct mailbox *mb)
 {
-	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct flock whole = { .l_whence = SEEK_SET,
+	    .l_type = mb->is_read_only ? F_RDLCK : F_WRLCK };
 
 	if (fcntl(mb->file, F_OFD_SETLK, &whole) == 0) {
 		mb->locks.has_file = 1;
@@ -95,7 +96,8 @@ take_dotlock(struct mailbox *mb)
 		mb->locks.touched = time(NULL);
 	} else if (errno == EEXIST)
 		errno = EBUSY;
-	return r;
+	/* Where nobody can make one, nobody else has one either. */
+	return r == -1 && errno == EROFS && mb->is_read_only ? 0 : r;
 }
 
 static void

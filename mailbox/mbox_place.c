@@ -50,7 +50,12 @@ mbox_place_enter(struct mailbox *mb, const struct config *config,
 	mb->is_delivery = create;
 	strlcpy(mb->hostname, config->hostname, sizeof(mb->hostname));
 	mb->state = state_enter(id);
-	if (mb->state == -1)
+	/*
+	 * What can't be remembered now need not be, to read: whoever is over
+	 * quota, or whose disk has an error, must get at the mail.
+	 */
+	if (mb->state == -1 && (create || (errno != ENOSPC &&
+	    errno != EDQUOT && errno != EROFS)))
 		return -1;
 	mb->directory = path_file(config->mailbox_path, id, create, mb->name,
 	    &is_absent);
@@ -106,6 +111,10 @@ mbox_file_open(struct mailbox *mb)
 		return -1;
 	}
 	mb->file = open_checked(mb, O_RDWR, &st);
+	mb->is_read_only = mb->file == -1 && errno == EROFS &&
+	    !mb->is_delivery;
+	if (mb->is_read_only)
+		mb->file = open_checked(mb, O_RDONLY, &st);
 	if (mb->file == -1)
 		return -1;
 	mb->reader = open_checked(mb, O_RDONLY, &same);

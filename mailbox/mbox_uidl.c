@@ -163,6 +163,13 @@ store(struct mailbox *mb, const struct twins *twins)
 	return state_sync(mb->state);
 }
 
+/* There is no room to write anything down. */
+static int
+is_full(int error)
+{
+	return error == ENOSPC || error == EDQUOT || error == EROFS;
+}
+
 /* An entry, and as much of its hash as tells it from nearly all others. */
 struct named {
 	uint64_t		 hash;
@@ -288,8 +295,7 @@ mbox_twins_number(struct mailbox *mb, struct mbox_index *index)
 		r = number_all(&twins, order, index->count);
 	free(order);
 	/* A full disk must not keep anybody from reading. */
-	if (r == 1 && store(mb, &twins) == -1 && errno != ENOSPC &&
-	    errno != EDQUOT && errno != EROFS)
+	if (r == 1 && store(mb, &twins) == -1 && !is_full(errno))
 		r = -1;
 	twins_free(&twins);
 	return r == -1 ? -1 : 0;
@@ -316,8 +322,15 @@ mbox_twins_remove(struct mailbox *mb, const uint8_t *bitmap)
 			r = twin_remove(twin, entry->ordinal, today()) == -1 ?
 			    -1 : 1;
 	}
-	if (r == 1)
+	/*
+	 * Nor from deleting: all that gets mixed up is which of several
+	 * messages that are the same is the one that has gone.
+	 */
+	if (r == 1) {
 		r = store(mb, &twins);
+		if (r == -1 && is_full(errno))
+			r = 0;
+	}
 	twins_free(&twins);
 	return r;
 }

@@ -171,9 +171,12 @@ append_recover(struct mailbox *mb)
 {
 	const size_t len = sizeof(APPEND_BEGUN) - 1;
 	const struct dirent *d;
-	DIR *dir = list(mb);
+	DIR *dir;
 	int r = 0, saved;
 
+	if (mb->state == -1)
+		return 0;		/* nothing was ever begun */
+	dir = list(mb);
 	if (dir == NULL)
 		return -1;
 	/* There is hardly ever more than one: they happen under the locks. */

@@ -1017,6 +1017,22 @@ test_message_gone(void **state)
 	assert_signs("++--+");
 }
 
+/* A disk error on one message; the others can be had. */
+static void
+test_unreadable(void **state)
+{
+	(void)state;
+	fake.unreadable = 2;
+	dialogue(LOGIN "RETR 2\r\nTOP 2 1\r\nRETR 3\r\nDELE 3\r\nQUIT\r\n");
+	assert_heard("+OK send PASS\r\n+OK 3 messages (60 octets)\r\n"
+	    "-ERR [SYS/TEMP] message can not be read now\r\n"
+	    "-ERR [SYS/TEMP] message can not be read now\r\n"
+	    "+OK 20 octets\r\nS: three\r\n\r\nno end\r\n.\r\n"
+	    "+OK message 3 deleted\r\n+OK goodbye\r\n");
+	assert_logged("event=maildrop-failed what=read");
+	assert_int_equal(fake.done->bitmap[0], 4);
+}
+
 /* More messages than one reply, one block of the index, one bitmap piece. */
 static void
 test_many_messages(void **state)
@@ -1309,6 +1325,7 @@ main(void)
 		SESSION_TEST(test_foreign_protocols),
 		SESSION_TEST(test_message_changed),
 		SESSION_TEST(test_message_gone),
+		SESSION_TEST(test_unreadable),
 		SESSION_TEST(test_many_messages),
 		SESSION_TEST(test_fetched_ahead),
 		SESSION_TEST(test_asked_ahead),
