@@ -212,7 +212,7 @@ verdict(uint32_t request, int *fd)
 	uint32_t code;
 	int got;
 
-	assert_int_equal(message_wait(gate, &m, 1, 10000), 1);
+	assert_int_equal(message_wait(gate, &m, 1, 60000), 1);
 	assert_int_equal(m.type, REPLY_OF(request));
 	code = get_u32(&m);
 	get_str(&m, status, sizeof(status));
@@ -849,7 +849,7 @@ wrong_login(void **state)
 			(void)stored_letter(stored);
 			continue;
 		}
-		assert_int_equal(message_wait(gate, &m, 0, 10000), 0);
+		assert_int_equal(message_wait(gate, &m, 0, 60000), 0);
 		close(gate);
 		close(hint);
 		gate = -1;
@@ -929,7 +929,7 @@ faults(void **state)
 			assert_int_equal(mail("x", 0, 0, ""), 250);
 			send_rcpt(REQ_RCPT, bad[i].local, bad[i].domain);
 		}
-		assert_int_equal(message_wait(gate, &m, 0, 10000), 0);
+		assert_int_equal(message_wait(gate, &m, 0, 60000), 0);
 	}
 	nothing_queued();
 }
