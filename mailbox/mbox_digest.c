@@ -66,15 +66,15 @@ add_to_rest(struct mbox_digest *d, const void *p, size_t len)
 	d->rest_len += len;
 }
 
+/* What a client sees; it is counted elsewhere. */
 static void
-digest_span(struct mbox_digest *d, const struct mbox_span *span)
+name_span(struct mbox_digest *d, const struct mbox_span *span)
 {
 	const uint8_t *p = span->data;
 	size_t len = span->len, n;
 
 	if (len == 0)
 		return;
-	octets_count(&d->octets, p, len);
 	if (span->is_body) {
 		n = len < BODY_SUMMED - d->body ? len : BODY_SUMMED - d->body;
 		add_to_rest(d, p, n);
@@ -97,7 +97,8 @@ mbox_digest_feed(struct mbox_digest *d, const uint8_t *p, size_t len)
 
 	for (; len > 0; p += n, len -= n) {
 		n = mbox_filter_take(&d->filter, p, len, &span);
-		digest_span(d, &span);
+		octets_count(&d->octets, span.data, span.len);
+		name_span(d, &span);
 	}
 }
 
@@ -107,14 +108,48 @@ mbox_digest_has_body(const struct mbox_digest *d)
 	return !d->filter.in_header;
 }
 
+/* Count what the filter still holds back. */
+static void
+count_held(struct mbox_digest *d)
+{
+	struct mbox_filter filter = d->filter;
+	struct mbox_span span;
+
+	mbox_filter_end(&filter, &span);
+	octets_count(&d->octets, span.data, span.len);
+}
+
+/*
+ * A message that is all header may lack the end of its last line, or the
+ * empty line.  Whoever delivers the next one puts them there.
+ */
+static void
+name_missing(struct mbox_digest *d)
+{
+	struct mbox_span span;
+	size_t n;
+
+	while (d->filter.in_header)
+		do {
+			n = mbox_filter_take(&d->filter,
+			    (const uint8_t *)"\n", 1, &span);
+			name_span(d, &span);
+		} while (n == 0);
+}
+
 void
 mbox_digest_end(struct mbox_digest *d, struct mbox_entry *entry)
 {
 	struct mbox_span span;
+	int is_all_header;
 
+	count_held(d);
+	is_all_header = d->filter.in_header && d->octets.count > 0;
+	if (is_all_header)
+		name_missing(d);
 	mbox_filter_end(&d->filter, &span);
-	digest_span(d, &span);
-	if (d->body < BODY_SUMMED && d->octets.last != '\n')
+	name_span(d, &span);
+	if (!is_all_header && d->body < BODY_SUMMED && d->octets.last != '\n')
 		add_to_rest(d, "\n", 1);
 	entry->octets = octets_total(&d->octets);
 }

@@ -32,13 +32,18 @@ close_keep_errno(int fd)
 	errno = saved;
 }
 
-/* Untouched for long: whoever made it has died, or forgotten it. */
+/*
+ * Untouched for long: whoever made it has died, or forgotten it.  Locks are
+ * made by the user's programs or by root's; a file of somebody else is the
+ * mailbox of somebody whose name ends so.
+ */
 static int
 is_stale(int directory, const char *name)
 {
 	struct stat st;
 
 	return fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    (st.st_uid == geteuid() || st.st_uid == 0) &&
 	    time(NULL) - st.st_mtim.tv_sec > DOTLOCK_STALE_SECONDS;
 }
 

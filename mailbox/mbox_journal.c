@@ -177,18 +177,21 @@ int
 journal_slot_get(const struct journal *j, struct journal_slot *slot,
     const uint8_t data[JOURNAL_SLOT])
 {
+	uint64_t kept;
+
 	slot->number = get64(data);
 	slot->pos = get64(data + 8);
 	slot->length = get64(data + 16);
 	slot->size = get64(data + 24);
 	slot->tail = get64(data + 32);
 	if (slot->number == 0 || slot->length > j->window ||
-	    slot->pos > INT64_MAX / 4 || slot->size > INT64_MAX / 4)
+	    slot->pos > INT64_MAX / 4 || slot->size > INT64_MAX / 4 ||
+	    slot->size < j->size)
 		return -1;
 	/* All that was to be kept, and what others have appended since. */
-	if (slot->length == 0 && (slot->pos < j->kept ||
-	    slot->size < j->size ||
-	    slot->pos - j->kept != slot->size - j->size))
+	kept = j->kept + (slot->size - j->size);
+	if (slot->pos + slot->length > kept ||
+	    (slot->length == 0 && slot->pos != kept))
 		return -1;
 	return 0;
 }

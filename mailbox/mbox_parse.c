@@ -57,6 +57,7 @@ struct scan {
 	int			 in_header;	/* no empty line yet */
 	unsigned int		 found;		/* FOUND_ bits */
 	uint64_t		 claimed;	/* Content-Length, or 0 */
+	uint64_t		 claimed_at;	/* offset of that field */
 	uint64_t		 target;	/* where that ends, or 0 */
 	enum landing		 landing;	/* is that the end of one? */
 };
@@ -131,6 +132,33 @@ is_border(const uint8_t *start, const uint8_t *p, const uint8_t *end)
 	    mbox_is_from(p, line_length(p, end));
 }
 
+/*
+ * Is the field in what is a header to all others, too?  Otherwise a delivery
+ * has not looked at it, and anybody may have written it.
+ */
+static int
+is_field_of_header(const struct scan *s)
+{
+	uint8_t text[4096], *p;
+	struct mbox_filter filter;
+	struct mbox_span span;
+	uint64_t at = MBOX_HEADER(s->entry), left;
+	ssize_t n;
+
+	mbox_filter_init(&filter);
+	for (; at < s->claimed_at && filter.in_header; at += (uint64_t)n) {
+		left = s->claimed_at - at;
+		n = pread(s->fd, text, left < sizeof(text) ? (size_t)left :
+		    sizeof(text), (off_t)at);
+		if (n <= 0)
+			return 0;
+		for (p = text; p < text + n; )
+			p += mbox_filter_take(&filter, p, (size_t)(text + n -
+			    p), &span);
+	}
+	return filter.in_header;
+}
+
 /* Does the body end where Content-Length says?  Asked once a message. */
 static int
 has_landed(struct scan *s)
@@ -143,7 +171,7 @@ has_landed(struct scan *s)
 	if (s->landing != LANDING_UNKNOWN)
 		return s->landing == LANDING_TRUE;
 	s->landing = LANDING_FALSE;
-	if (s->target > s->size)
+	if (s->target > s->size || !is_field_of_header(s))
 		return 0;
 	n = pread(s->fd, around, sizeof(around),
 	    (off_t)(s->target - before));
@@ -198,8 +226,10 @@ look_at_field(struct scan *s, const uint8_t *p, const uint8_t *end)
 	case 'C':
 	case 'c':
 		value = field_value(p, end, "Content-Length");
-		if (value != NULL)
+		if (value != NULL) {
 			s->claimed = claimed_length(value, end);
+			s->claimed_at = s->offset + (uint64_t)(p - window);
+		}
 		break;
 	case 'S':
 	case 's':

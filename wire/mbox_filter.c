@@ -45,6 +45,13 @@ mbox_filter_init(struct mbox_filter *f)
 	f->in_header = 1;
 }
 
+void
+mbox_filter_init_fields(struct mbox_filter *f)
+{
+	mbox_filter_init(f);
+	f->keeps_quotes = 1;
+}
+
 static enum match
 match_from(const uint8_t *held, size_t len)
 {
@@ -173,7 +180,8 @@ step_whole(struct mbox_filter *f, struct cursor *c)
 
 	while ((found = match_line(f, c->p, len)) == MATCH_MAYBE)
 		len++;
-	if (found == MATCH_HIDDEN || found == MATCH_QUOTED) {
+	if (found == MATCH_HIDDEN ||
+	    (found == MATCH_QUOTED && !f->keeps_quotes)) {
 		if (c->p > c->start) {	/* what came before goes first */
 			c->is_cut = 1;
 			return;
@@ -222,7 +230,7 @@ step_start(struct mbox_filter *f, struct cursor *c)
 		return;
 	f->line = MBOX_LINE_PASS;
 	if (found != MATCH_HIDDEN) {
-		give_held(f, c, found == MATCH_QUOTED);
+		give_held(f, c, found == MATCH_QUOTED && !f->keeps_quotes);
 		return;
 	}
 	drop_line(f);

@@ -284,6 +284,29 @@ test_random(void **state)
 	}
 }
 
+/* For a delivery: fields go, and no quote. */
+static void
+test_fields_only(void **state)
+{
+	static const char in[] = "A: b\nStatus: R\n o\n>From x\n>>From \n"
+	    "X-UID: 1\n\n>From y\nStatus: R\n>>>From";
+	static const char want[] = "A: b\n>From x\n>>From \n\n>From y\n"
+	    "Status: R\n>>>From";
+	struct mbox_filter f;
+	size_t a;
+
+	(void)state;
+	for (a = 0; a < sizeof(in); a++) {
+		begin(&f);
+		mbox_filter_init_fields(&f);
+		feed(&f, (const uint8_t *)in, a);
+		feed(&f, (const uint8_t *)in + a, sizeof(in) - 1 - a);
+		finish(&f);
+		assert_int_equal(out_len, sizeof(want) - 1);
+		assert_memory_equal(out, want, out_len);
+	}
+}
+
 int
 main(void)
 {
@@ -294,6 +317,7 @@ main(void)
 		cmocka_unit_test(test_octets),
 		cmocka_unit_test(test_long),
 		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_fields_only),
 	};
 
 	return cmocka_run_group_tests_name("test_mbox_filter", tests, NULL,

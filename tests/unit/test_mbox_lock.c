@@ -100,6 +100,14 @@ test_foreign_dotlock(void **state)
 	assert_int_equal(lock_error(50), 0);
 	mbox_unlock(box);
 	assert_false(has(LOCK));
+	/* The mailbox of one whose name is like the name of a lock. */
+	if (getuid() != 0)
+		return;
+	put(LOCK, "From a Mon Jan  1 00:00:00 2024\n\n", 33);
+	assert_int_equal(fchownat(home, LOCK, 4711, -1, 0), 0);
+	age(LOCK, DOTLOCK_STALE_SECONDS + 30);
+	assert_int_equal(lock_error(50), EBUSY);
+	assert_true(has(LOCK));
 }
 
 /* Its owner removes it just when we look how old it is. */

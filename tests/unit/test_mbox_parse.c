@@ -284,6 +284,11 @@ test_content_length(void **state)
 	scan(FROM "Content-Length: 70\n\nx\n\n" FROM "A: b\n\ny\n\n" FROM
 	    "C: d\n\nz\n\n");
 	assert_int_equal(count, 3);
+	/* A client sees it in the body, for the header ended before. */
+	snprintf(mbox, sizeof(mbox), FROM "text\nContent-Length: 39\n\n%s\n"
+	    FROM "C: d\n\nz\n", inner);
+	scan(mbox);
+	assert_int_equal(count, 3);
 	/* In a body it says nothing. */
 	scan(FROM "A: b\n\nContent-Length: 37\n\n" FROM "A: b\n\ny\n\n");
 	assert_int_equal(count, 2);
