@@ -63,21 +63,21 @@ def assert_untouched(canaries, before):
 class Sender(threading.Thread):
     """Letters to the attacker and to others, each with a name of its own."""
 
-    def __init__(self, smtpd, number, victim, others, until):
+    def __init__(self, smtpd, number, victim, others, is_over):
         super().__init__(daemon=True)
-        self.smtpd, self.number, self.until = smtpd, number, until
+        self.smtpd, self.number, self.is_over = smtpd, number, is_over
         self.victim, self.others = victim, others
         self.good, self.error, self.slowest = {}, None, 0
 
     def run(self):
         try:
             count = 0
-            while time.monotonic() < self.until:
+            while not self.is_over.is_set():
                 with Smtp(self.smtpd) as smtp:
                     for _ in range(50):
                         count += 1
                         self.one(smtp, count)
-                        if time.monotonic() > self.until:
+                        if self.is_over.is_set():
                             break
         except BaseException as error:		# told of below
             self.error = error
@@ -97,14 +97,14 @@ class Sender(threading.Thread):
 class Collector(threading.Thread):
     """The victim's own mail program, which takes what it gets."""
 
-    def __init__(self, pop3d, user, until):
+    def __init__(self, pop3d, user, is_over):
         super().__init__(daemon=True)
-        self.pop3d, self.user, self.until = pop3d, user, until
+        self.pop3d, self.user, self.is_over = pop3d, user, is_over
         self.sessions = self.retrieved = self.slowest = 0
         self.error = None
 
     def run(self):
-        while time.monotonic() < self.until and self.error is None:
+        while not self.is_over.is_set() and self.error is None:
             begun = time.monotonic()
             try:
                 # What the server ends it may end, if it says so at once.
@@ -274,7 +274,7 @@ def attack(place, victim, stranger, canaries):
         found.append(subprocess.Popen(
             [sys.executable, "-I", script, what, home, str(SECONDS),
              str(seed)] + canaries, user=uid, group=gid, extra_groups=[],
-            cwd="/", stdout=subprocess.PIPE, stdin=subprocess.DEVNULL))
+            cwd="/", stdout=subprocess.PIPE, stdin=subprocess.PIPE))
     return found
 
 
@@ -310,17 +310,24 @@ def test_C6_a_mailbox_that_moves(daemons, users, place):
     with Pop(pop3d, victim) as pop:
         pop.quit()
     attackers = attack(place, victim, others[0], canaries)
-    until = time.monotonic() + SECONDS
-    threads = [Sender(smtpd, n, victim, others, until)
+    is_over, end = threading.Event(), time.monotonic() + SECONDS
+    threads = [Sender(smtpd, n, victim, others, is_over)
                for n in range(SENDERS)]
-    collectors = [Collector(pop3d, victim, until) for _ in range(2)]
+    collectors = [Collector(pop3d, victim, is_over) for _ in range(2)]
     for thread in threads + collectors:
         thread.start()
+    eventually(lambda: any(t.error for t in threads + collectors) or (
+        time.monotonic() > end
+        and sum(len(t.good) for t in threads) > place.letters
+        and sum(c.sessions for c in collectors) > 5),
+        "letters and sessions under attack", 300)
+    is_over.set()
     for thread in threads + collectors:
-        thread.join(SECONDS + 30)
+        thread.join(300)
         assert not thread.is_alive(), "it hangs"
         assert thread.error is None, repr(thread.error)
-    moves = [int(process.communicate(timeout=20)[0]) for process in attackers]
+    moves = [int(process.communicate(timeout=postern.PATIENCE)[0])
+             for process in attackers]
     place.make_good(victim)
 
     good = {"first": victim}
@@ -337,7 +344,7 @@ def test_C6_a_mailbox_that_moves(daemons, users, place):
     # Nothing outside.
     assert_untouched(canaries, before)
     # What was put off comes in now; nothing is lost, hers or others'.
-    eventually(lambda: spooled(smtpd) == [], "an empty spool", 60, every=0.2)
+    eventually(lambda: spooled(smtpd) == [], "an empty spool", 300, every=0.2)
     there = place.anywhere(victim)
     lost = [m for m, user in good.items() if user == victim and not there[m]]
     assert not lost, "%d lost: %s" % (len(lost), lost[:5])
@@ -351,8 +358,7 @@ def test_C6_a_mailbox_that_moves(daemons, users, place):
         assert_owners(place, other)
     assert_owners(place, victim, others[0])
     assert_untouched(canaries, before)
-    assert len(good) > place.letters and min(moves) > 100
-    assert sum(c.sessions for c in collectors) > 5
+    assert min(moves) > 100
     # No one else but she noticed.
     with Pop(pop3d, others[1]) as pop:
         assert pop.stat()[0] == len(place.delivered(others[1]))
