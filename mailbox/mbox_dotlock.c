@@ -38,12 +38,12 @@ close_keep_errno(int fd)
  * mailbox of somebody whose name ends so.
  */
 static int
-is_stale(int directory, const char *name)
+is_stale(int directory, const char *name, uid_t user)
 {
 	struct stat st;
 
 	return fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    (st.st_uid == geteuid() || st.st_uid == 0) &&
+	    (st.st_uid == user || st.st_uid == 0) &&
 	    time(NULL) - st.st_mtim.tv_sec > DOTLOCK_STALE_SECONDS;
 }
 
@@ -55,7 +55,8 @@ make_once(int directory, const char *name)
 }
 
 int
-dotlock_make(int directory, const char *name, struct dotlock *lock)
+dotlock_make(int directory, const char *name, uid_t user,
+    struct dotlock *lock)
 {
 	char number[24];
 	struct stat st;
@@ -63,7 +64,7 @@ dotlock_make(int directory, const char *name, struct dotlock *lock)
 
 	fd = make_once(directory, name);
 	if (fd == -1 && errno == EEXIST) {
-		if (is_stale(directory, name) &&
+		if (is_stale(directory, name, user) &&
 		    unlinkat(directory, name, 0) == -1 && errno != ENOENT)
 			return -1;
 		fd = make_once(directory, name);	/* if it is gone by now */

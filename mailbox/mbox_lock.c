@@ -90,7 +90,8 @@ take_dotlock(struct mailbox *mb)
 	else if (lock_name(mb, name) == -1)
 		return -1;
 	else
-		r = dotlock_make(mb->directory, name, &mb->locks.dotlock);
+		r = dotlock_make(mb->directory, name, mb->uid,
+		    &mb->locks.dotlock);
 	if (r == 0) {
 		mb->locks.has_dotlock = 1;
 		mb->locks.touched = time(NULL);

@@ -245,7 +245,7 @@ static pid_t keeper_pid;
 static int
 start_keeper(mode_t mode)
 {
-	struct keeper k = { .directory = home, .name = "mbox",
+	struct keeper k = { .directory = home, .user = getuid(), .name = "mbox",
 	    .lock_name = LOCK, .mode = mode };
 	int ends[2];
 
