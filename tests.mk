@@ -59,12 +59,15 @@ fuzz-programs: $(FUZZ:%=$(B)/fuzz/%)
 fuzz: fuzz-programs
 	tests/fuzz/run $(B)/fuzz $(SECONDS)
 
-# The whole, as pytest: unit tests, fuzz targets, lint, end to end; first the
-# end-to-end tests on sanitizer builds, where a bad access is a crash.
-check: deps all unit-programs fuzz-programs hostile-programs
-	@$(MAKE) --no-print-directory SANITIZE=1 B=$(B)-asan all hostile-programs
-	POSTERN_BUILD=$(B)-asan tests/run tests/e2e tests/hostile
-	POSTERN_BUILD=$(B) tests/run
+# The whole: unit tests, fuzz targets, lint, end to end; what starts daemons is
+# also run on sanitizer builds, where a bad access is a crash.
+AT_ONCE = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
+check: deps
+	@$(MAKE) --no-print-directory $(AT_ONCE) all unit-programs \
+	    fuzz-programs hostile-programs
+	@$(MAKE) --no-print-directory $(AT_ONCE) SANITIZE=1 B=$(B)-asan all \
+	    hostile-programs
+	tests/check $(B) $(B)-asan
 
 lint: all
 	tests/lint

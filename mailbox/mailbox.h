@@ -112,6 +112,18 @@ extern const struct mailbox_ops mbox_ops;
  */
 void	mailbox_use_companion(int sock);
 
+/*
+ * A channel that hangs up when nobody wants to know the result any more: who
+ * waits for other programs' locks then gives up, with ECANCELED.  What is
+ * being done is never broken off.  -1, as it is at first: none.
+ */
+void	mailbox_use_channel(int sock);
+/*
+ * Sleep, but not longer than it is worth it: 0, or -1 with ECANCELED at once
+ * when the channel has hung up.
+ */
+int	mailbox_sleep(int ms);
+
 /* The format that the configuration names; NULL with ENOTSUP. */
 const struct mailbox_ops *mailbox_format(const struct config *);
 

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@
 #include "path.h"
 
 #define LOCK_NAME	"postern.lock"
+#define RENAMES_MAX	20	/* in a row, each just before we use the name */
 
 static const char *const folder_names[MAILDIR_FOLDERS] = {
 	[MAILDIR_NEW] = "new",
@@ -213,11 +215,14 @@ maildir_entry_open(struct mailbox *mb, struct maildir_entry *entry,
 			errno = ESTALE;
 			return -1;
 		}
-		/* Gone is remembered: one rescan a miss, not one a try. */
-		if (errno != ENOENT || tries > 0 ||
-		    (entry->flags & ENTRY_GONE) != 0)
+		/* Gone is remembered: not looked for at every try. */
+		if (errno != ENOENT || (entry->flags & ENTRY_GONE) != 0)
 			return -1;
-		if (maildir_index_refresh(mb) == -1)
+		if (tries == RENAMES_MAX) {
+			errno = EAGAIN;
+			return -1;
+		}
+		if (maildir_index_refresh(mb, entry) == -1)
 			return -1;
 	}
 	if (fstat(fd, st) == -1) {
@@ -245,6 +250,34 @@ is_as_indexed(const struct maildir_entry *entry, const struct stat *st)
 	return maildir_is_plausible(size, entry->octets);
 }
 
+/*
+ * A name whose ,S= or ,W= is wrong: take these fields out of it, so that the
+ * next session counts the message.  Its unique part, and so its UIDL, stays.
+ */
+static void
+correct_name(const struct mailbox *mb, const struct maildir_entry *entry)
+{
+	const char *end = entry->name + entry->base_len;
+	const char *p = entry->name + entry->unique_len, *next;
+	char name[MAILDIR_NAME_MAX + 1];
+	size_t len = entry->unique_len;
+
+	memcpy(name, entry->name, len);
+	for (; p < end; p = next) {
+		next = p + 1 + strcspn(p + 1, ",:");
+		if (p[0] == ',' && (p[1] == 'S' || p[1] == 'W') && p[2] == '=')
+			continue;
+		memcpy(name + len, p, (size_t)(next - p));
+		len += (size_t)(next - p);
+	}
+	if (len == entry->base_len || len == 0)
+		return;
+	strlcpy(name + len, end, sizeof(name) - len);
+	/* Never over another message; and if it can't be, then not. */
+	(void)renameat2(mb->folder[entry->folder], entry->name,
+	    mb->folder[entry->folder], name, RENAME_NOREPLACE);
+}
+
 static int
 maildir_fetch(struct mailbox *mb, size_t number, int *fd, uint64_t *offset,
     uint64_t *length)
@@ -264,7 +297,7 @@ maildir_fetch(struct mailbox *mb, size_t number, int *fd, uint64_t *offset,
 		close(*fd);
 		*fd = -1;
 		if ((entry->flags & ENTRY_COUNTED) == 0)
-			maildir_entry_correct(mb, entry);
+			correct_name(mb, entry);
 		errno = ESTALE;
 		return -1;
 	}
@@ -319,22 +352,39 @@ expunge_pass(struct mailbox *mb, const uint8_t *bitmap, int *changed,
 	return failed;
 }
 
+/*
+ * Remove what is marked, under whatever name it has by then: 0, or the error
+ * for what is left.  Gone is as good as removed.
+ */
+static int
+expunge_all(struct mailbox *mb, const uint8_t *bitmap, int *changed,
+    size_t *failed)
+{
+	size_t missed;
+	int error, tries;
+
+	for (tries = 0; ; tries++) {
+		error = 0;
+		*failed = expunge_pass(mb, bitmap, changed, &missed, &error);
+		if (missed == 0)
+			return error;
+		if (tries == RENAMES_MAX)
+			error = EAGAIN;
+		else if (maildir_index_refresh(mb, NULL) == -1)
+			error = errno;
+		else
+			continue;
+		*failed += missed;
+		return error;
+	}
+}
+
 static int
 maildir_expunge(struct mailbox *mb, const uint8_t *bitmap, size_t *failed)
 {
-	int changed[MAILDIR_FOLDERS] = { 0 }, error = 0, i;
-	size_t missed;
+	int changed[MAILDIR_FOLDERS] = { 0 }, error, i;
 
-	*failed = expunge_pass(mb, bitmap, changed, &missed, &error);
-	if (missed > 0) {
-		/* Moved or renamed: find them.  Gone is as good as removed. */
-		if (maildir_index_refresh(mb) == -1) {
-			error = errno;
-			*failed += missed;
-		} else
-			*failed = expunge_pass(mb, bitmap, changed, &missed,
-			    &error);
-	}
+	error = expunge_all(mb, bitmap, changed, failed);
 	for (i = 0; i < MAILDIR_FOLDERS; i++)
 		if (changed[i] && path_sync(mb->folder[i]) == -1)
 			error = errno;

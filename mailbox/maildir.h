@@ -47,18 +47,19 @@ struct maildir_entry {
 	uint8_t		 base_len;
 	uint8_t		 folder;	/* MAILDIR_NEW or MAILDIR_CUR */
 	uint8_t		 flags;
+	uint8_t		 met;		/* by which reading at last; 0: none */
 };
 #define ENTRY_COUNTED	0x01	/* octets were counted, not read off the name */
 #define ENTRY_TWIN	0x02	/* another has this unique part */
-#define ENTRY_SEEN	0x04	/* by the rescan that is going on */
-#define ENTRY_GONE	0x08	/* a rescan did not find it, or we removed it */
-#define ENTRY_SKIP	0x10	/* not to be listed */
+#define ENTRY_GONE	0x04	/* known not to be there any more */
+#define ENTRY_SKIP	0x08	/* not to be listed */
 
 struct maildir_names;		/* a block of the arena */
 
 struct maildir_index {
 	struct maildir_entry	*entries;
 	size_t			 count;
+	size_t			 sorted;	/* of these, from the first */
 	size_t			 room;
 	struct maildir_names	*names;
 };
@@ -94,7 +95,7 @@ void	maildir_name_uidl(const char *name, size_t unique_len, size_t base_len,
 /* Can a file of that size have so many octets on the wire? */
 int	maildir_is_plausible(uint64_t size, uint64_t octets);
 
-/* maildir_index.c */
+/* maildir_scan.c */
 
 /*
  * Call found for each entry of a folder that no dot begins, until it returns
@@ -105,12 +106,37 @@ typedef int (*maildir_found)(struct mailbox *, enum maildir_folder,
 	    const struct dirent *, void *);
 int	maildir_scan(struct mailbox *, enum maildir_folder, maildir_found,
 	    void *);
+/*
+ * One reading of new/, then of cur/.  It is whole if no name came or went
+ * meanwhile: then what was not met is not there.
+ */
+int	maildir_scan_both(struct mailbox *, maildir_found, void *,
+	    int *is_whole);
+
+/* Readings of one search. */
+struct maildir_readings {
+	unsigned	done;
+	unsigned	alike;	/* of these, the last that met nothing new */
+};
+/*
+ * After a reading: is another one needed to know of everything that is there?
+ * Pauses a moment first.  No, if that one was whole, if many in a row met
+ * nothing that was not known, or if there were very many (at most 16).
+ */
+int	maildir_scan_again(struct maildir_readings *, int is_whole,
+	    int has_news);
+
+/* maildir_index.c */
 
 /* Index new/ and cur/; -1 with errno. */
 int	maildir_index_build(struct mailbox *);
 void	maildir_index_free(struct maildir_index *);
-/* Find again what was moved or renamed; mark what is gone. */
-int	maildir_index_refresh(struct mailbox *);
+/*
+ * Find again what was moved or renamed; mark what is gone.  Not longer than
+ * until this one is found, if one is wanted.
+ */
+int	maildir_index_refresh(struct mailbox *,
+	    const struct maildir_entry *wanted);
 
 /*
  * Number, then unique part: what finds a message again, and the index's order
@@ -122,18 +148,12 @@ int	maildir_compare(const struct maildir_entry *,
 /* When it was last changed, in nanoseconds. */
 int64_t	maildir_mtime(const struct stat *);
 
-/*
- * A name whose ,S= or ,W= is wrong: take these fields out of it, so that the
- * next session counts the message.  Its unique part, and so its UIDL, stays.
- */
-void	maildir_entry_correct(const struct mailbox *,
-	    const struct maildir_entry *);
-
 /* maildir.c */
 
 /*
  * Open a message, wherever it is by now, and say what it is: a regular file
- * of the owner's.  -1 with errno: ENOENT gone, ESTALE something else.
+ * of the owner's.  -1 with errno: ENOENT gone, ESTALE something else, EAGAIN
+ * there, but renamed faster than it can be opened.
  */
 int	maildir_entry_open(struct mailbox *, struct maildir_entry *,
 	    struct stat *);

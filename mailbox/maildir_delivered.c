@@ -34,22 +34,18 @@ is_delivery(struct mailbox *mb, enum maildir_folder folder,
 	    wanted[len] == '\0';
 }
 
-/* In new/ or, looked at later since that is where it goes, in cur/. */
-static int
-scan_both(struct mailbox *mb, maildir_found found, void *arg)
-{
-	int r = maildir_scan(mb, MAILDIR_NEW, found, arg);
-
-	return r != 0 ? r : maildir_scan(mb, MAILDIR_CUR, found, arg);
-}
-
 int
 maildir_has_delivery(struct mailbox *mb, const char *queue_id)
 {
+	struct maildir_readings readings = { 0 };
 	char id[MAILDIR_ID_MAX + 1];
+	int is_whole, r;
 
 	strlcpy(id, queue_id, sizeof(id));
-	return scan_both(mb, is_delivery, id);
+	do
+		r = maildir_scan_both(mb, is_delivery, id, &is_whole);
+	while (r == 0 && maildir_scan_again(&readings, is_whole, 0));
+	return r;
 }
 
 /* FNV-1a.  Two ids may have one hash: that costs a reading, no more. */
@@ -101,12 +97,17 @@ int
 maildir_may_have(struct mailbox *mb, const char *queue_id)
 {
 	struct maildir_ids *ids = &mb->delivered;
+	struct maildir_readings readings = { 0 };
 	uint64_t hash = hash_id(queue_id, strlen(queue_id));
+	int is_whole;
 
 	if (!ids->is_known) {
 		ids->count = 0;
-		if (scan_both(mb, remember, ids) == -1)
-			return -1;
+		do	/* what several readings met is there several times */
+			if (maildir_scan_both(mb, remember, ids,
+			    &is_whole) == -1)
+				return -1;
+		while (maildir_scan_again(&readings, is_whole, 0));
 		if (ids->count > 0)
 			qsort(ids->hashes, ids->count, sizeof(*ids->hashes),
 			    by_hash);

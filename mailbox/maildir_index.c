@@ -1,5 +1,5 @@
 /*
- * maildir_index: the messages of a Maildir, from one reading of new/ and cur/.
+ * maildir_index: the messages of a Maildir.
  *
  * Runs in agents, as the user whose mail it is; reads below the Maildir.
  *
@@ -10,7 +10,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -29,45 +28,12 @@ struct maildir_names {
 	char			 text[ARENA_BLOCK];
 };
 
-int
-maildir_scan(struct mailbox *mb, enum maildir_folder folder,
-    maildir_found found, void *arg)
-{
-	struct dirent *entry;
-	DIR *dir;
-	int fd, r = 0, saved;
-
-	if (mb->folder[folder] == -1)
-		return 0;
-	fd = fcntl(mb->folder[folder], F_DUPFD_CLOEXEC, 0);
-	if (fd == -1)
-		return -1;
-	dir = fdopendir(fd);
-	if (dir == NULL) {
-		saved = errno;
-		close(fd);
-		errno = saved;
-		return -1;
-	}
-	rewinddir(dir);		/* the position is shared with the original */
-	for (;;) {
-		errno = 0;
-		entry = readdir(dir);
-		if (entry == NULL) {
-			r = errno == 0 ? 0 : -1;
-			break;
-		}
-		if (entry->d_name[0] == '.')
-			continue;
-		r = found(mb, folder, entry, arg);
-		if (r != 0)
-			break;
-	}
-	saved = errno;
-	closedir(dir);
-	errno = saved;
-	return r;
-}
+/* One of the readings that make or refresh an index. */
+struct reading {
+	uint8_t	number;		/* from 1 */
+	int	has_news;	/* it met what none before it had met */
+	size_t	missing;	/* of what was there, not met by any yet */
+};
 
 /* A copy of a name that stays as long as the index. */
 static const char *
@@ -122,36 +88,6 @@ is_file(const struct mailbox *mb, enum maildir_folder folder,
 }
 
 static int
-index_found(struct mailbox *mb, enum maildir_folder folder,
-    const struct dirent *found, void *arg)
-{
-	struct maildir_index *index = &mb->index;
-	struct maildir_entry *entry;
-	struct maildir_name name;
-
-	(void)arg;
-	if (!is_file(mb, folder, found) ||
-	    strlen(found->d_name) > MAILDIR_NAME_MAX)
-		return 0;
-	if (index_grow(index) == -1)
-		return -1;
-	entry = &index->entries[index->count];
-	memset(entry, 0, sizeof(*entry));
-	entry->name = index_keep(index, found->d_name);
-	if (entry->name == NULL)
-		return -1;
-	maildir_name_parse(entry->name, &name);
-	entry->seconds = name.seconds;
-	entry->octets = name.octets;
-	entry->size = name.size;
-	entry->unique_len = name.unique_len;
-	entry->base_len = name.base_len;
-	entry->folder = (uint8_t)folder;
-	index->count++;
-	return 0;
-}
-
-static int
 compare_octets(const char *a, size_t alen, const char *b, size_t blen)
 {
 	int r = memcmp(a, b, alen < blen ? alen : blen);
@@ -175,18 +111,126 @@ compare_base(const struct maildir_entry *a, const struct maildir_entry *b)
 	return compare_octets(a->name, a->base_len, b->name, b->base_len);
 }
 
-/* The maildrop's order; of two names of one message, that in cur/ first. */
+/* The first entry that is not before this one. */
+static size_t
+index_lower(const struct maildir_index *index, const struct maildir_entry *key)
+{
+	size_t low = 0, high = index->sorted, middle;
+
+	while (low < high) {
+		middle = low + (high - low) / 2;
+		if (maildir_compare(&index->entries[middle], key) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* The entry of a name: by its unique part, among twins by its base. */
+static struct maildir_entry *
+index_find(struct maildir_index *index, const char *name,
+    const struct maildir_name *parsed)
+{
+	struct maildir_entry key, *entry;
+	size_t i;
+
+	memset(&key, 0, sizeof(key));
+	key.name = name;
+	key.seconds = parsed->seconds;
+	key.unique_len = parsed->unique_len;
+	key.base_len = parsed->base_len;
+	for (i = index_lower(index, &key); i < index->sorted; i++) {
+		entry = &index->entries[i];
+		if (maildir_compare(entry, &key) != 0)
+			break;
+		if ((entry->flags & ENTRY_TWIN) == 0 ||
+		    compare_base(entry, &key) == 0)
+			return entry;
+	}
+	return NULL;
+}
+
+/*
+ * The entry that a name is of, if it is in the index.  Another name in the
+ * same reading is another message, one in a later reading a new name of it.
+ */
+static struct maildir_entry *
+index_known(struct maildir_index *index, const char *name,
+    const struct maildir_name *parsed, const struct reading *reading)
+{
+	struct maildir_entry *entry = index_find(index, name, parsed);
+
+	if (entry != NULL && entry->met == reading->number &&
+	    compare_octets(entry->name, entry->base_len, name,
+	    parsed->base_len) != 0)
+		return NULL;
+	return entry;
+}
+
+/* It is there, under this name now. */
+static int
+entry_meet(struct maildir_index *index, struct maildir_entry *entry,
+    enum maildir_folder folder, const char *name,
+    const struct maildir_name *parsed)
+{
+	entry->folder = (uint8_t)folder;
+	if (entry->name != NULL && strcmp(entry->name, name) == 0)
+		return 0;
+	name = index_keep(index, name);
+	if (name == NULL)
+		return -1;
+	entry->name = name;
+	entry->unique_len = parsed->unique_len;
+	entry->base_len = parsed->base_len;
+	return 0;
+}
+
+static int
+index_found(struct mailbox *mb, enum maildir_folder folder,
+    const struct dirent *found, void *arg)
+{
+	struct maildir_index *index = &mb->index;
+	struct reading *reading = arg;
+	struct maildir_entry *entry;
+	struct maildir_name parsed;
+
+	if (!is_file(mb, folder, found) ||
+	    strlen(found->d_name) > MAILDIR_NAME_MAX)
+		return 0;
+	maildir_name_parse(found->d_name, &parsed);
+	entry = index_known(index, found->d_name, &parsed, reading);
+	if (entry == NULL) {
+		if (index_grow(index) == -1)
+			return -1;
+		entry = &index->entries[index->count];
+		memset(entry, 0, sizeof(*entry));
+	}
+	if (entry_meet(index, entry, folder, found->d_name, &parsed) == -1)
+		return -1;
+	if (entry == &index->entries[index->count]) {
+		index->count++;
+		reading->has_news = 1;
+	}
+	entry->seconds = parsed.seconds;
+	entry->octets = parsed.octets;
+	entry->size = parsed.size;
+	entry->met = reading->number;
+	return 0;
+}
+
+/* The maildrop's order; of one unique part first what was met last. */
 static int
 compare_entries(const void *va, const void *vb)
 {
 	const struct maildir_entry *a = va, *b = vb;
 	int r;
 
-	if ((r = maildir_compare(a, b)) != 0 || (r = compare_base(a, b)) != 0)
+	if ((r = maildir_compare(a, b)) != 0)
 		return r;
-	if (a->folder != b->folder)
-		return a->folder > b->folder ? -1 : 1;
-	return strcmp(a->name, b->name);
+	if (a->met != b->met)
+		return a->met > b->met ? -1 : 1;
+	return compare_base(a, b);
 }
 
 /* Drop what has ENTRY_SKIP. */
@@ -202,32 +246,54 @@ index_compact(struct maildir_index *index)
 			index->entries[kept] = index->entries[i];
 		kept++;
 	}
-	index->count = kept;
+	index->count = index->sorted = kept;
 }
 
 /*
- * new/ is read before cur/, so a message that is moved meanwhile is met twice,
- * never missed: one base is one message.  One unique part with two bases is
+ * One base is one message, met twice if it is renamed meanwhile: it is where
+ * it was met last.  One unique part with two bases in one reading is
  * somebody's mistake; both get a UIDL of their own.
  */
 static void
 index_twins(struct maildir_index *index)
 {
-	struct maildir_entry *e = index->entries;
-	size_t i, kept = 0;
+	struct maildir_entry *e = index->entries, *kept = e;
+	size_t i;
 
+	for (i = 0; i < index->count; i++)
+		e[i].flags &= (uint8_t)~ENTRY_TWIN;
 	for (i = 1; i < index->count; i++) {
-		if (maildir_compare(&e[kept], &e[i]) == 0) {
-			if (compare_base(&e[kept], &e[i]) == 0) {
+		if (maildir_compare(kept, &e[i]) == 0) {
+			if (e[i].met < kept->met) {
 				e[i].flags |= ENTRY_SKIP;
 				continue;
 			}
-			e[kept].flags |= ENTRY_TWIN;
-			e[i].flags |= ENTRY_TWIN;
+			if (compare_base(kept, &e[i]) == 0) {
+				kept->flags |= ENTRY_SKIP;
+				e[i].flags |= kept->flags & ENTRY_TWIN;
+			} else {
+				kept->flags |= ENTRY_TWIN;
+				e[i].flags |= ENTRY_TWIN;
+			}
 		}
-		kept = i;
+		kept = &e[i];
 	}
 	index_compact(index);
+}
+
+static int
+index_sort(struct maildir_index *index)
+{
+	/*
+	 * libbsd's mergesort, since glibc's qsort asks for the size of the
+	 * machine's memory on its first use, in a confined process; and what
+	 * is alike must stay in the order in which it was met.
+	 */
+	if (index->count > 1 && mergesort(index->entries, index->count,
+	    sizeof(*index->entries), compare_entries) == -1)
+		return -1;
+	index_twins(index);
+	return 0;
 }
 
 int64_t
@@ -284,7 +350,8 @@ index_count_rest(struct mailbox *mb, size_t *counted, uint64_t *octets)
 			*octets += entry->octets;
 			continue;
 		}
-		if (errno == ENOMEM || errno == EMFILE || errno == ENFILE)
+		if (errno == ENOMEM || errno == EMFILE || errno == ENFILE ||
+		    errno == EAGAIN)
 			return -1;
 		entry->flags |= ENTRY_SKIP;
 	}
@@ -315,22 +382,37 @@ index_sizes(struct mailbox *mb)
 	return 0;
 }
 
+/* Only what that reading met is there. */
+static void
+index_forget(struct maildir_index *index, uint8_t number)
+{
+	size_t i;
+
+	for (i = 0; i < index->count; i++)
+		if (index->entries[i].met != number)
+			index->entries[i].flags |= ENTRY_SKIP;
+	index_compact(index);
+}
+
 int
 maildir_index_build(struct mailbox *mb)
 {
 	struct maildir_index *index = &mb->index;
+	struct maildir_readings readings = { 0 };
+	struct reading reading = { 0 };
+	int is_whole;
 
-	if (maildir_scan(mb, MAILDIR_NEW, index_found, NULL) == -1 ||
-	    maildir_scan(mb, MAILDIR_CUR, index_found, NULL) == -1)
-		return -1;
-	/*
-	 * libbsd's mergesort, since glibc's qsort asks for the size of the
-	 * machine's memory on its first use, in a confined process.
-	 */
-	if (index->count > 1 && mergesort(index->entries, index->count,
-	    sizeof(*index->entries), compare_entries) == -1)
-		return -1;
-	index_twins(index);
+	do {
+		reading.number++;
+		reading.has_news = 0;
+		if (maildir_scan_both(mb, index_found, &reading,
+		    &is_whole) == -1)
+			return -1;
+		if (is_whole && reading.number > 1)
+			index_forget(index, reading.number);
+		if (index_sort(index) == -1)
+			return -1;
+	} while (maildir_scan_again(&readings, is_whole, reading.has_news));
 	return index_sizes(mb);
 }
 
@@ -347,120 +429,70 @@ maildir_index_free(struct maildir_index *index)
 	memset(index, 0, sizeof(*index));
 }
 
-/* The first entry that is not before this one. */
-static size_t
-index_lower(const struct maildir_index *index, const struct maildir_entry *key)
-{
-	size_t low = 0, high = index->count, middle;
-
-	while (low < high) {
-		middle = low + (high - low) / 2;
-		if (maildir_compare(&index->entries[middle], key) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-/* The entry of a name: by its unique part, among twins by its base. */
-static struct maildir_entry *
-index_find(struct maildir_index *index, const char *name)
-{
-	struct maildir_entry key, *entry;
-	struct maildir_name parsed;
-	size_t i;
-
-	maildir_name_parse(name, &parsed);
-	memset(&key, 0, sizeof(key));
-	key.name = name;
-	key.seconds = parsed.seconds;
-	key.unique_len = parsed.unique_len;
-	key.base_len = parsed.base_len;
-	for (i = index_lower(index, &key); i < index->count; i++) {
-		entry = &index->entries[i];
-		if (maildir_compare(entry, &key) != 0)
-			break;
-		if ((entry->flags & ENTRY_TWIN) == 0 ||
-		    compare_base(entry, &key) == 0)
-			return entry;
-	}
-	return NULL;
-}
-
 static int
 refresh_found(struct mailbox *mb, enum maildir_folder folder,
     const struct dirent *found, void *arg)
 {
+	struct reading *reading = arg;
 	struct maildir_entry *entry;
 	struct maildir_name parsed;
-	const char *name;
 
-	(void)arg;
 	if (strlen(found->d_name) > MAILDIR_NAME_MAX)
-		return 0;
-	entry = index_find(&mb->index, found->d_name);
-	if (entry == NULL)
 		return 0;
 	maildir_name_parse(found->d_name, &parsed);
 	/* A twin that came meanwhile is not what was indexed. */
-	if ((entry->flags & ENTRY_SEEN) != 0 &&
-	    compare_octets(entry->name, entry->base_len, found->d_name,
-	    parsed.base_len) != 0)
+	entry = index_known(&mb->index, found->d_name, &parsed, reading);
+	if (entry == NULL)
 		return 0;
-	entry->flags |= ENTRY_SEEN;
-	entry->folder = (uint8_t)folder;
-	if (strcmp(entry->name, found->d_name) == 0)
-		return 0;
-	name = index_keep(&mb->index, found->d_name);
-	if (name == NULL)
+	if (entry_meet(&mb->index, entry, folder, found->d_name, &parsed) == -1)
 		return -1;
-	entry->name = name;
-	entry->base_len = parsed.base_len;
+	if (entry->met == 0) {
+		reading->has_news = 1;
+		reading->missing -= (entry->flags & ENTRY_GONE) == 0;
+	}
+	entry->flags &= (uint8_t)~ENTRY_GONE;
+	entry->met = reading->number;
 	return 0;
+}
+
+/* Nothing is met yet; how many should be. */
+static size_t
+refresh_begin(struct maildir_index *index)
+{
+	size_t i, there = 0;
+
+	for (i = 0; i < index->count; i++) {
+		index->entries[i].met = 0;
+		there += (index->entries[i].flags & ENTRY_GONE) == 0;
+	}
+	return there;
 }
 
 int
-maildir_index_refresh(struct mailbox *mb)
+maildir_index_refresh(struct mailbox *mb, const struct maildir_entry *wanted)
 {
 	struct maildir_index *index = &mb->index;
-	size_t i;
+	struct maildir_readings readings = { 0 };
+	struct reading reading = { 0 };
+	struct maildir_entry *entry;
+	int is_whole;
 
-	for (i = 0; i < index->count; i++)
-		index->entries[i].flags &= (uint8_t)~ENTRY_SEEN;
-	if (maildir_scan(mb, MAILDIR_NEW, refresh_found, NULL) == -1 ||
-	    maildir_scan(mb, MAILDIR_CUR, refresh_found, NULL) == -1)
-		return -1;
-	for (i = 0; i < index->count; i++) {
-		if ((index->entries[i].flags & ENTRY_SEEN) != 0)
-			index->entries[i].flags &= (uint8_t)~ENTRY_GONE;
-		else
-			index->entries[i].flags |= ENTRY_GONE;
-	}
+	reading.missing = refresh_begin(index);
+	do {
+		reading.number++;
+		reading.has_news = 0;
+		if (maildir_scan_both(mb, refresh_found, &reading,
+		    &is_whole) == -1)
+			return -1;
+		/* The sooner a name is used, the likelier it is still right. */
+		if (!is_whole && (reading.missing == 0 ||
+		    (wanted != NULL && wanted->met != 0)))
+			return 0;
+	} while (maildir_scan_again(&readings, is_whole, reading.has_news));
+	for (entry = index->entries; entry < index->entries + index->count;
+	    entry++)
+		if (entry->met == 0 ||
+		    (is_whole && entry->met != reading.number))
+			entry->flags |= ENTRY_GONE;
 	return 0;
-}
-
-void
-maildir_entry_correct(const struct mailbox *mb,
-    const struct maildir_entry *entry)
-{
-	const char *end = entry->name + entry->base_len;
-	const char *p = entry->name + entry->unique_len, *next;
-	char name[MAILDIR_NAME_MAX + 1];
-	size_t len = entry->unique_len;
-
-	memcpy(name, entry->name, len);
-	for (; p < end; p = next) {
-		next = p + 1 + strcspn(p + 1, ",:");
-		if (p[0] == ',' && (p[1] == 'S' || p[1] == 'W') && p[2] == '=')
-			continue;
-		memcpy(name + len, p, (size_t)(next - p));
-		len += (size_t)(next - p);
-	}
-	if (len == entry->base_len || len == 0)
-		return;
-	strlcpy(name + len, end, sizeof(name) - len);
-	/* Never over another message; and if it can't be, then not. */
-	(void)renameat2(mb->folder[entry->folder], entry->name,
-	    mb->folder[entry->folder], name, RENAME_NOREPLACE);
 }

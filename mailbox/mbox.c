@@ -10,6 +10,8 @@
  * indexed, if not, whether the message is where it was, and if not, finds it
  * again.
  */
+#include <sys/file.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -68,22 +70,34 @@ mbox_enter(struct mailbox **mbp, const struct config *config,
 		return -1;
 	}
 	/* Not the directory of the mbox, which may be the whole home. */
-	dirs[(*count)++] = mb->state;
+	if (mb->state != -1)
+		dirs[(*count)++] = mb->state;
 	*mbp = mb;
 	return 0;
 }
 
-/* One session at a time; EBUSY: another has it. */
+/*
+ * One session at a time; EBUSY: another has it.  Where the disk is full or
+ * can't be written the lock is the directory's alone, and if there is not even
+ * that, then each session looks for itself what became of its messages.
+ */
 static int
 lock_session(struct mailbox *mb)
 {
 	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 
+	if (mb->state == -1)
+		return 0;
+	if (flock(mb->state, LOCK_EX | LOCK_NB) == -1 && errno == EWOULDBLOCK) {
+		errno = EBUSY;
+		return -1;
+	}
 	if (mb->session == -1)
 		mb->session = state_open(mb->state, SESSION_LOCK,
 		    O_RDWR | O_CREAT, mb->uid);
 	if (mb->session == -1)
-		return -1;
+		return errno == ENOSPC || errno == EDQUOT || errno == EROFS ?
+		    0 : -1;
 	if (fcntl(mb->session, F_OFD_SETLK, &whole) == 0)
 		return 0;
 	if (errno == EAGAIN || errno == EACCES)

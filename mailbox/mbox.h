@@ -65,6 +65,7 @@ struct mbox_identity {
 	ino_t		ino;
 	uint64_t	size;
 	int64_t		mtime;		/* nanoseconds */
+	int64_t		ctime;		/* too */
 };
 
 /* What is held (mbox_lock.c). */
@@ -80,11 +81,14 @@ struct mailbox {
 	uid_t			 uid;		/* whose it must be */
 	int			 is_delivery;	/* entered to append */
 	char			 hostname[HOSTNAME_MAX];
-	int			 state;		/* ~/.postern */
+	int			 state;		/* ~/.postern; -1: a reader's
+						 * home has no room for it */
 	int			 directory;	/* where the mbox is (O_PATH), or
 						 * -1: a reader found none */
 	char			 name[NAME_MAX + 1];	/* there */
 	int			 file;		/* O_RDWR; -1: no mbox there */
+	int			 is_read_only;	/* so is its file system, and
+						 * file is O_RDONLY */
 	int			 reader;	/* O_RDONLY, another open file:
 						 * no lock is ever taken on it,
 						 * as workers get copies */
@@ -95,6 +99,8 @@ struct mailbox {
 	uint64_t		 first;		/* offset of the first message:
 						 * behind a pseudo message */
 	struct mbox_index	 index;
+	int			 is_remembered;	/* the index, from another
+						 * session: it may be wrong */
 	int			 has_changed;	/* since it was indexed, by
 						 * others: check each fetch */
 };
@@ -116,15 +122,16 @@ int	mbox_is_before(const uint8_t *line, size_t len, time_t than);
 int	mbox_is_from(const uint8_t *line, size_t len);
 
 /*
- * Read a file of that size from the beginning to the end and call found for
- * each message but a leading "FOLDER INTERNAL DATA", with all set but ordinal.
+ * Read a file of that size to the end, from its beginning (0) or that of a
+ * message, and call found for each one but a leading "FOLDER INTERNAL DATA",
+ * with all set but ordinal.
  * *first is where the first such message is, or would be.  It stops when
- * found returns something else than 0, and returns it.  EBADMSG: the file does
- * not begin with a "From " line, so it is no mbox; ENODATA: it became shorter.
+ * found returns something else than 0, and returns it.  EBADMSG: there is no
+ * "From " line, so the file is no mbox; ENODATA: it became shorter.
  */
 typedef int (*mbox_found)(void *arg, const struct mbox_entry *);
-int	mbox_scan(int fd, uint64_t size, uint64_t *first, mbox_found found,
-	    void *arg);
+int	mbox_scan(int fd, uint64_t from, uint64_t size, uint64_t *first,
+	    mbox_found found, void *arg);
 
 /* Are its "From " line, its content and its end still what was indexed? */
 int	mbox_entry_is_intact(int fd, const struct mbox_entry *);
@@ -157,7 +164,10 @@ int	mbox_identity_is_same(const struct mbox_identity *,
 
 /* mbox_index.c: the caller holds the locks */
 
-/* Index the file; none or an empty one has no messages. */
+/*
+ * Index the file; none or an empty one has no messages.  Of a large one another
+ * session's index is taken where it can be (mbox_cache.h).
+ */
 int	mbox_index_build(struct mailbox *);
 /*
  * Find the messages of the index again, if the file is not as it was indexed.
@@ -188,9 +198,10 @@ int	mbox_twins_remove(struct mailbox *, const uint8_t *bitmap);
 
 /*
  * fcntl (OFD) write lock on the file, then NAME.lock, waiting patience_ms at
- * most in all; EBUSY: others have one of them.  When it returns 0, then
- * mailbox.file is open and the file that has the name (opened again if another
- * came meanwhile), or -1 if there is none and a reader asks (0, no lock).
+ * most in all; EBUSY: others have one of them; ECANCELED: and nobody waits for
+ * us any more.  When it returns 0, then mailbox.file is open and the file that
+ * has the name (opened again if another came meanwhile), or -1 if there is
+ * none and a reader asks (0, no lock).
  * Locks nest; only the first takes time, only the last unlock gives up.
  */
 int	mbox_lock(struct mailbox *, int patience_ms);

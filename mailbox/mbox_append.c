@@ -79,12 +79,16 @@ is_done(const struct mailbox *mb, const struct append_names *names)
 static int
 count_newlines(int fd, uint64_t size, unsigned *newlines)
 {
-	char end[2] = { '\n', '\n' };
-	size_t len = size < 2 ? (size_t)size : 2;
+	char end[3] = { '\n', '\n', '\n' };
+	size_t len = size < 3 ? (size_t)size : 3;
 
-	if (mbox_pread(fd, end + 2 - len, len, size - len) == -1)
+	if (mbox_pread(fd, end + 3 - len, len, size - len) == -1)
 		return -1;
-	*newlines = end[1] != '\n' ? 2 : end[0] != '\n' ? 1 : 0;
+	if (end[2] != '\n')
+		*newlines = 2;
+	else	/* an empty line may be CR LF */
+		*newlines = end[1] != '\n' &&
+		    (end[1] != '\r' || end[0] != '\n');
 	return 0;
 }
 

@@ -74,6 +74,7 @@ keeper_enter(struct keeper *k, const struct agent *agent)
 	}
 	k->directory = mb.directory;
 	k->mode = keeper_mode(k->directory);
+	k->user = agent->identity.uid;
 	strlcpy(k->name, mb.name, sizeof(k->name));
 	dotlock_clear_dead(k->directory, k->lock_name);
 }

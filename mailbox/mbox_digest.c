@@ -13,18 +13,27 @@
  * Most of the time to open a maildrop of small messages would go into SHA-256.
  * So that is for the beginning of the header only, where the host that took
  * the letter has put the id that no sender can choose; of the rest of it and
- * of the body a sum (FNV-1a) is hashed.
+ * of the body a sum (mbox_sum.c) is hashed.
+ *
+ * Who changes what is hashed changes the UIDLs of all messages, and clients
+ * get all of them once more.
  */
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "mbox.h"
 #include "mbox_digest.h"
+#include "sha256.h"
 
-#define HEADER_HASHED	512	/* octets of the header, at most */
 #define BODY_SUMMED	1024	/* octets of the body, at most */
 #define BLOCK		(64 * 1024)
+
+static void
+add_to_text(struct mbox_digest *d, const void *p, size_t len)
+{
+	memcpy(d->text + d->text_len, p, len);
+	d->text_len += len;
+}
 
 void
 mbox_digest_begin(struct mbox_digest *d, const uint8_t *from, size_t len)
@@ -35,44 +44,49 @@ mbox_digest_begin(struct mbox_digest *d, const uint8_t *from, size_t len)
 		len--;
 	mbox_filter_init(&d->filter);
 	octets_init(&d->octets);
-	SHA256Init(&d->hash);
-	SHA256Update(&d->hash, from, len);
-	SHA256Update(&d->hash, (const uint8_t *)"\n", 1);
-	d->sum = UINT64_C(0xcbf29ce484222325);
-	d->header = d->body = 0;
+	d->sum = MBOX_SUM_START;
+	d->header = d->body = d->text_len = d->rest_len = 0;
+	add_to_text(d, from, len);
+	add_to_text(d, "\n", 1);
 }
 
+/* It is summed up later, unless it is too much. */
 static void
-add_to_sum(struct mbox_digest *d, const uint8_t *p, size_t len)
+add_to_rest(struct mbox_digest *d, const void *p, size_t len)
 {
-	uint64_t sum = d->sum;
-	size_t i;
-
-	for (i = 0; i < len; i++)
-		sum = (sum ^ p[i]) * UINT64_C(0x100000001b3);
-	d->sum = sum;
+	if (len > sizeof(d->rest) - d->rest_len) {
+		d->sum = mbox_sum(d->sum, d->rest, d->rest_len);
+		d->rest_len = 0;
+	}
+	if (len > sizeof(d->rest)) {
+		d->sum = mbox_sum(d->sum, p, len);
+		return;
+	}
+	memcpy(d->rest + d->rest_len, p, len);
+	d->rest_len += len;
 }
 
+/* What a client sees; it is counted elsewhere. */
 static void
-digest_span(struct mbox_digest *d, const struct mbox_span *span)
+name_span(struct mbox_digest *d, const struct mbox_span *span)
 {
 	const uint8_t *p = span->data;
 	size_t len = span->len, n;
 
 	if (len == 0)
 		return;
-	octets_count(&d->octets, p, len);
 	if (span->is_body) {
 		n = len < BODY_SUMMED - d->body ? len : BODY_SUMMED - d->body;
-		add_to_sum(d, p, n);
+		add_to_rest(d, p, n);
 		d->body += n;
 		return;
 	}
-	n = len < HEADER_HASHED - d->header ? len : HEADER_HASHED - d->header;
-	if (n > 0)
-		SHA256Update(&d->hash, p, n);
+	n = MBOX_HEADER_HASHED - d->header;
+	if (n > len)
+		n = len;
+	add_to_text(d, p, n);
 	d->header += n;
-	add_to_sum(d, p + n, len - n);
+	add_to_rest(d, p + n, len - n);
 }
 
 void
@@ -83,7 +97,8 @@ mbox_digest_feed(struct mbox_digest *d, const uint8_t *p, size_t len)
 
 	for (; len > 0; p += n, len -= n) {
 		n = mbox_filter_take(&d->filter, p, len, &span);
-		digest_span(d, &span);
+		octets_count(&d->octets, span.data, span.len);
+		name_span(d, &span);
 	}
 }
 
@@ -93,25 +108,82 @@ mbox_digest_has_body(const struct mbox_digest *d)
 	return !d->filter.in_header;
 }
 
+/* Count what the filter still holds back. */
+static void
+count_held(struct mbox_digest *d)
+{
+	struct mbox_filter filter = d->filter;
+	struct mbox_span span;
+
+	mbox_filter_end(&filter, &span);
+	octets_count(&d->octets, span.data, span.len);
+}
+
+/*
+ * A message that is all header may lack the end of its last line, or the
+ * empty line.  Whoever delivers the next one puts them there.
+ */
+static void
+name_missing(struct mbox_digest *d)
+{
+	struct mbox_span span;
+	size_t n;
+
+	while (d->filter.in_header)
+		do {
+			n = mbox_filter_take(&d->filter,
+			    (const uint8_t *)"\n", 1, &span);
+			name_span(d, &span);
+		} while (n == 0);
+}
+
 void
 mbox_digest_end(struct mbox_digest *d, struct mbox_entry *entry)
 {
-	uint8_t digest[SHA256_DIGEST_LENGTH], last[16];
 	struct mbox_span span;
+	int is_all_header;
+
+	count_held(d);
+	is_all_header = d->filter.in_header && d->octets.count > 0;
+	if (is_all_header)
+		name_missing(d);
+	mbox_filter_end(&d->filter, &span);
+	name_span(d, &span);
+	if (!is_all_header && d->body < BODY_SUMMED && d->octets.last != '\n')
+		add_to_rest(d, "\n", 1);
+	entry->octets = octets_total(&d->octets);
+}
+
+static void
+hash_one(struct mbox_digest *d, struct mbox_entry *entry)
+{
+	uint8_t digest[SHA256_SIZE], last[16];
 	size_t i;
 
-	mbox_filter_end(&d->filter, &span);
-	digest_span(d, &span);
-	if (d->body < BODY_SUMMED && d->octets.last != '\n')
-		add_to_sum(d, (const uint8_t *)"\n", 1);
-	entry->octets = octets_total(&d->octets);
 	for (i = 0; i < 8; i++) {
 		last[i] = (uint8_t)(entry->octets >> (8 * i));
 		last[8 + i] = (uint8_t)(d->sum >> (8 * i));
 	}
-	SHA256Update(&d->hash, last, sizeof(last));
-	SHA256Final(digest, &d->hash);
+	add_to_text(d, last, sizeof(last));
+	sha256(d->text, d->text_len, digest);
 	memcpy(entry->hash, digest, MBOX_HASH_SIZE);
+}
+
+void
+mbox_digest_hash(struct mbox_digest *digests, struct mbox_entry *entries,
+    size_t count)
+{
+	struct mbox_summed summed[MBOX_DIGESTS];
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		summed[i].p = digests[i].rest;
+		summed[i].len = digests[i].rest_len;
+		summed[i].sum = &digests[i].sum;
+	}
+	mbox_sum_all(summed, count);
+	for (i = 0; i < count; i++)
+		hash_one(&digests[i], &entries[i]);
 }
 
 static ssize_t
@@ -155,7 +227,7 @@ mbox_entry_is_intact(int fd, const struct mbox_entry *entry)
 	static uint8_t block[BLOCK];
 	uint64_t at = MBOX_HEADER(entry), left = entry->length;
 	struct mbox_entry now = { .octets = 0 };
-	struct mbox_digest d;
+	static struct mbox_digest d;
 	ssize_t n;
 
 	n = read_at(fd, block, entry->from_len, entry->from);
@@ -172,6 +244,7 @@ mbox_entry_is_intact(int fd, const struct mbox_entry *entry)
 		mbox_digest_feed(&d, block, (size_t)n);
 	}
 	mbox_digest_end(&d, &now);
+	mbox_digest_hash(&d, &now, 1);
 	return now.octets == entry->octets &&
 	    memcmp(now.hash, entry->hash, MBOX_HASH_SIZE) == 0 &&
 	    ends_there(fd, at);

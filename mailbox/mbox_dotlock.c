@@ -32,13 +32,18 @@ close_keep_errno(int fd)
 	errno = saved;
 }
 
-/* Untouched for long: whoever made it has died, or forgotten it. */
+/*
+ * Untouched for long: whoever made it has died, or forgotten it.  Locks are
+ * made by the user's programs or by root's; a file of somebody else is the
+ * mailbox of somebody whose name ends so.
+ */
 static int
-is_stale(int directory, const char *name)
+is_stale(int directory, const char *name, uid_t user)
 {
 	struct stat st;
 
 	return fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    (st.st_uid == user || st.st_uid == 0) &&
 	    time(NULL) - st.st_mtim.tv_sec > DOTLOCK_STALE_SECONDS;
 }
 
@@ -50,17 +55,19 @@ make_once(int directory, const char *name)
 }
 
 int
-dotlock_make(int directory, const char *name, struct dotlock *lock)
+dotlock_make(int directory, const char *name, uid_t user,
+    struct dotlock *lock)
 {
 	char number[24];
 	struct stat st;
 	int fd, n;
 
 	fd = make_once(directory, name);
-	if (fd == -1 && errno == EEXIST && is_stale(directory, name)) {
-		if (unlinkat(directory, name, 0) == -1 && errno != ENOENT)
+	if (fd == -1 && errno == EEXIST) {
+		if (is_stale(directory, name, user) &&
+		    unlinkat(directory, name, 0) == -1 && errno != ENOENT)
 			return -1;
-		fd = make_once(directory, name);
+		fd = make_once(directory, name);	/* if it is gone by now */
 	}
 	if (fd == -1)
 		return -1;

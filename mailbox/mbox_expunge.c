@@ -140,6 +140,10 @@ mbox_expunge(struct mailbox *mb, const uint8_t *bitmap, size_t *failed)
 	*failed = count_marked(mb, bitmap);
 	if (*failed == 0)
 		return 0;
+	if (mb->is_read_only) {
+		errno = EROFS;
+		return -1;
+	}
 	if (mbox_lock(mb, MBOX_DELIVERY_PATIENCE_MS) == -1)
 		return -1;
 	r = expunge_locked(mb, bitmap, failed);

@@ -16,8 +16,8 @@
  */
 #include <ctype.h>
 #include <string.h>
-#include <strings.h>
 
+#include "../wire/scan.h"
 #include "mbox.h"
 
 #define WORDS_MAX	12	/* of a date and what may follow */
@@ -53,6 +53,15 @@ number(const struct word *w, size_t from, size_t to)
 	return n;
 }
 
+/* Are these three letters the same?  Cheaper than a call of strncasecmp. */
+static int
+is_name(const char *p, const char *name)
+{
+	return (p[0] | 0x20) == (name[0] | 0x20) &&
+	    (p[1] | 0x20) == (name[1] | 0x20) &&
+	    (p[2] | 0x20) == (name[2] | 0x20);
+}
+
 /* One of the names of three letters that stand in a row, a comma behind it. */
 static int
 is_one_of(const struct word *w, const char *names, int may_have_comma)
@@ -64,7 +73,7 @@ is_one_of(const struct word *w, const char *names, int may_have_comma)
 	if (len != 3)
 		return 0;
 	for (; *names != '\0'; names += 3)
-		if (strncasecmp(w->text, names, 3) == 0)
+		if (is_name(w->text, names))
 			return 1;
 	return 0;
 }
@@ -222,11 +231,28 @@ is_date(const char *p, const char *end)
 	return is_over(&w);
 }
 
+/* Most words don't, and need no more looking at. */
 static int
-has_control(const char *p, const char *end)
+begins_with_weekday(const char *p, const char *end)
 {
+	struct word w = { p, 3 };
+
+	return end - p >= 3 && is_weekday(&w);
+}
+
+static int
+has_control(const uint8_t *p, const uint8_t *end)
+{
+	scan_octets v;
+
+	for (; end - p >= SCAN_STEP; p += SCAN_STEP) {
+		v = scan_load(p);
+		if (scan_has((scan_octets)(((v < 0x20) & (v != '\t')) |
+		    (v == 0x7f))))
+			return 1;
+	}
 	for (; p < end; p++)
-		if (((unsigned char)*p < 0x20 && *p != '\t') || *p == 0x7f)
+		if ((*p < 0x20 && *p != '\t') || *p == 0x7f)
 			return 1;
 	return 0;
 }
@@ -241,12 +267,13 @@ mbox_is_from(const uint8_t *line, size_t len)
 	if (end > p && end[-1] == '\r')
 		end--;
 	if (len > MBOX_FROM_MAX || end - p < 5 ||
-	    memcmp(p, "From ", 5) != 0 || has_control(p, end))
+	    memcmp(p, "From ", 5) != 0 ||
+	    has_control(line, line + (end - p)))
 		return 0;
 	/* Where the sender ends, only the date tells. */
 	for (p += 4; p + 4 < end; p++)
-		if ((*p == ' ' || *p == '\t') && strchr("MTWFSmtwfs", p[1]) !=
-		    NULL && is_date(p + 1, end))
+		if ((*p == ' ' || *p == '\t') &&
+		    begins_with_weekday(p + 1, end) && is_date(p + 1, end))
 			return 1;
 	return 0;
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "mbox_journal.h"
+#include "mbox_sum.h"
 
 static const uint8_t journal_magic[8] = "pstrnMB1";
 static const uint8_t intent_magic[8] = "pstrnMD1";
@@ -36,12 +37,7 @@ get64(const uint8_t *p)
 uint64_t
 journal_hash(uint64_t hash, const void *data, size_t len)
 {
-	const uint8_t *p = data;
-	size_t i;
-
-	for (i = 0; i < len; i++)
-		hash = (hash ^ p[i]) * UINT64_C(0x100000001b3);
-	return hash;
+	return mbox_sum(hash, data, len);
 }
 
 size_t
@@ -181,18 +177,21 @@ int
 journal_slot_get(const struct journal *j, struct journal_slot *slot,
     const uint8_t data[JOURNAL_SLOT])
 {
+	uint64_t kept;
+
 	slot->number = get64(data);
 	slot->pos = get64(data + 8);
 	slot->length = get64(data + 16);
 	slot->size = get64(data + 24);
 	slot->tail = get64(data + 32);
 	if (slot->number == 0 || slot->length > j->window ||
-	    slot->pos > INT64_MAX / 4 || slot->size > INT64_MAX / 4)
+	    slot->pos > INT64_MAX / 4 || slot->size > INT64_MAX / 4 ||
+	    slot->size < j->size)
 		return -1;
 	/* All that was to be kept, and what others have appended since. */
-	if (slot->length == 0 && (slot->pos < j->kept ||
-	    slot->size < j->size ||
-	    slot->pos - j->kept != slot->size - j->size))
+	kept = j->kept + (slot->size - j->size);
+	if (slot->pos + slot->length > kept ||
+	    (slot->length == 0 && slot->pos != kept))
 		return -1;
 	return 0;
 }

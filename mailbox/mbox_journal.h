@@ -51,8 +51,10 @@ struct journal_slot {
 	uint64_t	number;		/* of the step, from 1 */
 	uint64_t	pos;
 	uint64_t	length;
-	uint64_t	size;		/* last step: of the mbox, uncut */
-	uint64_t	tail;		/* last step: hash of what goes then */
+	uint64_t	size;		/* of the mbox now, uncut */
+	uint64_t	tail;		/* hash of what is behind the place of
+					 * these octets; in the last step that
+					 * is what goes */
 };
 
 /* Octets of a head with so many ranges. */

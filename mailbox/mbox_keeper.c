@@ -66,7 +66,7 @@ answer_lock(void *session, int sock, struct message *request)
 {
 	struct keeper *k = session;
 
-	if (dotlock_make(k->directory, k->lock_name, &k->lock) == -1)
+	if (dotlock_make(k->directory, k->lock_name, k->user, &k->lock) == -1)
 		return answer(sock, request, errno, KEEPER_IDLE);
 	return answer(sock, request, 0, KEEPER_LOCKED);
 }

@@ -34,8 +34,12 @@ struct dotlock {
 
 /* mbox_dotlock.c: directory may be O_PATH, name is NAME.lock. */
 
-/* EEXIST: another's, and it is not stale (a stale one is removed). */
-int	dotlock_make(int directory, const char *name, struct dotlock *);
+/*
+ * EEXIST: another's, and it is not stale.  A stale one is removed, if it is
+ * this user's or root's.
+ */
+int	dotlock_make(int directory, const char *name, uid_t user,
+	    struct dotlock *);
 /* It is still in use. */
 int	dotlock_touch(const struct dotlock *);
 /* Remove it, if it still is ours. */
@@ -61,6 +65,7 @@ struct keeper {
 	char		name[NAME_MAX + 1];
 	char		lock_name[NAME_MAX + 1];
 	mode_t		mode;		/* of an mbox that it makes */
+	uid_t		user;		/* who it is */
 	struct dotlock	lock;		/* in KEEPER_LOCKED */
 };
 

@@ -3,6 +3,10 @@
  *
  * Runs in agents, as the recipient; reads the letter's content from the
  * descriptor that the queue passed, a block at a time.
+ *
+ * Fields of its header that mail programs keep their own notes in are left
+ * out: by a Content-Length a sender could say that other letters are a part
+ * of this one, and by the others that it was read, or deleted.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -10,6 +14,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "../wire/mbox_filter.h"
 #include "mbox_letter.h"
 #include "mbox_rewrite.h"
 
@@ -23,6 +28,7 @@ struct printer {
 	int		 matched;	/* of "From ", behind ">" only; or
 					 * IN_LINE */
 	char		 last;		/* octet of the content */
+	struct mbox_filter filter;	/* what of it is stored */
 };
 
 static const char from[] = "From ";
@@ -109,19 +115,54 @@ print_from(struct printer *p, const struct mailbox_letter *letter)
 	return p->sink(p->arg, line, (size_t)n);
 }
 
+/* As far as the header goes, and what the filter still holds back then. */
+static int
+print_stored(struct printer *p, const char *text, size_t len)
+{
+	struct mbox_span span;
+	size_t n;
+
+	for (; len > 0 && (p->filter.in_header || p->filter.held_len > 0);
+	    text += n, len -= n) {
+		n = mbox_filter_take(&p->filter, (const uint8_t *)text, len,
+		    &span);
+		if (print_quoted(p, (const char *)span.data, span.len) == -1)
+			return -1;
+	}
+	return print_quoted(p, text, len);
+}
+
+/* The head is ours, but it is where the header begins. */
+static int
+print_head(struct printer *p, const struct mailbox_letter *letter)
+{
+	const char *head = letter->head;
+	size_t len = letter->head_len, n;
+	struct mbox_span span;
+
+	for (; len > 0; head += n, len -= n)
+		n = mbox_filter_take(&p->filter, (const uint8_t *)head, len,
+		    &span);
+	return p->sink(p->arg, letter->head, letter->head_len);
+}
+
 static int
 print_content(struct printer *p, const struct mailbox_letter *letter)
 {
 	static char block[64 * 1024];
 	uint64_t at = letter->offset, left = letter->length;
+	struct mbox_span span;
 	size_t piece;
 
 	for (; left > 0; at += piece, left -= piece) {
 		piece = left < sizeof(block) ? (size_t)left : sizeof(block);
 		if (mbox_pread(letter->content, block, piece, at) == -1 ||
-		    print_quoted(p, block, piece) == -1)
+		    print_stored(p, block, piece) == -1)
 			return -1;
 	}
+	mbox_filter_end(&p->filter, &span);
+	if (print_quoted(p, (const char *)span.data, span.len) == -1)
+		return -1;
 	if (p->matched > 0)
 		return p->sink(p->arg, from, (size_t)p->matched);
 	return 0;
@@ -136,8 +177,8 @@ mbox_letter_print(const struct mailbox_letter *letter, unsigned newlines,
 	for (; newlines > 0; newlines--)
 		if (sink(arg, "\n", 1) == -1)
 			return -1;
-	if (print_from(&p, letter) == -1 ||
-	    sink(arg, letter->head, letter->head_len) == -1 ||
+	mbox_filter_init_fields(&p.filter);
+	if (print_from(&p, letter) == -1 || print_head(&p, letter) == -1 ||
 	    print_content(&p, letter) == -1)
 		return -1;
 	return sink(arg, "\n\n", p.last == '\n' ? 1 : 2);

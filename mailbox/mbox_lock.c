@@ -14,7 +14,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,7 +55,8 @@ now_ms(void)
 static int
 take_file(struct mailbox *mb)
 {
-	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct flock whole = { .l_whence = SEEK_SET,
+	    .l_type = mb->is_read_only ? F_RDLCK : F_WRLCK };
 
 	if (fcntl(mb->file, F_OFD_SETLK, &whole) == 0) {
 		mb->locks.has_file = 1;
@@ -90,13 +90,15 @@ take_dotlock(struct mailbox *mb)
 	else if (lock_name(mb, name) == -1)
 		return -1;
 	else
-		r = dotlock_make(mb->directory, name, &mb->locks.dotlock);
+		r = dotlock_make(mb->directory, name, mb->uid,
+		    &mb->locks.dotlock);
 	if (r == 0) {
 		mb->locks.has_dotlock = 1;
 		mb->locks.touched = time(NULL);
 	} else if (errno == EEXIST)
 		errno = EBUSY;
-	return r;
+	/* Where nobody can make one, nobody else has one either. */
+	return r == -1 && errno == EROFS && mb->is_read_only ? 0 : r;
 }
 
 static void
@@ -211,8 +213,9 @@ mbox_lock(struct mailbox *mb, int patience_ms)
 			return -1;
 		}
 		/* Not in step with others who wait. */
-		(void)poll(NULL, 0, PAUSE_MS +
-		    (int)arc4random_uniform(4 * PAUSE_MS));
+		if (mailbox_sleep(PAUSE_MS +
+		    (int)arc4random_uniform(4 * PAUSE_MS)) == -1)
+			return -1;
 	}
 	mb->locks.depth = 1;
 	return 0;

@@ -15,9 +15,9 @@
  * nothing; and since deliveries take the field out of letters that come, it is
  * no sender's to choose.
  *
- * Lines are found with memchr; that and the digest are all that is done with
- * an octet.  What may be the empty line before the next message is fed to the
- * digest only when it is clear that it is not.
+ * In a body only an 'F' at the beginning of a line is looked for; that and the
+ * digest are all that is done with an octet.  What may be the empty line before
+ * the next message is fed to the digest only when it is clear that it is not.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -25,6 +25,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "../wire/scan.h"
 #include "mbox_digest.h"
 
 #define BLOCK	(256 * 1024)
@@ -46,12 +47,17 @@ struct scan {
 	size_t			 len;		/* octets in the window */
 	size_t			 at;		/* looked at before here */
 	size_t			 fed;		/* digested before here */
-	/* the message that is being read */
-	struct mbox_entry	 entry;
-	struct mbox_digest	 digest;
+	/* messages that were read but for their hash; the next one */
+	struct mbox_entry	 entries[MBOX_DIGESTS];
+	struct mbox_digest	 digests[MBOX_DIGESTS];
+	size_t			 count;
+	/* the message that is being read, among those */
+	struct mbox_entry	*entry;
+	struct mbox_digest	*digest;
 	int			 in_header;	/* no empty line yet */
 	unsigned int		 found;		/* FOUND_ bits */
 	uint64_t		 claimed;	/* Content-Length, or 0 */
+	uint64_t		 claimed_at;	/* offset of that field */
 	uint64_t		 target;	/* where that ends, or 0 */
 	enum landing		 landing;	/* is that the end of one? */
 };
@@ -126,6 +132,33 @@ is_border(const uint8_t *start, const uint8_t *p, const uint8_t *end)
 	    mbox_is_from(p, line_length(p, end));
 }
 
+/*
+ * Is the field in what is a header to all others, too?  Otherwise a delivery
+ * has not looked at it, and anybody may have written it.
+ */
+static int
+is_field_of_header(const struct scan *s)
+{
+	uint8_t text[4096], *p;
+	struct mbox_filter filter;
+	struct mbox_span span;
+	uint64_t at = MBOX_HEADER(s->entry), left;
+	ssize_t n;
+
+	mbox_filter_init(&filter);
+	for (; at < s->claimed_at && filter.in_header; at += (uint64_t)n) {
+		left = s->claimed_at - at;
+		n = pread(s->fd, text, left < sizeof(text) ? (size_t)left :
+		    sizeof(text), (off_t)at);
+		if (n <= 0)
+			return 0;
+		for (p = text; p < text + n; )
+			p += mbox_filter_take(&filter, p, (size_t)(text + n -
+			    p), &span);
+	}
+	return filter.in_header;
+}
+
 /* Does the body end where Content-Length says?  Asked once a message. */
 static int
 has_landed(struct scan *s)
@@ -138,7 +171,7 @@ has_landed(struct scan *s)
 	if (s->landing != LANDING_UNKNOWN)
 		return s->landing == LANDING_TRUE;
 	s->landing = LANDING_FALSE;
-	if (s->target > s->size)
+	if (s->target > s->size || !is_field_of_header(s))
 		return 0;
 	n = pread(s->fd, around, sizeof(around),
 	    (off_t)(s->target - before));
@@ -193,8 +226,10 @@ look_at_field(struct scan *s, const uint8_t *p, const uint8_t *end)
 	case 'C':
 	case 'c':
 		value = field_value(p, end, "Content-Length");
-		if (value != NULL)
+		if (value != NULL) {
 			s->claimed = claimed_length(value, end);
+			s->claimed_at = s->offset + (uint64_t)(p - window);
+		}
 		break;
 	case 'S':
 	case 's':
@@ -250,9 +285,9 @@ find_border(struct scan *s, const uint8_t *limit)
 	if (p > window && p[-1] == '\n')
 		p--;
 	while (p < limit &&
-	    (lf = memchr(p, '\n', (size_t)(limit - p))) != NULL) {
+	    (lf = scan_pair(p, limit, '\n', 'F')) != NULL) {
 		p = lf + 1;
-		if (p < limit && *p == 'F' && is_border(window, p, end) &&
+		if (is_border(window, p, end) &&
 		    (s->offset + (uint64_t)(p - window) >= s->target ||
 		    !has_landed(s)))
 			return p;
@@ -265,7 +300,7 @@ feed_until(struct scan *s, size_t to)
 {
 	if (to <= s->fed)
 		return;
-	mbox_digest_feed(&s->digest, window + s->fed, to - s->fed);
+	mbox_digest_feed(s->digest, window + s->fed, to - s->fed);
 	s->fed = to;
 }
 
@@ -276,10 +311,12 @@ begin_message(struct scan *s)
 	const uint8_t *p = window + s->at;
 	size_t len = line_length(p, window + s->len);
 
-	memset(&s->entry, 0, sizeof(s->entry));
-	s->entry.from = s->offset + s->at;
-	s->entry.from_len = (uint16_t)len;
-	mbox_digest_begin(&s->digest, p, len);
+	s->entry = &s->entries[s->count];
+	s->digest = &s->digests[s->count];
+	memset(s->entry, 0, sizeof(*s->entry));
+	s->entry->from = s->offset + s->at;
+	s->entry->from_len = (uint16_t)len;
+	mbox_digest_begin(s->digest, p, len);
 	s->at += len;
 	s->fed = s->at;
 	s->in_header = 1;
@@ -301,20 +338,20 @@ end_message(struct scan *s)
 	if (empty > s->at - s->fed)
 		empty = 0;
 	feed_until(s, s->at - empty);
-	if (!mbox_digest_has_body(&s->digest)) {
+	if (!mbox_digest_has_body(s->digest)) {
 		feed_until(s, s->at);
 		empty = 0;
 	}
-	s->entry.space = s->offset + s->at - s->entry.from;
-	s->entry.length = s->entry.space - s->entry.from_len - empty;
-	mbox_digest_end(&s->digest, &s->entry);
+	s->entry->space = s->offset + s->at - s->entry->from;
+	s->entry->length = s->entry->space - s->entry->from_len - empty;
+	mbox_digest_end(s->digest, s->entry);
 }
 
 /* Is it what some programs keep their own numbers in, and hide? */
 static int
 is_pseudo(const struct scan *s)
 {
-	return s->entry.from == 0 &&
+	return s->entry->from == 0 &&
 	    s->found == (FOUND_SUBJECT | FOUND_IMAP);
 }
 
@@ -348,17 +385,33 @@ read_message(struct scan *s)
 	return 0;
 }
 
+/* Hash what was read, and give it to whom it is for. */
+static int
+give_all(struct scan *s, mbox_found found, void *arg)
+{
+	size_t i;
+	int r = 0;
+
+	mbox_digest_hash(s->digests, s->entries, s->count);
+	for (i = 0; i < s->count && r == 0; i++)
+		r = found(arg, &s->entries[i]);
+	s->count = 0;
+	return r;
+}
+
 int
-mbox_scan(int fd, uint64_t size, uint64_t *first, mbox_found found, void *arg)
+mbox_scan(int fd, uint64_t from, uint64_t size, uint64_t *first,
+    mbox_found found, void *arg)
 {
 	static struct scan s;
 	int r;
 
-	memset(&s, 0, sizeof(s));
 	s.fd = fd;
 	s.size = size;
-	*first = 0;
-	if (size == 0)
+	s.offset = from;
+	s.len = s.at = s.fed = s.count = 0;
+	*first = from;
+	if (from == size)
 		return 0;
 	if (refill(&s) == -1)
 		return -1;
@@ -373,9 +426,10 @@ mbox_scan(int fd, uint64_t size, uint64_t *first, mbox_found found, void *arg)
 		if (read_message(&s) == -1)
 			return -1;
 		if (is_pseudo(&s))
-			*first = s.entry.space;
-		else if ((r = found(arg, &s.entry)) != 0)
+			*first = s.entry->space;
+		else if (++s.count == MBOX_DIGESTS &&
+		    (r = give_all(&s, found, arg)) != 0)
 			return r;
 	} while (s.offset + s.at < size);
-	return 0;
+	return give_all(&s, found, arg);
 }

@@ -50,7 +50,12 @@ mbox_place_enter(struct mailbox *mb, const struct config *config,
 	mb->is_delivery = create;
 	strlcpy(mb->hostname, config->hostname, sizeof(mb->hostname));
 	mb->state = state_enter(id);
-	if (mb->state == -1)
+	/*
+	 * What can't be remembered now need not be, to read: whoever is over
+	 * quota, or whose disk has an error, must get at the mail.
+	 */
+	if (mb->state == -1 && (create || (errno != ENOSPC &&
+	    errno != EDQUOT && errno != EROFS)))
 		return -1;
 	mb->directory = path_file(config->mailbox_path, id, create, mb->name,
 	    &is_absent);
@@ -106,6 +111,10 @@ mbox_file_open(struct mailbox *mb)
 		return -1;
 	}
 	mb->file = open_checked(mb, O_RDWR, &st);
+	mb->is_read_only = mb->file == -1 && errno == EROFS &&
+	    !mb->is_delivery;
+	if (mb->is_read_only)
+		mb->file = open_checked(mb, O_RDONLY, &st);
 	if (mb->file == -1)
 		return -1;
 	mb->reader = open_checked(mb, O_RDONLY, &same);
@@ -130,6 +139,12 @@ mbox_file_is_named(const struct mailbox *mb)
 	    0 && st.st_dev == named.st_dev && st.st_ino == named.st_ino;
 }
 
+static int64_t
+nanoseconds(const struct timespec *t)
+{
+	return (int64_t)t->tv_sec * 1000000000 + t->tv_nsec;
+}
+
 int
 mbox_file_identify(const struct mailbox *mb, struct mbox_identity *identity)
 {
@@ -140,8 +155,8 @@ mbox_file_identify(const struct mailbox *mb, struct mbox_identity *identity)
 	identity->dev = st.st_dev;
 	identity->ino = st.st_ino;
 	identity->size = (uint64_t)st.st_size;
-	identity->mtime = (int64_t)st.st_mtim.tv_sec * 1000000000 +
-	    st.st_mtim.tv_nsec;
+	identity->mtime = nanoseconds(&st.st_mtim);
+	identity->ctime = nanoseconds(&st.st_ctim);
 	return 0;
 }
 
@@ -150,5 +165,5 @@ mbox_identity_is_same(const struct mbox_identity *a,
     const struct mbox_identity *b)
 {
 	return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
-	    a->mtime == b->mtime;
+	    a->mtime == b->mtime && a->ctime == b->ctime;
 }

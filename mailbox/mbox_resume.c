@@ -120,6 +120,22 @@ check_ranges(const struct rewrite *rw)
 	return 0;
 }
 
+/* Is what is behind the slot's window as the slot says?  1, 0 or -1. */
+static int
+has_tail(const struct rewrite *rw, uint64_t size)
+{
+	const struct journal_slot *slot = &rw->slot;
+	uint64_t tail;
+
+	if (size < slot->size)
+		return 0;
+	if (rewrite_hash_tail(rw->mb->file,
+	    rw->journal.begin + slot->pos + slot->length, slot->size,
+	    &tail) == -1)
+		return -1;
+	return tail == slot->tail;
+}
+
 /*
  * Go on with a journal that is whole.  ESTALE: others have changed the mbox
  * so that it does not fit any more.
@@ -127,23 +143,19 @@ check_ranges(const struct rewrite *rw)
 static int
 resume(struct rewrite *rw, uint64_t size)
 {
-	const struct journal *j = &rw->journal;
-	uint64_t tail;
+	int r = has_tail(rw, size);
 
+	if (r == -1)
+		return -1;
 	if (rw->slot.length > 0) {
-		if (size < j->size) {
+		if (r == 0) {
 			errno = ESTALE;
 			return -1;
 		}
 		return check_ranges(rw) == -1 ? -1 : rewrite_run(rw);
 	}
-	/* Was it cut off, and has perhaps grown again? */
-	if (size < rw->slot.size)
-		return 0;
-	if (rewrite_hash_tail(rw->mb->file, j->begin + rw->slot.pos,
-	    rw->slot.size, &tail) == -1)
-		return -1;
-	if (tail != rw->slot.tail)
+	/* It was cut off, and has perhaps grown again. */
+	if (r == 0)
 		return 0;
 	if (size > rw->slot.size && rewrite_next_slot(rw) == -1)
 		return -1;

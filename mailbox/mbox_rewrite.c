@@ -18,15 +18,16 @@
  * 3. The next window goes to the other slot; the journal is synced.  A slot
  *    that is torn has not been acted on, and the other is then the last one.
  *    Back to 2, which may be done again: it reads nothing from the mbox.
- * 4. When all has moved, a slot says so, with the size of the file and a hash
- *    of what is left at its end.  The file is cut off and synced, the
+ * 4. When all has moved, a slot says so.  The file is cut off and synced, the
  *    journal removed.
  *
  * What lies behind the windows that were moved is still as it was, since it
  * moves towards the beginning.  So after a crash this goes on where it was,
  * with what foreign programs may have appended meanwhile as one more range to
- * be kept.  If they did anything else to the mbox (the ends of ranges are
- * looked at), the journal is about a file that is no more, and is removed.
+ * be kept.  If they did anything else to the mbox, the journal is about a file
+ * that is no more, and is removed.  That is seen at the ends of ranges, and at
+ * what a slot says of all behind its window, to the end of the file: there is
+ * always some, as whatever goes has left its room there.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -117,16 +118,27 @@ read_window(struct rewrite *rw, uint64_t pos, size_t len)
 	return mbox_pread(rw->mb->file, p, len, j->size + skip);
 }
 
+/* Read a slot's window, and what is behind the place that it is meant for. */
+static int
+prepare_slot(struct rewrite *rw, struct journal_slot *slot)
+{
+	if (read_window(rw, slot->pos, (size_t)slot->length) == -1)
+		return -1;
+	return rewrite_hash_tail(rw->mb->file,
+	    rw->journal.begin + slot->pos + slot->length, slot->size,
+	    &slot->tail);
+}
+
 /* Put a slot, and the window that it is about, to disk. */
 static int
-write_slot(struct rewrite *rw, const struct journal_slot *slot, int sync)
+write_slot(struct rewrite *rw, const struct journal_slot *slot)
 {
 	journal_slot_put(&rw->journal, slot, REWRITE_WINDOW,
 	    rewrite_buffer);
 	if (mbox_pwrite(rw->fd, rewrite_buffer,
 	    JOURNAL_SLOT + (size_t)slot->length,
 	    journal_slot_at(&rw->journal, slot->number)) == -1 ||
-	    (sync && fsync(rw->fd) == -1))
+	    fsync(rw->fd) == -1)
 		return -1;
 	rw->slot = *slot;
 	return 0;
@@ -156,14 +168,8 @@ rewrite_next_slot(struct rewrite *rw)
 	}
 	left -= slot.pos;
 	slot.length = left < j->window ? left : j->window;
-	if (left == 0) {
-		slot.size = size;
-		if (rewrite_hash_tail(rw->mb->file, j->begin + slot.pos, size,
-		    &slot.tail) == -1)
-			return -1;
-	} else if (read_window(rw, slot.pos, (size_t)slot.length) == -1)
-		return -1;
-	return write_slot(rw, &slot, 1);
+	slot.size = size;
+	return prepare_slot(rw, &slot) == -1 ? -1 : write_slot(rw, &slot);
 }
 
 static int
@@ -290,7 +296,7 @@ static int
 begin(struct rewrite *rw)
 {
 	struct journal *j = &rw->journal;
-	struct journal_slot slot = { .number = 1 };
+	struct journal_slot slot = { .number = 1, .size = j->size };
 	size_t size = journal_head_size(j->count);
 	uint8_t *head = malloc(size);
 	int r;
@@ -306,8 +312,7 @@ begin(struct rewrite *rw)
 	if (r == -1)
 		return -1;
 	slot.length = j->kept < j->window ? j->kept : j->window;
-	if (read_window(rw, 0, (size_t)slot.length) == -1 ||
-	    write_slot(rw, &slot, 1) == -1)
+	if (prepare_slot(rw, &slot) == -1 || write_slot(rw, &slot) == -1)
 		return -1;
 	return state_sync(rw->mb->state);
 }

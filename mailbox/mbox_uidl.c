@@ -36,6 +36,7 @@
 #define TWINS_WORK	"mbox-twins.new"
 #define TWINS_MAX	(32 * 1024 * 1024)	/* octets of the file */
 #define DAYS_KEPT	366
+#define HEAP_BITS	12
 
 static const char digits[] = "0123456789abcdef";
 
@@ -162,35 +163,53 @@ store(struct mailbox *mb, const struct twins *twins)
 	return state_sync(mb->state);
 }
 
+/* There is no room to write anything down. */
+static int
+is_full(int error)
+{
+	return error == ENOSPC || error == EDQUOT || error == EROFS;
+}
+
+/* An entry, and as much of its hash as tells it from nearly all others. */
+struct named {
+	uint64_t		 hash;
+	struct mbox_entry	*entry;
+};
+
 static int
 by_hash(const void *va, const void *vb)
 {
-	const struct mbox_entry *const *a = va, *const *b = vb;
-	int r = memcmp((*a)->hash, (*b)->hash, MBOX_HASH_SIZE);
+	const struct named *a = va, *b = vb;
+	int r;
 
+	if (a->hash != b->hash)
+		return a->hash < b->hash ? -1 : 1;
+	r = memcmp(a->entry->hash, b->entry->hash, MBOX_HASH_SIZE);
 	if (r != 0)
 		return r;
-	return (*a > *b) - (*a < *b);	/* the order of the file */
+	/* the order of the file */
+	return (a->entry > b->entry) - (a->entry < b->entry);
 }
 
 static int
-is_alike(const struct mbox_entry *a, const struct mbox_entry *b)
+is_alike(const struct named *a, const struct named *b)
 {
-	return memcmp(a->hash, b->hash, MBOX_HASH_SIZE) == 0;
+	return a->hash == b->hash &&
+	    memcmp(a->entry->hash, b->entry->hash, MBOX_HASH_SIZE) == 0;
 }
 
 /* The ordinals of all that are alike; 1 if what is remembered changes. */
 static int
-number_alike(struct twins *twins, struct mbox_entry **group, size_t count)
+number_alike(struct twins *twins, struct named *group, size_t count)
 {
-	struct twin *twin = twins_find(twins, group[0]->hash);
+	struct twin *twin = twins_find(twins, group->entry->hash);
 	size_t i;
 	int changed;
 
 	if (twin == NULL && count == 1)
 		return 0;
 	if (twin == NULL) {
-		twin = twins_add(twins, group[0]->hash);
+		twin = twins_add(twins, group->entry->hash);
 		if (twin == NULL)
 			return -1;
 	}
@@ -198,19 +217,19 @@ number_alike(struct twins *twins, struct mbox_entry **group, size_t count)
 	if (changed == -1)
 		return -1;
 	for (i = 0; i < count; i++)
-		group[i]->ordinal = twin_ordinal(twin, i);
+		group[i].entry->ordinal = twin_ordinal(twin, i);
 	return changed;
 }
 
 static int
-number_all(struct twins *twins, struct mbox_entry **order, size_t count)
+number_all(struct twins *twins, struct named *order, size_t count)
 {
 	size_t first, end;
 	int changed = 0, r;
 
 	for (first = 0; first < count; first = end) {
 		end = first + 1;
-		while (end < count && is_alike(order[first], order[end]))
+		while (end < count && is_alike(&order[first], &order[end]))
 			end++;
 		r = number_alike(twins, order + first, end - first);
 		if (r == -1)
@@ -220,33 +239,63 @@ number_all(struct twins *twins, struct mbox_entry **order, size_t count)
 	return changed;
 }
 
+/* A heap of those whose hashes begin alike. */
+static size_t
+heap_of(const struct mbox_entry *e)
+{
+	return ((size_t)e->hash[0] << 8 | e->hash[1]) >> (16 - HEAP_BITS);
+}
+
+/* First into small heaps, which spares most of the comparisons. */
+static int
+sort_names(struct named *order, struct mbox_index *index)
+{
+	static size_t heap[(1 << HEAP_BITS) + 1];
+	struct mbox_entry *e;
+	struct named *named;
+	size_t i, n;
+
+	memset(heap, 0, sizeof(heap));
+	for (i = 0; i < index->count; i++)
+		heap[heap_of(&index->entries[i])]++;
+	for (i = 1; i <= 1 << HEAP_BITS; i++)
+		heap[i] += heap[i - 1];		/* where it ends */
+	for (i = index->count; i-- > 0; ) {
+		e = &index->entries[i];
+		named = &order[--heap[heap_of(e)]];
+		named->entry = e;
+		memcpy(&named->hash, e->hash, sizeof(named->hash));
+	}
+	for (i = 0; i < 1 << HEAP_BITS; i++) {
+		n = heap[i + 1] - heap[i];	/* and now where it begins */
+		/* libbsd's mergesort: see maildir_index.c. */
+		if (n > 1 && mergesort(order + heap[i], n, sizeof(*order),
+		    by_hash) == -1)
+			return -1;
+	}
+	return 0;
+}
+
 int
 mbox_twins_number(struct mailbox *mb, struct mbox_index *index)
 {
-	struct mbox_entry **order;
+	struct named *order;
 	struct twins twins;
-	size_t i;
 	int r;
 
 	if (load(mb, &twins) == -1)
 		return -1;
-	order = calloc(index->count + 1, sizeof(struct mbox_entry *));
+	order = calloc(index->count + 1, sizeof(*order));
 	if (order == NULL) {
 		twins_free(&twins);
 		return -1;
 	}
-	for (i = 0; i < index->count; i++)
-		order[i] = &index->entries[i];
-	r = 0;
-	/* libbsd's mergesort: see maildir_index.c. */
-	if (index->count > 1)
-		r = mergesort(order, index->count, sizeof(order[0]), by_hash);
+	r = sort_names(order, index);
 	if (r == 0)
 		r = number_all(&twins, order, index->count);
 	free(order);
 	/* A full disk must not keep anybody from reading. */
-	if (r == 1 && store(mb, &twins) == -1 && errno != ENOSPC &&
-	    errno != EDQUOT && errno != EROFS)
+	if (r == 1 && store(mb, &twins) == -1 && !is_full(errno))
 		r = -1;
 	twins_free(&twins);
 	return r == -1 ? -1 : 0;
@@ -273,8 +322,15 @@ mbox_twins_remove(struct mailbox *mb, const uint8_t *bitmap)
 			r = twin_remove(twin, entry->ordinal, today()) == -1 ?
 			    -1 : 1;
 	}
-	if (r == 1)
+	/*
+	 * Nor from deleting: all that gets mixed up is which of several
+	 * messages that are the same is the one that has gone.
+	 */
+	if (r == 1) {
 		r = store(mb, &twins);
+		if (r == -1 && is_full(errno))
+			r = 0;
+	}
 	twins_free(&twins);
 	return r;
 }

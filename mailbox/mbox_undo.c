@@ -29,6 +29,7 @@ struct look {
 	uint64_t		 hash;
 	int			 has_nul;
 	int			 is_other;
+	uint8_t			 before_end;	/* the third from the end */
 	size_t			 matched;	/* of "\nFrom " */
 };
 
@@ -42,6 +43,8 @@ look_at(struct look *l, uint8_t octet)
 	static const char from[] = "\nFrom ";
 	const struct intent *in = l->in;
 
+	if (l->at + 3 == in->length)
+		l->before_end = octet;
 	if (octet == '\0')
 		l->has_nul = 1;
 	else if (l->at < in->prefix_len ? octet != in->prefix[l->at] :
@@ -59,36 +62,49 @@ look_at(struct look *l, uint8_t octet)
 	l->at++;
 }
 
+/*
+ * What is in its place, of which len octets are there: all, or fewer if the
+ * power failed before the size of the file was on disk.
+ */
+static enum append_found
+judge(const struct look *l, uint64_t len)
+{
+	const struct intent *in = l->in;
+
+	if (len == in->length && l->hash == in->hash)
+		return FOUND_WHOLE;
+	if (l->is_other)
+		return FOUND_OTHER;
+	if (len < in->length)
+		return FOUND_TORN;
+	/* A letter with NULs of its own: its last octet must be missing. */
+	return l->has_nul && (!in->has_nul || l->before_end == '\0') ?
+	    FOUND_TORN : FOUND_OTHER;
+}
+
 static int
 find_out(const struct mailbox *mb, const struct intent *in, uint64_t size,
     enum append_found *found)
 {
 	static uint8_t block[64 * 1024];
 	struct look l = { .in = in, .hash = JOURNAL_HASH_START };
-	uint8_t before_end = 0;
+	uint64_t len;
 	size_t piece, i;
 
 	*found = size == in->start ? FOUND_NOTHING : FOUND_OTHER;
-	if (size < in->start || size - in->start < in->length)
+	if (size <= in->start)
 		return 0;
-	while (l.at < in->length) {
-		piece = in->length - l.at < sizeof(block) ?
-		    (size_t)(in->length - l.at) : sizeof(block);
+	len = size - in->start < in->length ? size - in->start : in->length;
+	while (l.at < len) {
+		piece = len - l.at < sizeof(block) ? (size_t)(len - l.at) :
+		    sizeof(block);
 		if (mbox_pread(mb->file, block, piece, in->start + l.at) == -1)
 			return -1;
 		l.hash = journal_hash(l.hash, block, piece);
-		for (i = 0; i < piece; i++) {
-			if (l.at + 3 == in->length)
-				before_end = block[i];
+		for (i = 0; i < piece; i++)
 			look_at(&l, block[i]);
-		}
 	}
-	if (l.hash == in->hash)
-		*found = FOUND_WHOLE;
-	/* A letter with NULs of its own: its last octet must be missing. */
-	else if (!l.is_other && l.has_nul &&
-	    (!in->has_nul || before_end == '\0'))
-		*found = FOUND_TORN;
+	*found = judge(&l, len);
 	return 0;
 }
 
@@ -103,6 +119,8 @@ resolve(struct mailbox *mb, const struct append_names *names,
 
 	if (fstat(mb->file, &st) == -1)
 		return -1;
+	if ((uint64_t)st.st_size < in->start + in->length)
+		gap.length = (uint64_t)st.st_size - in->start;
 	if (st.st_ino == in->ino &&
 	    find_out(mb, in, (uint64_t)st.st_size, &found) == -1)
 		return -1;
@@ -171,9 +189,12 @@ append_recover(struct mailbox *mb)
 {
 	const size_t len = sizeof(APPEND_BEGUN) - 1;
 	const struct dirent *d;
-	DIR *dir = list(mb);
+	DIR *dir;
 	int r = 0, saved;
 
+	if (mb->state == -1)
+		return 0;		/* nothing was ever begun */
+	dir = list(mb);
 	if (dir == NULL)
 		return -1;
 	/* There is hardly ever more than one: they happen under the locks. */

@@ -114,6 +114,10 @@ state_open(int state, const char *name, int flags, uid_t owner)
 	struct stat st;
 	int fd;
 
+	if (state == -1) {
+		errno = (flags & O_CREAT) != 0 ? EROFS : ENOENT;
+		return -1;
+	}
 	fd = openat(state, name, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY |
 	    O_CLOEXEC, 0600);
 	if (fd == -1)

@@ -29,7 +29,8 @@ int	state_enter(const struct identity *);
  * A file in it, never through a link: flags as open(2) has them (O_RDWR |
  * O_CREAT, say; O_CLOEXEC and what keeps a FIFO from hanging us is added).
  * -1 with errno: EPERM is a file that is not regular, has another owner, or
- * has a second name.
+ * has a second name.  Where there is no ~/.postern (-1) there is no file, and
+ * none can be made (EROFS).
  */
 int	state_open(int state, const char *name, int flags, uid_t owner);
 

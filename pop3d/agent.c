@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -22,7 +21,7 @@
 
 #define LOCK_TRIES	50
 #define LOCK_PAUSE_MS	20	/* so a second in all */
-#define RECORDS_BLOCK	50	/* records written at a time */
+#define RECORDS_BLOCK	512	/* records written at a time */
 
 static void
 log_failure(const struct pop3_agent *a, const char *what, int error)
@@ -75,7 +74,7 @@ store_record(uint8_t record[POP3_RECORD], const struct mailbox_message *m)
 static int
 make_index(const struct pop3_agent *a, size_t count, uint64_t *octets)
 {
-	uint8_t block[RECORDS_BLOCK * POP3_RECORD];
+	static uint8_t block[RECORDS_BLOCK * POP3_RECORD];
 	const struct mailbox_message *m;
 	size_t i, n = 0;
 	int fd;
@@ -118,7 +117,8 @@ open_patiently(struct pop3_agent *a)
 			return 0;
 		if (errno != EBUSY)
 			return -1;
-		(void)poll(NULL, 0, LOCK_PAUSE_MS);
+		if (mailbox_sleep(LOCK_PAUSE_MS) == -1)
+			return -1;
 	}
 	errno = EBUSY;
 	return -1;
@@ -141,7 +141,7 @@ open_box(struct pop3_agent *a, enum pop3_open *verdict, size_t *count,
 	if (open_patiently(a) == -1) {
 		if (errno == EBUSY)
 			*verdict = OPEN_IN_USE;
-		else
+		else if (errno != ECANCELED)	/* nobody wants it now */
 			log_failure(a, "open", errno);
 		return -1;
 	}
@@ -199,7 +199,8 @@ fetch_one(struct pop3_agent *a, size_t number, struct message *reply)
 	if (a->ops->fetch(a->box, number, &fd, &offset, &length) == -1) {
 		verdict = errno == ENOENT || errno == ESTALE ? FETCH_GONE :
 		    FETCH_TEMPFAIL;
-		if (verdict == FETCH_TEMPFAIL && !a->has_logged) {
+		if (verdict == FETCH_TEMPFAIL && errno != ECANCELED &&
+		    !a->has_logged) {
 			a->has_logged = 1;
 			log_failure(a, "fetch", errno);
 		}
@@ -377,6 +378,7 @@ enter(struct pop3_agent *a)
 
 	a->stamp = policy_enter(a->agent);
 	mailbox_use_companion(a->agent->companion);
+	mailbox_use_channel(a->agent->gate);
 	a->ops = mailbox_format(a->agent->config);
 	if (a->ops == NULL)
 		log_failure(a, "format", errno);

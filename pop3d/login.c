@@ -63,13 +63,27 @@ command_user(struct session *s, const struct arguments *args)
 	wire_printf(&s->wire, "+OK send PASS\r\n");
 }
 
-/* The agent has become the user; its mailbox is the next question. */
+/*
+ * The agent has become the user; its mailbox is the next question.  It may
+ * have to wait for another program's lock, which it gives up when we end.
+ */
 static void
 open_maildrop(struct session *s)
 {
+	int gate = s->worker->gate;
+	enum wire_status status;
 	enum pop3_open verdict;
 
-	if (maildrop_open(&s->drop, s->worker->gate, &verdict) == -1) {
+	if (maildrop_ask(&s->drop, gate) == -1) {
+		session_gate_failed(s, "open");
+		return;
+	}
+	status = wire_await(&s->wire, gate);
+	if (status != WIRE_OK) {
+		session_unheard(s, status);
+		return;
+	}
+	if (maildrop_open(&s->drop, &verdict) == -1) {
 		session_gate_failed(s, "open");
 		return;
 	}

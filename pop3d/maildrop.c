@@ -25,12 +25,18 @@ load_u64(const uint8_t *p)
 }
 
 int
-maildrop_open(struct maildrop *d, int gate, enum pop3_open *verdict)
+maildrop_ask(struct maildrop *d, int gate)
 {
 	memset(d, 0, sizeof(*d));
 	d->gate = gate;
 	d->index = -1;
-	if (ask_open(gate, verdict, &d->count, &d->octets, &d->index) == -1)
+	return ask_open(gate);
+}
+
+int
+maildrop_open(struct maildrop *d, enum pop3_open *verdict)
+{
+	if (take_open(d->gate, verdict, &d->count, &d->octets, &d->index) == -1)
 		return -1;
 	if (*verdict != OPEN_OK)
 		return 0;

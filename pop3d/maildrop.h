@@ -41,8 +41,10 @@ struct maildrop {
 
 /* Everything returns 0, or -1 with errno: gate or memory failed. */
 
-/* Ask for it.  It is open if *verdict is OPEN_OK. */
-int	maildrop_open(struct maildrop *, int gate, enum pop3_open *verdict);
+/* Ask for it; the answer comes by the gate, and may take a while. */
+int	maildrop_ask(struct maildrop *, int gate);
+/* Take the answer.  It is open if *verdict is OPEN_OK. */
+int	maildrop_open(struct maildrop *, enum pop3_open *verdict);
 void	maildrop_close(struct maildrop *);
 
 /* count index entries from message first on, count at most MAILDROP_BLOCK. */
@@ -75,7 +77,8 @@ int	maildrop_is_unchanged(struct maildrop *, uint32_t number,
 int	maildrop_expunge(struct maildrop *, int may_expire, uint32_t *failed);
 
 /* The gates themselves (stubs.c).  The descriptors are the caller's. */
-int	ask_open(int gate, enum pop3_open *verdict, uint32_t *count,
+int	ask_open(int gate);
+int	take_open(int gate, enum pop3_open *verdict, uint32_t *count,
 	    uint64_t *octets, int *index);
 /* Ask for them; take what was asked for, before any other gate is used. */
 int	ask_fetch(int gate, uint32_t first, uint32_t count);

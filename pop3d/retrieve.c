@@ -26,6 +26,7 @@ static uint8_t block[RETR_BLOCK];
 struct source {
 	struct fetched	 f;
 	uint64_t	 at;	/* octets read of f.length */
+	int		 is_short;	/* there were fewer than that */
 	struct mbox_filter filter;	/* if f.content is CONTENT_MBOX */
 };
 
@@ -44,7 +45,8 @@ source_read(struct source *src, size_t max)
 		    (off_t)(src->f.offset + src->at));
 	while (n == -1 && errno == EINTR);
 	if (n == 0) {
-		errno = ENODATA;	/* it was cut short meanwhile */
+		src->is_short = 1;	/* it was cut short meanwhile */
+		errno = ENODATA;
 		return -1;
 	}
 	if (n > 0)
@@ -61,6 +63,7 @@ source_open(struct session *s, uint32_t number, struct source *src)
 	/* Two or more of the shortest requests: the client pipelines. */
 	more_waits = wire_buffered(&s->wire) >= sizeof("RETR 1\n") - 1;
 	src->at = 0;
+	src->is_short = 0;
 	mbox_filter_init(&src->filter);
 	if (maildrop_fetch(&s->drop, number, more_waits, &src->f) == -1) {
 		wire_printf(&s->wire, "-ERR [SYS/TEMP] try again later\r\n");
@@ -78,6 +81,23 @@ source_open(struct session *s, uint32_t number, struct source *src)
 		    "read now\r\n");
 		break;
 	}
+	return -1;
+}
+
+/*
+ * The first block, before anything is promised: a message that can't be read
+ * at all is refused, and the session goes on.
+ */
+static int
+source_begin(struct session *s, struct source *src, size_t max, ssize_t *n)
+{
+	*n = source_read(src, max);
+	if (*n != -1 || src->is_short)
+		return 0;
+	log_event(LOG_ERR, s->worker->facts.session,
+	    "event=maildrop-failed what=read error=\"%s\"", strerror(errno));
+	wire_printf(&s->wire, "-ERR [SYS/TEMP] message can not be read "
+	    "now\r\n");
 	return -1;
 }
 
@@ -129,16 +149,20 @@ send_message(struct session *s, uint32_t number, uint64_t listed,
     struct source *src)
 {
 	struct content c;
-	ssize_t n = 0;
+	ssize_t n;
 
+	if (source_begin(s, src, RETR_BLOCK, &n) == -1)
+		return;
 	content_begin(&c, &s->wire);
 	wire_printf(&s->wire, "+OK %" PRIu64 " octets\r\n", listed);
-	while (s->wire.failed == WIRE_OK && c.octets <= listed &&
-	    (n = source_read(src, RETR_BLOCK)) > 0)
+	for (; n > 0; n = source_read(src, RETR_BLOCK)) {
 		put_stored(src, &c, NULL, (size_t)n);
+		if (s->wire.failed != WIRE_OK || c.octets > listed)
+			break;
+	}
 	if (s->wire.failed != WIRE_OK)
 		return;
-	if (n == -1 && errno != ENODATA) {
+	if (n == -1 && !src->is_short) {
 		transaction_failed(s, "read");
 		return;
 	}
@@ -181,14 +205,18 @@ send_top(struct session *s, uint32_t number, uint64_t lines,
 {
 	struct content c;
 	struct top t;
-	ssize_t n = 0;
+	ssize_t n;
 
+	if (source_begin(s, src, TOP_BLOCK, &n) == -1)
+		return;
 	content_begin(&c, &s->wire);
 	top_begin(&t, lines);
 	wire_printf(&s->wire, "+OK top of message\r\n");
-	while (s->wire.failed == WIRE_OK && !t.is_full &&
-	    (n = source_read(src, TOP_BLOCK)) > 0)
+	for (; n > 0; n = source_read(src, TOP_BLOCK)) {
 		put_stored(src, &c, &t, (size_t)n);
+		if (s->wire.failed != WIRE_OK || t.is_full)
+			break;
+	}
 	if (n == -1) {
 		transaction_failed(s, "read");
 		return;

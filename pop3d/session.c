@@ -202,8 +202,8 @@ handle_line(struct session *s, char *line, size_t len)
 	}
 }
 
-static void
-end_unheard(struct session *s, enum wire_status status)
+void
+session_unheard(struct session *s, enum wire_status status)
 {
 	/* RFC 1939, 3: no UPDATE; nothing is said unless it is our doing. */
 	if (status == WIRE_SHUTDOWN && s->wire.failed == WIRE_OK)
@@ -226,7 +226,7 @@ session_loop(struct session *s)
 		else if (status == WIRE_TOO_LONG)
 			bad_command(s, "line too long");
 		else if (status != WIRE_OK)
-			end_unheard(s, status);
+			session_unheard(s, status);
 		else {
 			if (s->in_exchange)
 				login_response(s, line, len);
@@ -236,7 +236,7 @@ session_loop(struct session *s)
 			explicit_bzero(line, len);
 		}
 		if (s->wire.failed != WIRE_OK)
-			end_unheard(s, s->wire.failed);
+			session_unheard(s, s->wire.failed);
 	}
 }
 

@@ -43,6 +43,9 @@ void	session_run(struct session *);
 /* No further command is read; what is pending is still sent. */
 void	session_end(struct session *, const char *how);
 
+/* The same, since the wire says that nothing more can be heard. */
+void	session_unheard(struct session *, enum wire_status);
+
 /* Would STLS be answered with a handshake? */
 int	session_can_start_tls(const struct session *);
 

@@ -12,14 +12,22 @@
 #include "maildrop.h"
 
 int
-ask_open(int gate, enum pop3_open *verdict, uint32_t *count, uint64_t *octets,
-    int *index)
+ask_open(int gate)
 {
-	struct message request, reply;
-	uint32_t v;
+	struct message request;
 
 	message_begin(&request, REQ_OPEN);
-	if (gate_ask(gate, &request, &reply, REPLY_OF(REQ_OPEN), 1) == -1)
+	return gate_send(gate, &request);
+}
+
+int
+take_open(int gate, enum pop3_open *verdict, uint32_t *count, uint64_t *octets,
+    int *index)
+{
+	struct message reply;
+	uint32_t v;
+
+	if (gate_receive(gate, &reply, REPLY_OF(REQ_OPEN), 1) == -1)
 		return -1;
 	v = get_u32(&reply);
 	*count = get_u32(&reply);

@@ -15,15 +15,7 @@
 #include "crash.h"
 #include "log.h"
 #include "message.h"
-
-static volatile sig_atomic_t has_dead;
-
-static void
-on_sigchld(int sig)
-{
-	(void)sig;
-	has_dead = 1;
-}
+#include "sigchld.h"
 
 static time_t
 now(void)
@@ -48,17 +40,8 @@ note_master(uint64_t session, enum note note)
 void
 children_init(struct children *c)
 {
-	struct sigaction sa;
-	sigset_t block;
-
-	memset(&sa, 0, sizeof(sa));
-	sa.sa_handler = on_sigchld;
-	sigemptyset(&block);
-	sigaddset(&block, SIGCHLD);
-	sigemptyset(&c->while_waiting);
-	if (sigaction(SIGCHLD, &sa, NULL) == -1 ||
-	    sigprocmask(SIG_BLOCK, &block, NULL) == -1)
-		fatal("SIGCHLD");
+	memset(c, 0, sizeof(*c));
+	sigchld_begin(&c->while_waiting);
 }
 
 void
@@ -138,11 +121,9 @@ children_poll(struct children *c, struct pollfd *pfd, nfds_t n)
 		fatal("poll");
 	if (ready == -1)
 		ready = 0;
-	if (has_dead) {
-		has_dead = 0;
+	if (sigchld_came())
 		while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
 			reap_one(c, pid, status);
-	}
 	return ready;
 }
 

@@ -78,7 +78,8 @@ static const int talking[] = {
 static const int spawning[] = {
 	SCMP_SYS(clone), SCMP_SYS(fork), SCMP_SYS(vfork), SCMP_SYS(wait4),
 	SCMP_SYS(waitid), SCMP_SYS(kill), SCMP_SYS(tgkill),
-	SCMP_SYS(rt_sigaction), SCMP_SYS(set_robust_list),
+	SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigpending),
+	SCMP_SYS(set_robust_list),
 	SCMP_SYS(set_tid_address), SCMP_SYS(rseq), SCMP_SYS(getppid),
 	SCMP_SYS(seccomp), SCMP_SYS(getrlimit), SCMP_SYS(setrlimit),
 	SCMP_SYS(prlimit64), SCMP_SYS(prctl), SCMP_SYS(close_range),

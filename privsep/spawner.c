@@ -27,6 +27,7 @@
 #include "message.h"
 #include "role.h"
 #include "sandbox.h"
+#include "sigchld.h"
 #include "worker.h"
 #include "worker_life.h"
 
@@ -50,15 +51,6 @@ static struct {
 	size_t		 owed_count;
 	struct sandbox_filter worker_filter;
 } spawner;
-
-static volatile sig_atomic_t has_dead;
-
-static void
-on_sigchld(int sig)
-{
-	(void)sig;
-	has_dead = 1;
-}
 
 static void
 tell_master(const struct message *m)
@@ -94,7 +86,6 @@ reap(void)
 	pid_t pid;
 	int status;
 
-	has_dead = 0;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		for (i = 0; i < spawner.count; i++)
 			if (spawner.children[i].pid == pid)
@@ -236,7 +227,7 @@ serve(const sigset_t *while_waiting)
 
 	for (;;) {
 		pay();
-		if (has_dead)
+		if (sigchld_came())
 			reap();
 		n = ppoll(&pfd, 1, spawner.owed_count > 0 ? &retry : NULL,
 		    while_waiting);
@@ -271,24 +262,15 @@ linger(const sigset_t *while_waiting)
 int
 main(void)
 {
-	struct sigaction sa;
-	sigset_t block, none;
+	sigset_t while_waiting;
 	unsigned have;
 
 	have = role_start(worker_program.name, ROLE_SPAWNER,
 	    ROLE_FD(FD_KEYRING), &spawner.config);
 	mallopt(M_ARENA_MAX, 1);
-	/* SIGCHLD comes in only while we wait, so that none is missed. */
-	memset(&sa, 0, sizeof(sa));
-	sa.sa_handler = on_sigchld;
-	sigemptyset(&block);
-	sigaddset(&block, SIGCHLD);
-	sigemptyset(&none);
-	if (sigaction(SIGCHLD, &sa, NULL) == -1 ||
-	    sigprocmask(SIG_BLOCK, &block, NULL) == -1)
-		fatal("SIGCHLD");
+	sigchld_begin(&while_waiting);
 	confine((have & ROLE_FD(FD_KEYRING)) != 0);
-	serve(&none);
-	linger(&none);
+	serve(&while_waiting);
+	linger(&while_waiting);
 	return 0;
 }

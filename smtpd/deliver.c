@@ -242,6 +242,7 @@ enter(struct delivery *d)
 	size_t count = 0;
 
 	mailbox_use_companion(d->agent->companion);
+	mailbox_use_channel(d->agent->gate);
 	d->ops = mailbox_format(d->agent->config);
 	if (d->ops == NULL || d->ops->enter(&d->box, d->agent->config,
 	    &d->agent->identity, 1, dirs, &count) == -1) {

@@ -52,6 +52,25 @@ model_quotes(const uint8_t *line, size_t len)
 	return len - i >= 5 && memcmp(line + i, "From ", 5) == 0 ? i : len;
 }
 
+/* Of the line that ends a header by being no part of it: what still is one. */
+static size_t
+model_last(const uint8_t *line, size_t len)
+{
+	size_t i = 0;
+
+	if (len == 0)
+		return 0;
+	if (line[0] == '\n' || line[0] == '\r')
+		return len >= 2 && line[0] == '\r' && line[1] == '\n' ? 2 : 1;
+	while (i < len && line[i] > 32 && line[i] < 127 && line[i] != ':')
+		i++;
+	while (i > 0 && i < len && (line[i] == ' ' || line[i] == '\t'))
+		i++;
+	return i;
+}
+
+static size_t model_header;	/* octets of the header, of those seen */
+
 /* The octets seen; out has room for len of them. */
 static size_t
 model_filter(const uint8_t *in, size_t len, uint8_t *out)
@@ -76,8 +95,10 @@ model_filter(const uint8_t *in, size_t len, uint8_t *out)
 		if (in_header && quotes == n) {
 			if (model_is_field(line, n))
 				has_field = 1;
-			else if (!is_blank || !has_field)
+			else if (!is_blank || !has_field) {
 				in_header = 0;
+				model_header = outlen + model_last(line, n);
+			}
 		}
 		if (quotes > 0 && quotes < n) {
 			memcpy(out + outlen, line + 1, n - 1);
@@ -87,6 +108,8 @@ model_filter(const uint8_t *in, size_t len, uint8_t *out)
 			outlen += n;
 		}
 	}
+	if (in_header)
+		model_header = outlen;
 	return outlen;
 }
 

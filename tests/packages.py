@@ -7,6 +7,7 @@ import glob
 import os
 import shutil
 import subprocess
+import tempfile
 
 # What tests/e2e/test_starting.py starts our daemons with, and their libraries:
 # installed, inetd and xinetd would put each other out, and listen.
@@ -21,6 +22,10 @@ NEIGHBOURS = ["dovecot-core", "dovecot-pop3d", "libexttextcat-2.0-0",
               "liblua5.4-0", "libunwind8", "libwrap0", "libapparmor1",
               "libstemmer0d", "libsodium23", "libtirpc3", "libicu72",
               "postfix", "libdb5.3", "libnsl2", "libsasl2-2"]
+
+# Mail to send.
+SAMPLES = ["libpython3.11-testsuite", "spamassassin"]
+ALL = [*SAMPLES, *SUPERSERVERS, *NEIGHBOURS]
 
 
 def unpack(build, *names):
@@ -43,9 +48,8 @@ def _apt(work, *arguments):
 
 
 def _fetch(top, name, directory):
-    work = directory + ".part"
-    shutil.rmtree(work, ignore_errors=True)
-    os.makedirs(work)
+    os.makedirs(top, exist_ok=True)
+    work = tempfile.mkdtemp(".part", name, top)	# others may be at it, too
     try:
         if not _apt(work, "download", name):
             # A machine with everything installed may still have no lists.

@@ -244,7 +244,7 @@ verdict(uint32_t request, int *fd)
 	uint32_t code;
 	int got;
 
-	assert_int_equal(message_wait(gate, &m, 1, 10000), 1);
+	assert_int_equal(message_wait(gate, &m, 1, 60000), 1);
 	assert_int_equal(m.type, REPLY_OF(request));
 	code = get_u32(&m);
 	get_str(&m, status, sizeof(status));

@@ -65,7 +65,7 @@ gate_ask(int gate, const struct message *request, struct message *reply,
 	fake_secure_gate();
 	if (message_send(gate, request) == -1)
 		return -1;
-	if ((n = message_wait(gate, reply, maxfds, 10000)) != 1) {
+	if ((n = message_wait(gate, reply, maxfds, 60000)) != 1) {
 		if (n == 0)
 			errno = EPIPE;
 		return -1;
@@ -209,7 +209,7 @@ reply(void)
 		for (len = 0; len < 2 || line[len - 2] != '\r' ||
 		    line[len - 1] != '\n'; len++) {
 			assert_true(len < 512);
-			assert_int_equal(poll(&pfd, 1, 20000), 1);
+			assert_int_equal(poll(&pfd, 1, 60000), 1);
 			if (recv(client, line + len, 1, 0) != 1) {
 				assert_int_equal(len, 0);
 				line[0] = '\0';
@@ -280,7 +280,7 @@ expect_log(const char *what)
 	struct message m;
 
 	while (strstr(line, what) == NULL) {
-		if (message_wait(log_end, &m, 0, 5000) != 1)
+		if (message_wait(log_end, &m, 0, 60000) != 1)
 			fail_msg("\"%s\": not \"%s\"", line, what);
 		get_u32(&m);
 		get_str(&m, line, sizeof(line));

@@ -5,8 +5,8 @@
  * is; touches nothing but the memory that it is given.
  *
  * A body is passed on in spans as long as the input allows: all that stops it
- * is a line that begins with '>'.  In a header the beginning of a line is held
- * back until it is clear that it is no name to be left out.
+ * is a line that begins with '>'.  In a header the beginning of a line that is
+ * cut is held back until it is clear that it is no name to be left out.
  */
 #include <string.h>
 #include <strings.h>
@@ -45,6 +45,13 @@ mbox_filter_init(struct mbox_filter *f)
 	f->in_header = 1;
 }
 
+void
+mbox_filter_init_fields(struct mbox_filter *f)
+{
+	mbox_filter_init(f);
+	f->keeps_quotes = 1;
+}
+
 static enum match
 match_from(const uint8_t *held, size_t len)
 {
@@ -65,15 +72,25 @@ match_from(const uint8_t *held, size_t len)
 static enum match
 match_line(const struct mbox_filter *f, const uint8_t *held, size_t len)
 {
-	enum match found = match_from(held, len);
+	enum match found = MATCH_NOT;
 	size_t i;
 
+	switch (held[0]) {
+	case '>':
+		return match_from(held, len);
+	case 'F':
+		return f->in_header ? match_from(held, len) : MATCH_NOT;
+	case 'S': case 's': case 'X': case 'x':
+	case 'C': case 'c': case 'L': case 'l':
+		break;
+	default:
+		return MATCH_NOT;
+	}
 	if (!f->in_header)
-		return held[0] == '>' ? found : MATCH_NOT;
-	if (strchr("SsXxCcLl", held[0]) == NULL || held[0] == '\0')
-		return found;
+		return MATCH_NOT;
 	for (i = 0; i < HIDDEN && found == MATCH_NOT; i++)
-		if (strncasecmp((const char *)held, hidden[i], len) == 0)
+		if ((held[0] | 0x20) == (hidden[i][0] | 0x20) &&
+		    strncasecmp((const char *)held, hidden[i], len) == 0)
 			found = hidden[i][len] == '\0' ? MATCH_HIDDEN :
 			    MATCH_MAYBE;
 	return found;
@@ -148,12 +165,49 @@ step_quotes(struct cursor *c)
 }
 
 static void
+drop_line(struct mbox_filter *f)
+{
+	f->line = MBOX_LINE_DROP;
+	f->has_field = f->is_dropping = 1;
+}
+
+/* A line begins, and all that decides about it is here: nothing is held. */
+static void
+step_whole(struct mbox_filter *f, struct cursor *c)
+{
+	enum match found;
+	size_t len = 1;
+
+	while ((found = match_line(f, c->p, len)) == MATCH_MAYBE)
+		len++;
+	if (found == MATCH_HIDDEN ||
+	    (found == MATCH_QUOTED && !f->keeps_quotes)) {
+		if (c->p > c->start) {	/* what came before goes first */
+			c->is_cut = 1;
+			return;
+		}
+		c->start = ++c->p;	/* that octet is never seen */
+	}
+	if (found == MATCH_HIDDEN)
+		drop_line(f);
+	else if (found == MATCH_NOT && f->in_header)
+		f->line = MBOX_LINE_NAME;
+	else
+		f->line = MBOX_LINE_PASS;
+}
+
+static void
 step_start(struct mbox_filter *f, struct cursor *c)
 {
 	enum match found;
 
 	if (f->held_len == 0 && f->in_header && step_blank(f, c))
 		return;
+	if (f->held_len == 0 && c->end - c->p >= MBOX_FILTER_HELD &&
+	    (c->p[0] != '>' || c->p[1] != '>')) {
+		step_whole(f, c);
+		return;
+	}
 	if (f->held_len == 1 && f->held[0] == '>' && *c->p == '>') {
 		step_quotes(c);
 		return;
@@ -176,11 +230,10 @@ step_start(struct mbox_filter *f, struct cursor *c)
 		return;
 	f->line = MBOX_LINE_PASS;
 	if (found != MATCH_HIDDEN) {
-		give_held(f, c, found == MATCH_QUOTED);
+		give_held(f, c, found == MATCH_QUOTED && !f->keeps_quotes);
 		return;
 	}
-	f->line = MBOX_LINE_DROP;
-	f->has_field = f->is_dropping = 1;
+	drop_line(f);
 	f->held_len = 0;
 }
 

@@ -38,6 +38,7 @@ struct mbox_filter {
 	int			in_header;
 	int			has_field;	/* a line may go on with it */
 	int			is_dropping;	/* ... and it is left out */
+	int			keeps_quotes;
 	size_t			held_len;
 	uint8_t			held[MBOX_FILTER_HELD];
 };
@@ -50,6 +51,8 @@ struct mbox_span {
 };
 
 void	mbox_filter_init(struct mbox_filter *);
+/* For a delivery: the fields are left out, quotes are somebody's text. */
+void	mbox_filter_init_fields(struct mbox_filter *);
 
 /*
  * Take octets in; returns how many, maybe 0, maybe not all: then call it again

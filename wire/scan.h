@@ -87,8 +87,18 @@ scan_count_bare(const uint8_t *p, const uint8_t *end, uint8_t a, uint8_t b)
 static inline const uint8_t *
 scan_pair(const uint8_t *p, const uint8_t *end, uint8_t a, uint8_t b)
 {
-	scan_octets hits;
+	scan_octets hits, more;
 
+	for (; end - p > 2 * SCAN_STEP; p += 2 * SCAN_STEP) {
+		hits = (scan_octets)((scan_load(p) == a) &
+		    (scan_load(p + 1) == b));
+		more = (scan_octets)((scan_load(p + SCAN_STEP) == a) &
+		    (scan_load(p + SCAN_STEP + 1) == b));
+		if (!scan_has(hits | more))
+			continue;
+		return scan_has(hits) ? p + scan_first(hits) :
+		    p + SCAN_STEP + scan_first(more);
+	}
 	for (; end - p > SCAN_STEP; p += SCAN_STEP) {
 		hits = (scan_octets)((scan_load(p) == a) &
 		    (scan_load(p + 1) == b));

@@ -17,6 +17,7 @@
 #include "wire.h"
 
 #define NO_DEADLINE	(-1)	/* not asked for yet */
+#define HALF_CLOSED_MS	1000	/* one that only listens gets an answer */
 
 static ssize_t
 plain_read(struct wire *w, void *buf, size_t len)
@@ -93,6 +94,48 @@ wire_wait(struct wire *w, short events, int64_t deadline)
 	if (n == -1)
 		return WIRE_ERROR;
 	return pfd[1].revents != 0 ? WIRE_SHUTDOWN : WIRE_OK;
+}
+
+/* Has the peer closed, and is nothing that it said left to be read? */
+static int
+is_spent(const struct wire *w)
+{
+	uint8_t octet;
+	ssize_t n;
+
+	if (w->in_start < w->in_end)
+		return 0;
+	n = recv(w->fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT);
+	return n == 0 || (n == -1 && errno != EAGAIN && errno != EINTR);
+}
+
+enum wire_status
+wire_await(struct wire *w, int fd)
+{
+	struct pollfd pfd[3] = {
+		{ .fd = fd, .events = POLLIN },
+		{ .fd = w->watch, .events = POLLIN },
+		{ .fd = w->fd },	/* at first for its reset only */
+	};
+	int n, is_late = 0;
+
+	for (;;) {
+		n = poll(pfd, 3, is_late ? w->timeout_ms : HALF_CLOSED_MS);
+		if (n == -1 && errno != EINTR)
+			return WIRE_ERROR;
+		if (pfd[0].revents != 0)
+			return WIRE_OK;
+		if (pfd[1].revents != 0)
+			return WIRE_SHUTDOWN;
+		if ((pfd[2].revents & ~POLLRDHUP) != 0 ||
+		    (pfd[2].revents != 0 && is_spent(w)))
+			return WIRE_EOF;
+		if (n == 0 && is_late)
+			return WIRE_TIMEOUT;
+		/* One that has more to say is not asked again. */
+		pfd[2].events = n == 0 ? POLLRDHUP : 0;
+		is_late = 1;
+	}
 }
 
 /*

@@ -81,6 +81,13 @@ enum wire_status wire_line(struct wire *, size_t max, int lf_ok, char **line,
 enum wire_status wire_chunk(struct wire *, const uint8_t **chunk, size_t *len);
 void	wire_consume(struct wire *, size_t);
 
+/*
+ * While somebody else works on the answer, wait until fd has it.  Nobody waits
+ * for it any more if the peer has vanished, or has closed, has nothing more
+ * to say and is not answered within a second: WIRE_EOF.
+ */
+enum wire_status wire_await(struct wire *, int fd);
+
 /* Is input buffered that has not been read? (what STLS must refuse) */
 size_t	wire_buffered(const struct wire *);
 /*

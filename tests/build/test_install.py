@@ -64,7 +64,7 @@ def make(build, *arguments):
     done = subprocess.run(
         ["make", "-s", "-C", TOP, "B=%s" % build, *arguments],
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, errors="replace", umask=0o077, timeout=120)
+        text=True, errors="replace", umask=0o077, timeout=600)
     assert done.returncode == 0, done.stdout[-4000:]
     return done.stdout
 

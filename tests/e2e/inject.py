@@ -9,10 +9,12 @@ import errno
 import os
 import platform
 import signal
+import time
 
 PTRACE_SINGLESTEP, PTRACE_GETREGS, PTRACE_SETREGS = 9, 12, 13
 PTRACE_ATTACH, PTRACE_DETACH = 16, 17
 WALL = 0x40000000
+SYSCALL = b"\x0f\x05"		# the instruction
 REGISTERS = ("r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9",
              "r8", "rax", "rcx", "rdx", "rsi", "rdi", "orig_rax", "rip", "cs",
              "eflags", "rsp", "ss", "fs_base", "gs_base", "ds", "es", "fs",
@@ -28,7 +30,9 @@ NUMBER = {
     "chmod": 90, "chown": 92, "ptrace": 101, "setuid": 105, "setgid": 106,
     "setgroups": 116, "setresuid": 117, "setresgid": 119, "mknod": 133,
     "prctl": 157, "setrlimit": 160, "chroot": 161, "mount": 165,
-    "tkill": 200, "tgkill": 234, "openat": 257, "unshare": 272,
+    "tkill": 200, "tgkill": 234, "openat": 257, "fchownat": 260,
+    "unlinkat": 263, "renameat": 264, "linkat": 265, "symlinkat": 266,
+    "fchmodat": 268, "unshare": 272,
     "prlimit64": 302, "setns": 308, "process_vm_readv": 310, "bpf": 321,
     "execveat": 322, "io_uring_setup": 425, "pidfd_open": 434, "clone3": 435,
     "memfd_create": 319, "landlock_create_ruleset": 444,
@@ -54,6 +58,13 @@ def _ptrace(request, pid, data=None):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
+def _sleeps(pid):
+    """Ended ones raise FileNotFoundError."""
+    with open("/proc/%d/stat" % pid, encoding="ascii",
+              errors="replace") as file:
+        return file.read().rpartition(")")[2].split()[0] == "S"
+
+
 class Died(Exception):
     """The process was killed by this signal."""
 
@@ -63,10 +74,20 @@ class Held:
 
     def __init__(self, pid):
         self.pid, self.is_dead = pid, False
-        _ptrace(PTRACE_ATTACH, pid)
-        self._wait()
         self.saved = Registers()
-        _ptrace(PTRACE_GETREGS, pid, ctypes.byref(self.saved))
+        while not self._is_caught():
+            _ptrace(PTRACE_DETACH, pid)
+
+    def _is_caught(self):
+        """Stop it; in a system call, as it should be, and not elsewhere?"""
+        while not _sleeps(self.pid):
+            time.sleep(0.01)
+        _ptrace(PTRACE_ATTACH, self.pid)
+        self._wait()
+        _ptrace(PTRACE_GETREGS, self.pid, ctypes.byref(self.saved))
+        with open("/proc/%d/mem" % self.pid, "rb", buffering=0) as memory:
+            memory.seek(self.saved.rip - 2)
+            return memory.read(2) == SYSCALL
 
     def _wait(self):
         _, status = os.waitpid(self.pid, WALL)

@@ -16,7 +16,7 @@ def check(program, *arguments):
     done = subprocess.run([os.path.join(postern.BUILD, "sbin", program),
                            *arguments], stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          timeout=20, check=False, text=True)
+                          timeout=postern.PATIENCE, check=False, text=True)
     assert done.returncode >= 0, done.stdout
     return done.returncode, done.stdout
 
@@ -148,5 +148,5 @@ def test_without_root(host):
     done = subprocess.run(
         [program, "-d", "-f", "/dev/null"], user=2000, group=2000,
         extra_groups=[], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        timeout=20, check=False)
+        timeout=postern.PATIENCE, check=False)
     assert done.returncode > 0 and done.stderr

@@ -20,7 +20,7 @@ COUNT = int(os.environ.get("POSTERN_CRASH_MESSAGES",
 SECONDS = float(os.environ.get("POSTERN_CRASH_SECONDS",
                                "15" if postern.SANITIZED else "45"))
 CONNECTIONS = 20
-LONGEST = 400		# seconds
+LONGEST = 600		# seconds; on a host that is as slow as that
 
 
 class Sender(threading.Thread):
@@ -133,6 +133,10 @@ class Killer(threading.Thread):
             role = "fork of the master"		# which has not exec'd yet
         self.victims[role] += 1
 
+    def has_killed_enough(self):
+        return self.error is not None or (
+            self.victims["smtpd"] > 0 and len(self.victims) >= 4)
+
     def restart(self):
         self.daemon_.old_sids.append(self.daemon_.process.pid)
         self.daemon_.start()
@@ -195,6 +199,8 @@ def test_kill_9_anywhere(daemons):
         thread.start()
     for thread in senders:
         thread.join()
+    # Each kind of process has been killed, however slow the host is.
+    postern.eventually(killer.has_killed_enough, "more victims")
     killer.is_over.set()
     killer.join()
     sending = time.monotonic() - begun
@@ -214,7 +220,7 @@ def test_kill_9_anywhere(daemons):
         return all(count[marker] for marker in tally.good)
     try:
         postern.eventually(all_there, "every answered letter in its mailbox",
-                           60, every=0.5)
+                           every=0.5)
     finally:
         lost = [m for m in tally.good if count[m] == 0]
         twice = [m for m in count if count[m] > 1]
@@ -236,10 +242,10 @@ def test_kill_9_anywhere(daemons):
     for user in CROWD:
         for marker in markers_of(user):
             assert tally.where[marker] == user
-    assert killer.victims["smtpd"] > 0 and len(killer.victims) >= 4
+    assert killer.has_killed_enough()
     # Nothing stays behind in tmp/ for ever, and nothing in the spool.
     daemon.wait_no_session()
-    postern.eventually(lambda: waiting(daemon) == [], "an empty spool", 30)
+    postern.eventually(lambda: waiting(daemon) == [], "an empty spool")
 
 
 def waiting(daemon):

@@ -47,10 +47,20 @@ def test_an_old_spawner_ends_first(daemons):
     daemon.wait_log("event=generation number=2")
     os.kill(spawner, signal.SIGSTOP)
     pop.close()
-    time.sleep(0.5)
+    eventually(lambda: not [p for p in daemon.processes("pop3d-worker")
+                            if p.ppid == spawner and p.state != "Z"],
+               "the session's worker has ended")
     kill(spawner)
     eventually(lambda: not old & {p.pid for p in daemon.processes()},
                "nothing of the old generation is left")
+
+
+def is_refused(daemon):
+    try:
+        daemon.connect().close()
+        return False
+    except OSError:
+        return True
 
 
 def test_stopping_while_starting(daemons):
@@ -70,13 +80,13 @@ def test_stopping_while_starting(daemons):
     time.sleep(0.004)
     daemon.process.send_signal(signal.SIGTERM)
     daemon.wait_log("event=stopping")
+    eventually(lambda: is_refused(daemon), "nobody is taken any more")
     end = time.monotonic() + 1
     while time.monotonic() < end:
-        with pytest.raises(OSError):
-            daemon.connect().close()
+        assert is_refused(daemon)
         time.sleep(0.05)
     pop.close()
-    assert daemon.process.wait(30) == 0
+    assert daemon.process.wait(postern.PATIENCE) == 0
     daemon.wait_nothing_left()
 
 
@@ -108,6 +118,7 @@ def test_a_start_that_hangs(daemons):
 def test_many_renewals(daemons):
     """However often SIGHUP comes, one start a second, and the last counts."""
     daemon = daemons("pop3d", "hostname first.example.test")
+    begun = time.monotonic()
     for number in range(30):
         daemon.configure("hostname mx%d.example.test" % number)
         daemon.reload()
@@ -117,7 +128,9 @@ def test_many_renewals(daemons):
         with Pop(daemon) as pop:
             return "mx29." in pop.greeting
     eventually(greets, "the last configuration")
-    assert len(daemon.log("event=generation ")) <= 5
+    # The first, and one that begins with each second.
+    assert len(daemon.log("event=generation ")) <= \
+        3 + time.monotonic() - begun
 
 
 def test_more_wait_under_load(daemons):
@@ -130,10 +143,13 @@ def test_more_wait_under_load(daemons):
                     if p.ppid == spawner])
     eventually(lambda: workers() == 2, "two wait")
     clients = []
-    for _ in range(6):
-        for _ in range(10):
+
+    def rush():
+        """As many as fit into a second; on a slow host they may not."""
+        for _ in range(20):
             clients.append(daemon.connect())
-        time.sleep(0.1)
+        return len(clients) > 150 or workers() > len(clients) + 2
+    eventually(rush, "more wait", every=0.1)
     for client in clients:
         assert client.recv(1) == b"+"
     eventually(lambda: workers() > len(clients) + 2, "more wait")

@@ -59,7 +59,7 @@ def served(program, conf="", **how):
             break
         got += data
     client.close()
-    process.wait(30)
+    process.wait(postern.PATIENCE)
     return got
 
 

@@ -75,6 +75,32 @@ def test_what_a_client_sees(pop3d, user, box):
     assert check_all(pop3d, user, LETTERS) == uidls
 
 
+def test_large_one_is_remembered(pop3d, user, box):
+    """Its index is kept; mail that comes, or a note in it, changes nothing."""
+    letters = [b"Subject: %d\n\n" % n + b"the line %d\n" % n * 200
+               for n in range(700)]
+    kept = box.home + "/.postern/mbox-index"
+    for letter in letters[:650]:
+        box.put(letter)
+    assert os.path.getsize(box.path) > 1 << 20
+    uidls = check_all(pop3d, user, letters[:650])
+    assert os.stat(kept).st_uid == os.stat(box.path).st_uid
+    for letter in letters[650:]:
+        box.put(letter)
+    again = check_all(pop3d, user, letters)
+    assert again[:650] == uidls
+    assert check_all(pop3d, user, letters) == again
+    box.note(random.Random(4), share=0.8)
+    assert check_all(pop3d, user, letters) == again
+    with Pop(pop3d, user) as pop:
+        for number in (1, 300, 700):
+            assert pop.cmd("DELE %d" % number).startswith("+OK")
+        assert pop.quit().startswith("+OK")
+    left = [n for n in range(700) if n + 1 not in (1, 300, 700)]
+    assert check_all(pop3d, user, [letters[n] for n in left]) == [
+        again[n] for n in left]
+
+
 def test_no_notes_are_shown(pop3d, user, box):
     """Status fields and the like, a message that hides, a restart."""
     rng = random.Random(4)

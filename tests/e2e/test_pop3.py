@@ -517,36 +517,53 @@ def refused():
 
 def test_C10_C11_every_refusal_is_the_same(pop3d):
     """C10, C11: one text and one time for every kind of failed login."""
-    results, lock = {}, threading.Lock()
+    replies, late = set(), refused()
+    for _ in range(TURNS):
+        # A busy host makes some late, but not the same ones each time.
+        late = attempts(pop3d, late, replies)
+        if not late:
+            break
+    assert not late, "always late: %s" % late
+    assert len(replies) == 1, replies
+    assert replies.pop().startswith("-ERR [AUTH]")
 
-    def attempt(what, name, secret):
+
+TURNS = 8		# of a measurement that a busy host may spoil
+
+
+def attempts(pop3d, rows, replies):
+    """Try to log in; those that were not refused after whole two seconds."""
+    in_time, late, early = [], [], []
+
+    def attempt(row):
+        _, name, secret = row
         with Pop(pop3d) as pop:
             pop.ok("USER " + name)
             begun = time.monotonic()
-            reply = pop.cmd("PASS " + secret)
-            with lock:
-                results[what] = (reply, time.monotonic() - begun)
-
-    rows = refused()
-    threads = [threading.Thread(target=attempt, args=row) for row in rows]
+            replies.add(pop.cmd("PASS " + secret))
+            seconds = time.monotonic() - begun
+        where = early if seconds < 1.9 else \
+            late if 0.5 < seconds % 2 < 1.9 else in_time
+        where.append(row)
+    threads = [threading.Thread(target=attempt, args=(row,)) for row in rows]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert set(results) == set(row[0] for row in rows)
-    texts = set(reply for reply, _ in results.values())
-    assert len(texts) == 1, results
-    assert texts.pop().startswith("-ERR [AUTH]")
-    for what, (_, seconds) in results.items():
-        late = seconds % 2
-        assert seconds > 1.9 and (late < 0.5 or late > 1.9), (what, seconds)
+    assert not early, early
+    assert len(in_time) + len(late) == len(rows)
+    return late
 
 
 def test_success_is_at_once(pop3d, user):
-    begun = time.monotonic()
-    with Pop(pop3d, user) as pop:
-        pop.ok("STAT")
-        assert time.monotonic() - begun < (1.5 if postern.SANITIZED else 0.5)
+    """Not after the two seconds of a failure, but on the busiest host."""
+    def is_quick():
+        pop3d.wait_no_session()
+        begun = time.monotonic()
+        with Pop(pop3d, user) as pop:
+            pop.ok("STAT")
+            return time.monotonic() - begun < 1
+    assert any(is_quick() for _ in range(TURNS))
 
 
 def test_C12_three_tries(pop3d, user):
@@ -666,14 +683,14 @@ def test_C10_pam_out_of_order(pop3d, user, pam, text):
         with Pop(pop3d) as pop:
             pop.ok("USER " + user)
             return "[SYS/TEMP]" in pop.cmd("PASS " + password(user))
-    postern.eventually(fails, "[SYS/TEMP]", 10)
+    postern.eventually(fails, "[SYS/TEMP]")
     pam(postern.PAM)
 
     def works():
         with Pop(pop3d) as pop:
             pop.ok("USER " + user)
             return pop.cmd("PASS " + password(user)).startswith("+OK")
-    postern.eventually(works, "login with PAM repaired", 15)
+    postern.eventually(works, "login with PAM repaired")
 
 
 def test_C10_pam_says_no(pop3d, user, pam):
@@ -684,7 +701,7 @@ def test_C10_pam_says_no(pop3d, user, pam):
         with Pop(pop3d) as pop:
             pop.ok("USER " + user)
             return "[AUTH]" in pop.cmd("PASS " + password(user))
-    postern.eventually(refused, "refused by the account stack", 15)
+    postern.eventually(refused, "refused by the account stack")
 
 
 def test_home_missing(pop3d):
@@ -703,10 +720,10 @@ def test_a_new_account_and_password(pop3d, user):
     postern.accounts.add("newcomer", 2900, "first")
     postern.accounts.write()
     postern.clear("newcomer")
-    postern.eventually(lambda: works("newcomer", "first"), "login", 15)
+    postern.eventually(lambda: works("newcomer", "first"), "login")
     postern.accounts.add("newcomer", 2900, "second")
     postern.accounts.write()
-    postern.eventually(lambda: works("newcomer", "second"), "login", 15)
+    postern.eventually(lambda: works("newcomer", "second"), "login")
     assert not works("newcomer", "first")
 
 
@@ -814,7 +831,8 @@ def test_limit_per_source_ipv6(daemons):
 
 def test_C16_full_house(daemons):
     """C16: when full, a session that has logged in stays; others give way."""
-    daemon = daemons("pop3d", "max-sessions 4\nmax-sessions-per-source 4")
+    daemon = daemons("pop3d", "max-sessions 4\nmax-sessions-per-source 4\n"
+                     "login-timeout 1h")
     postern.clear("alice", "bob")
     keep = [Pop(daemon, "alice"), Pop(daemon, "bob")]
     idle = [Pop(daemon), Pop(daemon)]
@@ -834,21 +852,20 @@ def test_C16_full_house(daemons):
 
 def test_C16_login_timeout(daemons):
     """C16: not logging in, or doing so slowly, ends the session."""
-    daemon = daemons("pop3d", "login-timeout 2s\nidle-timeout 60s")
+    daemon = daemons("pop3d", "login-timeout 4s\nidle-timeout 1h")
     postern.clear("alice")
     stays = Pop(daemon, "alice")
-    silent, slow = Pop(daemon), Pop(daemon)
     begun = time.monotonic()
+    silent, slow = Pop(daemon), Pop(daemon)
     try:
-        while time.monotonic() - begun < 5:
+        while time.monotonic() - begun < postern.PATIENCE:
             slow.ok("CAPA")
             slow.body()
             time.sleep(0.2)
-        raise AssertionError("kept for 5 s by CAPA")
+        raise AssertionError("kept by CAPA")
     except (postern.Ended, OSError, AssertionError) as error:
         assert "kept" not in str(error), error
-    assert time.monotonic() - begun > 1.5
-    silent.sock.settimeout(5)
+    assert time.monotonic() - begun > 3
     while silent.sock.recv(1000):
         pass
     stays.ok("STAT")
@@ -859,34 +876,31 @@ def test_C16_login_timeout(daemons):
 
 def test_C16_idle_timeout(daemons):
     """C16: silence after login ends the session, without deleting."""
-    daemon = daemons("pop3d", "idle-timeout 2s")
+    daemon = daemons("pop3d", "idle-timeout 4s")
     postern.clear("alice")
     put_message("alice", SHORT)
     pop = Pop(daemon, "alice")
     pop.ok("DELE 1")
-    for _ in range(4):
-        time.sleep(0.8)
+    for _ in range(5):
+        time.sleep(1)
+        begun = time.monotonic()
         pop.ok("NOOP")
-    begun = time.monotonic()
-    pop.sock.settimeout(8)
     while pop.sock.recv(1000):
         pass
-    assert 1.5 < time.monotonic() - begun < 7
+    assert time.monotonic() - begun > 3.5
     daemon.wait_no_session()
     assert len(postern.message_files("alice")) == 1
 
 
 def test_C16_reader_that_stalls(daemons):
     """C16: a client that asks for much and reads nothing is dropped."""
-    daemon = daemons("pop3d", "idle-timeout 2s")
+    daemon = daemons("pop3d", "idle-timeout 4s")
     postern.clear("alice")
     put_message("alice", b"Subject: large\n\n" + b"x" * 79 + b"\n"
                 + (b"y" * 79 + b"\n") * 400000)
     pop = Pop(daemon, "alice")
     pop.say("RETR 1")
-    eventually = postern.eventually
-    eventually(lambda: not daemon.session_processes(), "stalled reader gone",
-               12)
+    daemon.wait_no_session()
     pop.close()
 
 
@@ -899,7 +913,6 @@ def test_sigterm_says_good_bye(daemons):
     pop.ok("DELE 1")
     assert daemon.stop() == 0
     for each in (pop, fresh):
-        each.sock.settimeout(5)
         while each.sock.recv(1000):
             pass
         each.close()

@@ -88,7 +88,8 @@ def test_poplib_and_2048_octets(pop3d, user):
     content = b"Subject: long lines\n\n" + b"".join(
         b"%d:" % n + b"z" * n + b"\n" for n in (998, 2046, 2048, 2050, 20000))
     put_message(user, content)
-    client = poplib.POP3(pop3d.addresses[0], pop3d.port, timeout=30)
+    client = poplib.POP3(pop3d.addresses[0], pop3d.port,
+                          timeout=postern.PATIENCE)
     old, poplib._MAXLINE = poplib._MAXLINE, 100000
     try:
         client.user(user)

@@ -38,7 +38,8 @@ def place(name):
 
 def settings(chain, key):
     return ("tls-certificate %s\ntls-key %s\n" % (chain, key)
-            + "max-sessions 500\nmax-sessions-per-source 500\n")
+            + "max-sessions 500\nmax-sessions-per-source 500\n"
+            + "login-timeout 1h\n")
 
 
 def served(daemon):
@@ -193,7 +194,7 @@ def test_a_broken_pair_is_refused(daemons):
         assert served(daemon) == made["renewed"].der()
         going_on.quit()
     eventually(lambda: len(daemon.processes("signer")) == 1, "one signer")
-    assert len(daemon.processes("login")) == 1
+    eventually(lambda: len(daemon.processes("login")) == 1, "one login")
     # Not a word of what is in the files.
     assert not daemon.log("PRIVATE|BEGIN|MII|MHc")
 

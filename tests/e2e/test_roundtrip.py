@@ -82,7 +82,7 @@ def work(host):
 
 def run(command, **how):
     done = subprocess.run(command, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, timeout=120,
+                          stderr=subprocess.STDOUT, timeout=300,
                           env={"PATH": "/usr/bin:/bin", "HOME": "/run",
                                "LC_ALL": "C"}, check=False, **how)
     assert done.returncode == 0, (command, done.stdout[-2000:])
@@ -131,7 +131,7 @@ def in_swaks(port, user, letters, work):
 # Out: each collects all, and leaves them
 
 def out_poplib(port, user, count, work):
-    box = poplib.POP3("127.0.0.1", port, timeout=60)
+    box = poplib.POP3("127.0.0.1", port, timeout=postern.PATIENCE)
     box.user(user)
     box.pass_(password(user))
     assert box.stat()[0] == count
@@ -204,7 +204,7 @@ def filled(request, smtpd, letters, work):
     user = "user%02d" % sorted(IN).index(request.param)
     postern.clear(user)
     IN[request.param](smtpd.port, user, letters, work)
-    postern.wait_messages(user, len(letters), 60)
+    postern.wait_messages(user, len(letters))
     yield user
     postern.clear(user)
 
@@ -250,7 +250,7 @@ def test_fetchmail_deletes(pop3d, user, work):
     """What a program has collected and deleted is gone, the rest is not."""
     for n in range(5):
         put_message(user, b"Subject: %d\n\nx\n" % n)
-    box = poplib.POP3("127.0.0.1", pop3d.port, timeout=30)
+    box = poplib.POP3("127.0.0.1", pop3d.port, timeout=postern.PATIENCE)
     box.user(user)
     box.pass_(password(user))
     for n in (1, 3, 5):

@@ -161,7 +161,7 @@ class Started:
 
     def __init__(self, way, conf=""):
         self.way = way
-        conf += "idle-timeout 1s\n" if way.endswith(" wait") else ""
+        conf += "idle-timeout 4s\n" if way.endswith(" wait") else ""
         self.smtpd = Place("smtpd", conf)
         self.pop3d = Place("pop3d", conf)
         self.processes = []
@@ -236,11 +236,11 @@ def test_many_at_once_nowait(way, users):
                            for number in range(12)]:
                 result.result()
         for name in names:
-            found = postern.wait_messages(name, 36, 60)
+            found = postern.wait_messages(name, 36)
             subjects = sorted(re.search(rb"Subject: (\S+)", letter).group(1)
                               for letter in found)
             assert len(set(subjects)) == 36
-        eventually(lambda: not ours(), "all servers have ended", 60)
+        eventually(lambda: not ours(), "all servers have ended")
     assert os.listdir(host.smtpd.spool + "/queue") == []
 
 
@@ -402,7 +402,7 @@ def test_refusal_under_tls():
 
 def test_wait_ends_when_idle():
     """One that nobody needs ends; who came meanwhile gets the next one."""
-    place = Place("pop3d", "idle-timeout 2s\n")
+    place = Place("pop3d", "idle-timeout 5s\n")
     with door(place) as sock:
         process = run(place, sock, "-i")
         with Pop(place) as pop:
@@ -425,7 +425,7 @@ def test_wait_ends_when_idle():
 
 def test_wait_delivers(user):
     """In wait mode letters go out while it serves, and before it ends."""
-    place = Place("smtpd", "idle-timeout 3s\n")
+    place = Place("smtpd", "idle-timeout 8s\n")
     with door(place) as sock:
         process = run(place, sock, "-i")
         with Smtp(place) as smtp:
@@ -534,7 +534,7 @@ def run_queue(place, *options):
     done = subprocess.run([place.path, "-q", "-f", place.conf_path, *options],
                           env=CLEAN, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          timeout=60)
+                          timeout=PATIENCE)
     assert done.stdout == b""
     return done.returncode
 
@@ -552,9 +552,7 @@ def test_queue_run(user):
 def test_queue_run_leaves_what_is_not_due(user):
     place = Place("smtpd", "retry-schedule 1h")
     put_in_spool(place, user)
-    started = time.monotonic()
-    assert run_queue(place) == 0
-    assert time.monotonic() - started < PATIENCE
+    assert run_queue(place) == 0	# and does not wait for it
     assert postern.messages(user) == []
     assert len(os.listdir(place.spool + "/queue")) == 1
 
@@ -655,7 +653,7 @@ def test_notify(program, kind):
             place.reload()
             reloading = await_word("RELOADING=1")
             stamp = int(reloading[1].split("MONOTONIC_USEC=")[1])
-            assert 0 <= time.monotonic() * 1e6 - stamp < 60e6
+            assert 0 <= time.monotonic() * 1e6 - stamp < PATIENCE * 1e6
             await_word("READY=1")
             place.reload("no-such-keyword yes\n")
             await_word("RELOADING=1")

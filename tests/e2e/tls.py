@@ -62,7 +62,7 @@ def host_of(kind):
 def openssl(*arguments, **how):
     done = subprocess.run(["openssl", *arguments], stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          check=False, timeout=120, **how)
+                          check=False, timeout=300, **how)
     assert done.returncode == 0, (arguments, done.stdout[-2000:])
     return done.stdout
 
@@ -318,7 +318,8 @@ def answer_to(daemon, octets, service="pop3s"):
         return "server-hello"
 
 
-def s_client(daemon, service, *arguments, stdin=b"", name=HOST, timeout=30):
+def s_client(daemon, service, *arguments, stdin=b"", name=HOST,
+             timeout=postern.PATIENCE):
     """openssl s_client: (status, all that it printed)."""
     start = {"pop3": ("-starttls", "pop3"), "smtp": ("-starttls", "smtp"),
              "submission": ("-starttls", "smtp")}.get(service, ())

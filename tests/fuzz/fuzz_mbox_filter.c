@@ -27,7 +27,7 @@ LLVMFuzzerTestOneInput(const uint8_t *in, size_t size)
 	const uint8_t *cuts = in;
 	struct mbox_filter f;
 	struct mbox_span span;
-	size_t at = 0, i, piece, used, len = 0, calls = 0;
+	size_t at = 0, i, piece, used, len = 0, header = 0, calls = 0;
 	int in_body = 0;
 
 	if (size < 4 || size > INPUT_MAX)
@@ -43,6 +43,7 @@ LLVMFuzzerTestOneInput(const uint8_t *in, size_t size)
 		must(used <= piece && span.len <= size - len);
 		must(span.len == 0 || span.is_body || !in_body);
 		in_body |= span.len > 0 && span.is_body;
+		header += span.is_body ? 0 : span.len;
 		memcpy(out + len, span.data, span.len);
 		len += span.len;
 		at += used;
@@ -52,7 +53,8 @@ LLVMFuzzerTestOneInput(const uint8_t *in, size_t size)
 	must(span.len <= size - len);
 	memcpy(out + len, span.data, span.len);
 	len += span.len;
+	header += span.is_body ? 0 : span.len;
 	must(len == model_filter(in, size, want));
-	must(memcmp(out, want, len) == 0);
+	must(memcmp(out, want, len) == 0 && header == model_header);
 	return 0;
 }

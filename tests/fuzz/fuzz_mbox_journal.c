@@ -1,4 +1,4 @@
-/* LINK: mailbox/mbox_journal */
+/* LINK: mailbox/mbox_journal mailbox/mbox_sum */
 /*
  * fuzz_mbox_journal: what ~/.postern remembers of an mbox, as anybody may have
  * written it.  Whatever is accepted can be acted on without leaving the mbox,

@@ -61,7 +61,7 @@ LLVMFuzzerTestOneInput(const uint8_t *in, size_t size)
 	(void)mbox_is_from(in, size);
 	text = in;
 	at = count = 0;
-	r = mbox_scan(fd, size, &first, take, NULL);
+	r = mbox_scan(fd, 0, size, &first, take, NULL);
 	if (r == 0) {
 		must(first <= size);
 		must(count == 0 ? first == size : entries[0].from == first);

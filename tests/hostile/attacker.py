@@ -1,22 +1,27 @@
 #!/usr/bin/python3
 """A user against the processes that read and write her mailbox (C6).
 
-attacker.py HOME SECONDS SEED CANARY...: run as the user.  Puts links, FIFOs,
-directories and modes where a mailbox should be, again and again, and aims them
-at the canaries.  What was delivered is never deleted, only moved about below
-HOME, so that the test can count it.
+attacker.py WHAT HOME SECONDS SEED CANARY...: puts links, FIFOs, directories and
+modes where a mailbox should be, again and again, and aims them at the canaries.
+WHAT is "maildir" or "mbox", run as the user, or "stranger": another user of
+a spool directory where everybody may make files.  What was delivered is
+never deleted, only moved about below HOME or beside the mbox, so that the
+test can count it.
 """
 import contextlib
 import fcntl
 import os
 import random
+import select
 import sys
 import time
 
-home, seconds, seed = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
-canaries = sys.argv[4:]
+what, home, seconds, seed = *sys.argv[1:3], float(sys.argv[3]), int(sys.argv[4])
+canaries = sys.argv[5:]
 dice = random.Random(seed)
 top = os.path.join(home, "Maildir")
+mbox = "/var/mail/" + os.path.basename(home)
+state = os.path.join(home, ".postern")
 count = 0
 
 
@@ -47,6 +52,8 @@ def unique(stem):
 
 def canary():
     directory = dice.choice(canaries)
+    if what != "maildir" and dice.random() < 0.6:
+        return os.path.join(directory, "file")
     return dice.choice((directory, os.path.join(directory, "file"),
                         os.path.join(directory, "new"),
                         os.path.join(directory, "none"),
@@ -140,19 +147,105 @@ def vanish():
         os.rename(away, top)
 
 
+def swap_here(path):
+    """As swap(), in a directory of its own file system."""
+    away = unique(path)
+    has_moved = False
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(path, away)
+        has_moved = True
+    with contextlib.suppress(OSError):
+        put_odd(path)
+    time.sleep(dice.random() * 0.01)
+    # If it is a mailbox again by now, then it is kept, too.
+    with contextlib.suppress(OSError):
+        os.rename(path, unique(path))
+    if has_moved and not os.path.lexists(path):
+        with contextlib.suppress(OSError):
+            os.link(away, path, follow_symlinks=False)
+            os.unlink(away)
+
+
+def swap_state():
+    """~/.postern, or something in it."""
+    name = dice.choice(("", "/pop3.lock", "/mbox-twins", "/mbox-twins.new"))
+    if name:
+        swap_here(state + name)
+        return
+    away = unique(state)
+    os.rename(state, away)
+    with contextlib.suppress(OSError):
+        put_odd(state)
+    time.sleep(dice.random() * 0.01)
+    with contextlib.suppress(OSError):
+        os.rename(state, unique(os.path.join(home, "odd")))
+    with contextlib.suppress(OSError):
+        os.rename(away, state)
+
+
+def mbox_modes():
+    os.chmod(mbox, dice.choice((0o666, 0o777, 0o400, 0)))
+    time.sleep(dice.random() * 0.005)
+    os.chmod(mbox, 0o600)
+
+
+def second_name():
+    name = unique(mbox)
+    os.link(mbox, name)
+    time.sleep(dice.random() * 0.01)
+    os.unlink(name)
+
+
+def hold_mbox():
+    with open(mbox, "r+b") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(dice.random() * 0.01)
+
+
+def old_lock():
+    """One that everybody may take for forgotten."""
+    path = mbox + ".lock"
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    os.utime(path, (1, 1))
+    time.sleep(dice.random() * 0.01)
+    os.unlink(path)
+
+
+def squat():
+    """A name that is free may be anybody's."""
+    path = dice.choice((mbox, mbox, mbox + ".lock"))
+    if os.path.lexists(path):
+        return
+    put_odd(path)
+    time.sleep(dice.random() * 0.02)
+    try:
+        os.unlink(path)
+    except (IsADirectoryError, PermissionError):
+        os.rmdir(path)
+
+
+WAYS = {
+    # The lock is opened by POP3 sessions only, of which there are fewer.
+    "maildir": [lambda: swap(top), swap_folder, swap_folder, modes, litter,
+                litter, replace_temporary, replace_temporary, hold_lock,
+                vanish] + [swap_lock] * 6,
+    "mbox": [lambda: swap_here(mbox)] * 6 + [
+        lambda: swap_here(mbox + ".lock"), swap_state, mbox_modes,
+        second_name, hold_mbox, old_lock],
+    "stranger": [squat, squat, squat, old_lock],
+}
+
+
 def main():
     os.umask(0)
     end = time.monotonic() + seconds
     done = 0
-    ways = ((lambda: swap(top)), swap_folder, swap_folder, modes, litter,
-            litter, replace_temporary, replace_temporary, hold_lock, vanish)
-    # The lock is opened by POP3 sessions only, of which there are fewer.
-    ways += (swap_lock,) * 6
-    while time.monotonic() < end:
+    while time.monotonic() < end or done < 300 or \
+            not select.select([0], [], [], 0)[0]:
         with contextlib.suppress(OSError):
-            dice.choice(ways)()
+            dice.choice(WAYS[what])()
             done += 1
-        time.sleep(dice.random() * 0.004)
+        time.sleep(dice.random() * (0.004 if what == "maildir" else 0.01))
     print(done)
 
 

@@ -41,7 +41,8 @@
 #include "privsep/worker.h"
 #include "wire/wire.h"
 
-#define WAIT_MS	4000
+#define WAIT_MS	90000
+#define WORDLESS_MS	600000	/* a session that only has to be there */
 #define RAW_MAX	65536	/* octets of fields that Z sends at most */
 #define RAW_FDS	64	/* descriptors */
 
@@ -436,7 +437,7 @@ play(struct worker *w)
 	char *line;
 
 	puppet = w;
-	wire_init(&wire, w->client, 60000);
+	wire_init(&wire, w->client, WORDLESS_MS);
 	say("READY");
 	while (wire_line(&wire, WIRE_IN_SIZE - 1, 1, &line, &len) == WIRE_OK)
 		if (len > 0)

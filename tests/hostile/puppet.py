@@ -162,7 +162,7 @@ class Puppet(Dialogue):
         assert self.order("Q %d %s %d" % (
             number, payload.hex() or "-", descriptors)) == "OK"
 
-    def collect(self, milliseconds=4000):
+    def collect(self, milliseconds=postern.PATIENCE * 1000):
         return self._answer(self.order("C %d" % milliseconds))
 
     def ask_zeros(self, number, length, descriptors=0):
@@ -186,7 +186,7 @@ class Puppet(Dialogue):
         assert self.order("H %d %s %d" % (
             number, payload.hex() or "-", descriptors)) in ("OK", "ERR 32")
 
-    def collect_signer(self, milliseconds=4000):
+    def collect_signer(self, milliseconds=postern.PATIENCE * 1000):
         return self._answer(self.order("I %d" % milliseconds))
 
     def sign(self, key, scheme, content):

@@ -259,7 +259,7 @@ def test_C12_faults_count_against_the_address(puppets):
     def refused():
         with postern.Dialogue(daemon, "127.0.0.80") as client:
             return client.line().startswith(b"-ERR [SYS/TEMP]")
-    eventually(refused, "the address is refused", 3)
+    eventually(refused, "the address is refused")
     Puppet(daemon, "127.0.0.81").close()
 
 

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 
 #include <errno.h>
@@ -133,6 +134,24 @@ static inline void
 move(const char *from, const char *to)
 {
 	assert_int_equal(renameat(home, from, home, to), 0);
+}
+
+/* Wait until a change of new/ or cur/ would show. */
+static inline void
+be_quiet(void)
+{
+	struct timespec now, tick = { .tv_nsec = 1000000 };
+	struct stat st[2];
+
+	assert_int_equal(fstatat(home, "Maildir/new", &st[0], 0), 0);
+	assert_int_equal(fstatat(home, "Maildir/cur", &st[1], 0), 0);
+	for (;;) {
+		clock_gettime(CLOCK_REALTIME_COARSE, &now);
+		if (timespeccmp(&now, &st[0].st_ctim, >) &&
+		    timespeccmp(&now, &st[1].st_ctim, >))
+			return;
+		nanosleep(&tick, NULL);
+	}
 }
 
 static inline const char *

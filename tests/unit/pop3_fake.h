@@ -36,6 +36,7 @@ static struct fake {
 	size_t		  count;
 	int		  open_errno;
 	int		  fetch_errno;	/* for every message */
+	size_t		  unreadable;	/* number of one with a bad disk */
 	size_t		  expunge_failed;
 	uint32_t	  old;		/* bits of the first messages */
 	enum login_verdict verdict;	/* of a wrong secret */
@@ -114,6 +115,12 @@ fake_fetch(struct mailbox *box, size_t number, int *fd, uint64_t *offset,
 	errno = s == NULL ? ENOENT : fake.fetch_errno;
 	if (errno != 0)
 		return -1;
+	if (fake.unreadable == number + 1) {
+		*fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		*offset = 0;
+		*length = strlen(s);
+		return *fd == -1 ? -1 : 0;
+	}
 	*fd = memfd_create("message", MFD_CLOEXEC);
 	if (*fd == -1 || write(*fd, "head\n", 5) != 5 ||
 	    write(*fd, s, strlen(s)) != (ssize_t)strlen(s))
@@ -185,6 +192,19 @@ void
 mailbox_use_companion(int sock)
 {
 	(void)sock;
+}
+
+void
+mailbox_use_channel(int sock)
+{
+	(void)sock;
+}
+
+int
+mailbox_sleep(int ms)
+{
+	(void)ms;
+	return 0;
 }
 
 void

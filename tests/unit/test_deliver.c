@@ -111,7 +111,7 @@ start(void)
 	}
 	close(pair[1]);
 	queue = pair[0];
-	assert_int_equal(message_wait(queue, &m, 0, 10000), 1);
+	assert_int_equal(message_wait(queue, &m, 0, 60000), 1);
 	count = get_u32(&m);
 	assert_int_equal(get_end(&m), 0);
 	return count;
@@ -189,7 +189,7 @@ expect_verdict(uint32_t verdict, const char *status)
 	char got[32], text[VERDICT_TEXT_MAX];
 	struct message m;
 
-	assert_int_equal(message_wait(queue, &m, 0, 10000), 1);
+	assert_int_equal(message_wait(queue, &m, 0, 60000), 1);
 	assert_int_equal(m.type, REPLY_OF(REQ_DELIVER));
 	assert_int_equal(get_u32(&m), verdict);
 	get_str(&m, got, sizeof(got));
@@ -204,7 +204,7 @@ expect_settled(void)
 {
 	struct message m;
 
-	assert_int_equal(message_wait(queue, &m, 0, 10000), 1);
+	assert_int_equal(message_wait(queue, &m, 0, 60000), 1);
 	assert_int_equal(m.type, REPLY_OF(REQ_SETTLE));
 	assert_int_equal(get_end(&m), 0);
 }
@@ -213,7 +213,7 @@ static void
 expect_fault(void)
 {
 	struct message m;
-	int n = message_wait(queue, &m, 0, 10000);
+	int n = message_wait(queue, &m, 0, 60000);
 
 	assert_true(n == 0 || (n == -1 && errno == ECONNRESET));
 	stop();

@@ -148,6 +148,48 @@ test_append_everywhere(void **state)
 	crash_report("delivery to a Maildir");
 }
 
+/* The first letter of all: the Maildir is made. */
+static int
+run_first(void *arg)
+{
+	(void)arg;
+	return enter(1) == 0 ? ops->append(box, &letter) : -1;
+}
+
+static void
+test_first_everywhere(void **state)
+{
+	char path[sizeof(identity.home) + 16];
+	size_t mode;
+	int at, result;
+
+	(void)state;
+	write_letter(100);
+	snprintf(path, sizeof(path), "%s/Maildir", identity.home);
+	for (mode = 0; mode < CRASH_MODES; mode++)
+		for (at = 1; ; at++) {
+			ops->close(box);
+			box = NULL;
+			remove_tree(path);
+			letter.tried_before = 0;
+			if (!crash_try(&crash_modes[mode], at, run_first,
+			    NULL, &result))
+				break;
+			if (crash_modes[mode].error != 0 && result == 0) {
+				reopen();
+				assert_int_equal(ops->count(box), 1);
+			}
+			make_maildir();
+			letter.tried_before = 1;
+			assert_int_equal(ops->append(box, &letter), 0);
+			reopen();
+			assert_int_equal(ops->count(box), 1);
+			assert_is(0, large, strlen(HEAD) + letter.length);
+		}
+	close(letter.content);
+	crash_report("first delivery to a Maildir");
+}
+
 static const uint8_t marked[1] = { 0x15 };	/* 0, 2 and 4 */
 
 static int
@@ -215,6 +257,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_append_everywhere),
+		TEST(test_first_everywhere),
 		TEST(test_expunge_everywhere),
 	};
 

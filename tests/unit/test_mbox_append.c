@@ -42,9 +42,22 @@ static const struct {
 	{ OLD "\n", "a\n", "a\n\n" },
 	{ OLD, "a\n", "a\n\n" },		/* no empty line before */
 	{ OLD "no end", "a\n", "a\n\n" },
+	{ "", "Status: R\nA: b\ncontent-length: 1\n 2\nX-IMAP: 1 2\n\nx\n",
+	  "A: b\n\nx\n\n" },
+	{ "", " of the head\nLines: 1\nFrom x\nStatus: R\n>From \n\n\n",
+	  " of the head\n>From x\n>>From \n\n\n\n" },
+	{ "", "A: b\n\nStatus: R\n", "A: b\n\nStatus: R\n\n" },
+	{ "", "text\nStatus: R\n", "text\nStatus: R\n\n" },
+	{ "", "A: b\nStatus: R", "A: b\n\n" },
+	{ "", "A: b\nX-Stat", "A: b\nX-Stat\n\n" },
+	/* An empty line may be CR LF. */
+	{ OLD "\r\n", "a\n", "a\n\n" },
+	{ OLD "x\r\n", "a\n", "a\n\n" },
+	{ "\r\n", "a\n", "a\n\n" },
 };
 static const char *const between[] = {
 	"", "", "", "", "", "", "", "", "", "\n", "\n\n",
+	"", "", "", "", "", "", "", "\n", "",
 };
 
 static void
@@ -66,6 +79,72 @@ test_stored(void **state)
 		assert_int_equal(count_state("done."), 0);
 		assert_int_equal(count_state("begun."), 0);
 		assert_false(has("mbox.lock"));
+	}
+}
+
+/* A letter that says that it ends where the next one does. */
+static void
+test_swallow(void **state)
+{
+	static const char other[] = "Subject: other\n\nother\n";
+	static const char *const starts[] = { "", "A: b\n", "text\n", ":\n" };
+	size_t i, len = strlen(FROM HEAD) + strlen(other) + 1;
+	char content[200];
+
+	(void)state;
+	for (i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
+		put("mbox", "", 0);
+		assert_int_equal(enter(1), 0);
+		snprintf(content, sizeof(content), "%sContent-Length: %zu\n"
+		    "\nbody\n", starts[i], len + 6);
+		assert_int_equal(append("1", content, strlen(content)), 0);
+		assert_int_equal(append("2", other, strlen(other)), 0);
+		assert_int_equal(append("3", other, strlen(other)), 0);
+		assert_int_equal(ops->settle(box, "1"), 0);
+		assert_int_equal(ops->settle(box, "2"), 0);
+		assert_int_equal(ops->settle(box, "3"), 0);
+		reopen();
+		assert_int_equal(ops->count(box), 3);
+	}
+}
+
+/* However a file ends, what comes behind it changes no message before. */
+static void
+test_others_stay(void **state)
+{
+	static const char *const ends[] = {
+		"A: b\n\nx\n\n", "A: b\n\nx\n", "A: b\n\nx", "A: b\n\n\n",
+		"A: b\n\n", "A: b\n", "A: b", "text\n", "text", "text\n\n",
+		"A: b\r\n\r\nx\r\n\r\n", "A: b\r\n\r\nx\r\n",
+		"A: b\r\n\r\nx", "A: b\r\n\r\n", "A: b\r\n",
+		"A: b\n\n>", "A: b\n\n>Fro", "A: b\n>", "A: b\nStatus: R",
+		"A: b\n\n\n\n", "A: b\r\n\r\nx\r\n\r\n\r\n",
+	};
+	struct mailbox_message before;
+	uint64_t octets, offset, length;
+	char mbox[200];
+	size_t i;
+	int fd;
+
+	(void)state;
+	for (i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		snprintf(mbox, sizeof(mbox), FROM "%s", ends[i]);
+		put("mbox", mbox, strlen(mbox));
+		reopen();
+		before = *ops->message(box, 0);
+		octets = before.octets;
+		/* In a session that goes on, and in the next one. */
+		make_letter("id", "x\n", 2);
+		assert_int_equal(ops->append(box, &letter), 0);
+		close(letter.content);
+		if (ops->fetch(box, 0, &fd, &offset, &length) == -1)
+			fail_msg("%zu: %s", i, strerror(errno));
+		close(fd);
+		assert_int_equal(ops->settle(box, "id"), 0);
+		reopen();
+		assert_int_equal(ops->count(box), 2);
+		assert_int_equal(ops->message(box, 0)->octets, octets);
+		assert_string_equal(ops->message(box, 0)->uidl, before.uidl);
 	}
 }
 
@@ -265,69 +344,45 @@ test_everywhere(void **state)
 	crash_report("delivery to an mbox");
 }
 
-/* Somebody who knows nothing of us appends behind a torn letter. */
-static void
-test_foreign_after_torn(void **state)
+/* The first of all: mailbox and ~/.postern are made. */
+static int
+run_first(void *arg)
 {
-	const struct crash_mode *mode;
-	struct text after;
-	char *with;
-	int at, result, how;
-
-	(void)state;
-	memset(large, 'y', LARGE);
-	for (at = 70; at < LARGE; at += 71)
-		large[at] = '\n';
-	fresh(OLD "\n");
-	make_letter("id", large, LARGE);
-	for (how = 0; how < 2; how++)
-		for (at = 1, mode = &crash_modes[how]; ; at++) {
-			fresh(OLD "\n");
-			if (!crash_try(mode, at, run_append, NULL, &result))
-				break;
-			clear_lock();
-			add("mbox", "From d Mon Jan  1 00:00:00 2024\n\nd\n\n");
-			assert_int_equal(enter(1), 0);
-			assert_int_equal(ops->append(box, &letter), 0);
-			after = get("mbox");
-			assert_memory_equal(after.data, OLD "\n",
-			    strlen(OLD) + 1);
-			with = memmem(after.data, after.len, "From d Mon Jan  "
-			    "1 00:00:00 2024\n\nd\n\n", 36);
-			assert_non_null(with);
-			assert_int_equal(after.len, strlen(OLD) + 1 + 36 +
-			    strlen(FROM HEAD) + LARGE + 2 -
-			    (large[LARGE - 1] == '\n'));
-			assert_null(memchr(after.data, '\0', after.len));
-			free(after.data);
-		}
-	close(letter.content);
+	(void)arg;
+	return enter(1) == 0 ? ops->append(box, &letter) : -1;
 }
 
-/* ... or changes the mailbox so that nothing is where it was. */
 static void
-test_foreign_rewrite_after_torn(void **state)
+test_first_everywhere(void **state)
 {
+	const char *after = FROM HEAD "text\n\n";
 	int at, result;
+	size_t mode;
 
 	(void)state;
-	fresh(OLD "\n");
 	make_letter("id", "text\n", 5);
-	for (at = 1; ; at++) {
-		fresh(OLD "\n");
-		if (!crash_try(&crash_modes[0], at, run_append, NULL, &result))
-			break;
-		clear_lock();
-		put("mbox", OLD OLD OLD OLD "\n", 4 * strlen(OLD) + 1);
-		assert_int_equal(enter(1), 0);
-		assert_int_equal(ops->append(box, &letter), 0);
-		if (file_is("mbox", OLD OLD OLD OLD "\n", 4 * strlen(OLD) + 1))
-			assert_int_equal(count_state("done."), 1);
-		else
-			assert_file("mbox", OLD OLD OLD OLD "\n" FROM HEAD
-			    "text\n\n");
-	}
+	for (mode = 0; mode < CRASH_MODES; mode++)
+		for (at = 1; ; at++) {
+			leave();
+			empty_directory(AT_FDCWD, identity.home);
+			assert_false(has("mbox"));
+			if (!crash_try(&crash_modes[mode], at, run_first,
+			    NULL, &result))
+				break;
+			clear_lock();
+			if (has("mbox")) {
+				reopen();
+				if (!file_is("mbox", "", 0))
+					assert_file("mbox", after);
+			}
+			if (crash_modes[mode].error != 0 && result == 0)
+				assert_file("mbox", after);
+			assert_int_equal(enter(1), 0);
+			assert_int_equal(ops->append(box, &letter), 0);
+			assert_file("mbox", after);
+		}
 	close(letter.content);
+	crash_report("first delivery to an mbox");
 }
 
 /* An intent that is anything but whole means that nothing was written. */
@@ -454,13 +509,14 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_stored),
+		TEST(test_swallow),
+		TEST(test_others_stay),
 		TEST(test_quoted_at_blocks),
 		TEST(test_senders),
 		TEST(test_once),
 		TEST(test_refused),
 		TEST(test_everywhere),
-		TEST(test_foreign_after_torn),
-		TEST(test_foreign_rewrite_after_torn),
+		TEST(test_first_everywhere),
 		TEST(test_bad_intents),
 		TEST(test_sweep),
 		TEST(test_hostile_places),

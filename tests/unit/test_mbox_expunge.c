@@ -269,19 +269,17 @@ test_foreign_append(void **state)
 	rewrite_window = JOURNAL_WINDOW_MAX;
 	free(all.data);
 	free(left.data);
+	crash_report("expunge of an mbox, others append");
 }
 
-/* ... or rewrite it: then it is theirs, and stays as they left it. */
+/* What a crash has left is rewritten by others, so many octets a message. */
 static void
-test_foreign_rewrite(void **state)
+try_foreign_rewrite(size_t body, unsigned which, size_t others_body)
 {
-	struct text all = make_mbox(0x7f, 1000), other = make_mbox(0x5e, 900),
-	    left;
+	struct text all = make_mbox(0x7f, body), other;
 	int at, result;
 
-	(void)state;
-	marked = 0x29;
-	left = make_mbox(0x7f & ~marked, 1000);
+	other = make_mbox(which, others_body);
 	for (at = 1; ; at++) {
 		fresh(&all);
 		if (!crash_try(&crash_modes[0], at, run_expunge, NULL,
@@ -293,9 +291,86 @@ test_foreign_rewrite(void **state)
 		assert_int_equal(count_state("expunge."), 0);
 		assert_true(file_is("mbox", other.data, other.len));
 	}
+	assert_true(at > 5);
 	free(all.data);
-	free(left.data);
 	free(other.data);
+}
+
+/*
+ * ... or rewrite it: then it is theirs, and stays as they left it, be it
+ * smaller than it was or larger.
+ */
+static void
+test_foreign_rewrite(void **state)
+{
+	(void)state;
+	marked = 0x29;
+	try_foreign_rewrite(1000, 0x5e, 900);
+	try_foreign_rewrite(1000, 0x7f, 1001);
+	try_foreign_rewrite(1000, 0x5e, 3000);
+	try_foreign_rewrite(1000, 0x7e, 1400);
+	rewrite_window = JOURNAL_WINDOW_MIN;
+	try_foreign_rewrite(7000, 0x7f, 6900);
+	try_foreign_rewrite(7000, 0x7f, 7001);
+	try_foreign_rewrite(7000, 0x7e, 20000);
+	rewrite_window = JOURNAL_WINDOW_MAX;
+	crash_report("expunge of an mbox, others rewrite it");
+}
+
+/* Messages that are alike: what is remembered of them is changed as well. */
+#define ALIKE	"From a Mon Jan  1 00:00:00 2024\nSubject: same\n\nsame\n\n"
+
+static void
+try_alike(const struct crash_mode *mode)
+{
+	static const struct text five = {
+		(char *)(uintptr_t)(ALIKE ALIKE ALIKE ALIKE ALIKE),
+		5 * sizeof(ALIKE) - 5
+	};
+	char uidls[6][UIDL_MAX];
+	size_t i, k;
+	int at, result;
+
+	for (at = 1; ; at++) {
+		leave();
+		empty_directory(home, ".postern");
+		put("mbox", five.data, five.len);
+		reopen();
+		assert_int_equal(ops->count(box), 5);
+		if (!crash_try(mode, at, run_expunge, NULL, &result))
+			break;
+		clear_lock();
+		reopen();
+		assert_true(ops->count(box) == 5 || ops->count(box) == 3);
+		if (mode->error != 0 && result == 0)
+			assert_int_equal(ops->count(box), 3);
+		assert_true(file_is("mbox", five.data,
+		    ops->count(box) * (sizeof(ALIKE) - 1)));
+		/* One that comes now is none of those that were. */
+		add("mbox", ALIKE);
+		reopen();
+		for (i = 0; i < ops->count(box); i++) {
+			strlcpy(uidls[i], ops->message(box, i)->uidl,
+			    UIDL_MAX);
+			for (k = 0; k < i; k++)
+				assert_string_not_equal(uidls[i], uidls[k]);
+		}
+		assert_non_null(strchr(uidls[i - 1], '.'));
+		assert_true(atoi(strchr(uidls[i - 1], '.') + 1) >= 5);
+	}
+	assert_true(at > 5);
+}
+
+static void
+test_alike_everywhere(void **state)
+{
+	size_t mode;
+
+	(void)state;
+	marked = 0x0a;
+	for (mode = 0; mode < CRASH_MODES; mode++)
+		try_alike(&crash_modes[mode]);
+	crash_report("expunge of an mbox, messages that are alike");
 }
 
 /* Somebody who ignores locks appends between index and expunge. */
@@ -396,6 +471,7 @@ main(void)
 		TEST(test_recovery_everywhere),
 		TEST(test_foreign_append),
 		TEST(test_foreign_rewrite),
+		TEST(test_alike_everywhere),
 		TEST(test_size_changed),
 		TEST(test_little_room),
 		TEST(test_bad_journals),

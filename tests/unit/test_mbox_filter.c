@@ -255,7 +255,7 @@ test_random(void **state)
 	};
 	struct mbox_filter f;
 	uint8_t in[400], want[400];
-	size_t len, want_len, at, n, round, i;
+	size_t len, want_len, at, n, round, i, longest;
 	const char *piece;
 
 	(void)state;
@@ -270,8 +270,9 @@ test_random(void **state)
 		}
 		want_len = model_filter(in, len, want);
 		begin(&f);
+		longest = round % 3 == 0 ? sizeof(in) : round % 3 == 1 ? 40 : 9;
 		for (at = 0; at < len; at += n) {
-			n = (size_t)random() % 9 + 1;
+			n = (size_t)random() % longest + 1;
 			if (n > len - at)
 				n = len - at;
 			feed(&f, in + at, n);
@@ -279,6 +280,30 @@ test_random(void **state)
 		finish(&f);
 		assert_int_equal(out_len, want_len);
 		assert_memory_equal(out, want, want_len);
+		assert_int_equal(header_len, model_header);
+	}
+}
+
+/* For a delivery: fields go, and no quote. */
+static void
+test_fields_only(void **state)
+{
+	static const char in[] = "A: b\nStatus: R\n o\n>From x\n>>From \n"
+	    "X-UID: 1\n\n>From y\nStatus: R\n>>>From";
+	static const char want[] = "A: b\n>From x\n>>From \n\n>From y\n"
+	    "Status: R\n>>>From";
+	struct mbox_filter f;
+	size_t a;
+
+	(void)state;
+	for (a = 0; a < sizeof(in); a++) {
+		begin(&f);
+		mbox_filter_init_fields(&f);
+		feed(&f, (const uint8_t *)in, a);
+		feed(&f, (const uint8_t *)in + a, sizeof(in) - 1 - a);
+		finish(&f);
+		assert_int_equal(out_len, sizeof(want) - 1);
+		assert_memory_equal(out, want, out_len);
 	}
 }
 
@@ -292,6 +317,7 @@ main(void)
 		cmocka_unit_test(test_octets),
 		cmocka_unit_test(test_long),
 		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_fields_only),
 	};
 
 	return cmocka_run_group_tests_name("test_mbox_filter", tests, NULL,

@@ -46,7 +46,7 @@ scan_octets(const char *p, size_t len)
 	memcpy(text, p, len);
 	text_len = len;
 	count = 0;
-	r = mbox_scan(fd, len, &first, take, NULL);
+	r = mbox_scan(fd, 0, len, &first, take, NULL);
 	saved = errno;
 	for (i = 0; r == 0 && i < count; i++) {
 		assert_int_equal(found[i].from, i == 0 ? first :
@@ -284,6 +284,11 @@ test_content_length(void **state)
 	scan(FROM "Content-Length: 70\n\nx\n\n" FROM "A: b\n\ny\n\n" FROM
 	    "C: d\n\nz\n\n");
 	assert_int_equal(count, 3);
+	/* A client sees it in the body, for the header ended before. */
+	snprintf(mbox, sizeof(mbox), FROM "text\nContent-Length: 39\n\n%s\n"
+	    FROM "C: d\n\nz\n", inner);
+	scan(mbox);
+	assert_int_equal(count, 3);
 	/* In a body it says nothing. */
 	scan(FROM "A: b\n\nContent-Length: 37\n\n" FROM "A: b\n\ny\n\n");
 	assert_int_equal(count, 2);
@@ -421,7 +426,7 @@ test_shorter(void **state)
 	assert_int_equal(write(fd, FROM "\nx\n", sizeof(FROM) + 2),
 	    sizeof(FROM) + 2);
 	count = 0;
-	assert_int_equal(mbox_scan(fd, 500, &first, take, NULL), -1);
+	assert_int_equal(mbox_scan(fd, 0, 500, &first, take, NULL), -1);
 	assert_int_equal(errno, ENODATA);
 	assert_int_equal(count, 0);
 	close(fd);

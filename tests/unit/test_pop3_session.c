@@ -70,8 +70,8 @@ static void
 child_life(int client)
 {
 	static struct session session;
-	struct worker worker = { .client = client, .gate = -1, .master = -1,
-	    .signer = signer, .config = &config };
+	struct worker worker = { .client = client, .gate = fake.pair[0],
+	    .master = -1, .signer = signer, .config = &config };
 
 	dup2(logged, STDERR_FILENO);
 	worker.facts.session = 1;
@@ -349,12 +349,77 @@ test_idle(void **state)
 	assert_int_equal(fake.done->expunges, 0);
 }
 
+/* A client that goes when its mailbox is being opened; the pid. */
+static pid_t
+client_that_goes(int fd)
+{
+	pid_t pid = fork();
+
+	if (pid != 0)
+		return pid;
+	while (fake.done->opens == 0)
+		(void)poll(NULL, 0, 5);
+	shutdown(fd, SHUT_RDWR);
+	_exit(0);
+}
+
+/* The agent waits for a lock; meanwhile the server stops, the client goes. */
+static void
+test_end_before_opened(void **state)
+{
+	static const char *const ends[] = { "shutdown", "closed" };
+	static struct session session;
+	struct worker worker = { .signer = -1, .config = &config };
+	int fds[2], channel[2], gate[2], status, i;
+	pid_t child;
+
+	(void)state;
+	worker.facts.flags = FACT_PLAINTEXT;
+	for (i = 0; i < 2; i++) {
+		fake_end();
+		fake_begin(NULL, 0);
+		fake.is_plaintext_allowed = 1;
+		assert_int_equal(pipe(channel), 0);
+		assert_int_equal(pipe(gate), 0);	/* says nothing */
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM |
+		    SOCK_NONBLOCK, 0, fds), 0);
+		worker.client = fds[0];
+		worker.master = channel[0];
+		worker.gate = gate[0];
+		assert_int_equal(write(fds[1], LOGIN, strlen(LOGIN)),
+		    (ssize_t)strlen(LOGIN));
+		child = i == 1 ? client_that_goes(fds[1]) : -1;
+		if (i == 0)
+			close(channel[1]);
+		session_begin(&session, &worker);
+		session_run(&session);
+		assert_string_equal(session.ended, ends[i]);
+		assert_int_equal(fake.done->opens, 1);
+		if (i == 0) {
+			output_len = 0;
+			close(fds[0]);
+			hear(fds[1], NULL);
+			assert_non_null(strstr(output, "\r\n-ERR [SYS/TEMP] "
+			    "the server ends"));
+		} else {
+			assert_int_equal(waitpid(child, &status, 0), child);
+			close(channel[1]);
+			close(fds[0]);
+		}
+		close(fds[1]);
+		close(channel[0]);
+		close(gate[0]);
+		close(gate[1]);
+	}
+}
+
 /* The master ends us: a word to the client, and no deletion. */
 static void
 test_shutdown(void **state)
 {
 	static struct session session;
-	struct worker worker = { .gate = -1, .signer = -1, .config = &config };
+	struct worker worker = { .gate = fake.pair[0], .signer = -1,
+	    .config = &config };
 	int fds[2], channel[2];
 
 	(void)state;
@@ -952,6 +1017,22 @@ test_message_gone(void **state)
 	assert_signs("++--+");
 }
 
+/* A disk error on one message; the others can be had. */
+static void
+test_unreadable(void **state)
+{
+	(void)state;
+	fake.unreadable = 2;
+	dialogue(LOGIN "RETR 2\r\nTOP 2 1\r\nRETR 3\r\nDELE 3\r\nQUIT\r\n");
+	assert_heard("+OK send PASS\r\n+OK 3 messages (60 octets)\r\n"
+	    "-ERR [SYS/TEMP] message can not be read now\r\n"
+	    "-ERR [SYS/TEMP] message can not be read now\r\n"
+	    "+OK 20 octets\r\nS: three\r\n\r\nno end\r\n.\r\n"
+	    "+OK message 3 deleted\r\n+OK goodbye\r\n");
+	assert_logged("event=maildrop-failed what=read");
+	assert_int_equal(fake.done->bitmap[0], 4);
+}
+
 /* More messages than one reply, one block of the index, one bitmap piece. */
 static void
 test_many_messages(void **state)
@@ -991,7 +1072,8 @@ test_fetched_ahead(void **state)
 		many[i] = "m\n";
 	fake.contents = many;
 	fake.count = 100;
-	assert_int_equal(maildrop_open(&d, -1, &verdict), 0);
+	assert_int_equal(maildrop_ask(&d, -1), 0);
+	assert_int_equal(maildrop_open(&d, &verdict), 0);
 	for (i = 1; i <= 100; i++) {
 		assert_int_equal(maildrop_fetch(&d, i, 0, &f), 0);
 		assert_int_equal(f.verdict, FETCH_OK);
@@ -1039,7 +1121,8 @@ test_asked_ahead(void **state)
 	}
 	fake.contents = many;
 	fake.count = 100;
-	assert_int_equal(maildrop_open(&d, -1, &verdict), 0);
+	assert_int_equal(maildrop_ask(&d, -1), 0);
+	assert_int_equal(maildrop_open(&d, &verdict), 0);
 	fetch_to(&d, 1, 8);
 	assert_int_equal(fake.done->fetches, 1);
 	fetch_to(&d, 9, 9);
@@ -1096,8 +1179,8 @@ test_secret_wiped(void **state)
 	    "AUTH PLAIN\r\nAGJvYgB4c2VjcmV0=\r\n"
 	    "AUTH PLAIN YWxpY2UAYm9iAHhzZWNyZXQ=\r\n" /* for alice */
 	    "AUTH NTLM c2VjcmV0\r\nAUTH LOGIN Ym9i\r\n";
-	struct worker worker = { .gate = -1, .master = -1, .signer = -1,
-	    .config = &config };
+	struct worker worker = { .gate = fake.pair[0], .master = -1,
+	    .signer = -1, .config = &config };
 	int fds[2];
 
 	(void)state;
@@ -1215,6 +1298,7 @@ main(void)
 		SESSION_TEST(test_no_quit_no_deletion),
 		SESSION_TEST(test_idle),
 		SESSION_TEST(test_shutdown),
+		SESSION_TEST(test_end_before_opened),
 		SESSION_TEST(test_expunge_fails),
 		SESSION_TEST(test_lang),
 		SESSION_TEST(test_utf8),
@@ -1241,6 +1325,7 @@ main(void)
 		SESSION_TEST(test_foreign_protocols),
 		SESSION_TEST(test_message_changed),
 		SESSION_TEST(test_message_gone),
+		SESSION_TEST(test_unreadable),
 		SESSION_TEST(test_many_messages),
 		SESSION_TEST(test_fetched_ahead),
 		SESSION_TEST(test_asked_ahead),

@@ -139,7 +139,7 @@ assert_signed(int sock)
 	struct message m;
 	size_t len;
 
-	assert_int_equal(message_wait(sock, &m, 0, 1000), 1);
+	assert_int_equal(message_wait(sock, &m, 0, 60000), 1);
 	assert_int_equal(m.type, REPLY_SIGN);
 	get_data(&m, signature, sizeof(signature), &len);
 	assert_int_equal(get_end(&m), 0);
@@ -154,7 +154,7 @@ static void
 assert_ended(int sock)
 {
 	struct message m;
-	int n = message_wait(sock, &m, 0, 1000);
+	int n = message_wait(sock, &m, 0, 60000);
 
 	assert_true(n == 0 || (n == -1 && errno == ECONNRESET));
 	close(sock);

