@@ -207,6 +207,12 @@ job_open(struct queue *q, const struct schedule_entry *entry)
 	if (job == NULL)
 		fatal("out of memory");
 	if (letter_open(&q->spool, &entry->name, &job->letter) == 0) {
+		if (job_release(q, &job->letter) == -1) {
+			queue_look_again(q, &entry->name, q->now + FAULT_WAIT);
+			letter_close(&job->letter);
+			free(job);
+			return NULL;
+		}
 		job->attempt = letter_attempts(&job->letter) + 1;
 		job->is_fresh = entry->is_fresh && job->attempt == 1 &&
 		    job->letter.arrived > q->started;

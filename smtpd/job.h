@@ -91,6 +91,22 @@ struct outcome *job_add_news(struct queue *, struct job *,
 /* account NULL: the recipient leads to none. */
 void	job_log_outcome(const struct queue *, const struct job *,
 	    const struct outcome *, const char *account);
+/* Put all news on record; then they are none any more.  0 or -1. */
+int	job_record(struct queue *, struct job *);
+
+/*
+ * notice.c: what senders are told, in letters that are derived (derived.h).
+ * Write them, as far as the news and what is on record want it, and add the
+ * news that they are written; is_over: nothing will be tried again.  0; or -1,
+ * logged: then nobody is told, and the letter must stay.
+ */
+int	job_notify(struct queue *, struct job *, int is_over);
+/* Is that among the news? */
+int	job_has_notices(const struct job *);
+/* Those on record may go: 0; or -1, logged, and the letter must stay. */
+int	job_release(struct queue *, struct letter *);
+/* Has somebody failed whom nobody can be told of? */
+int	job_is_hopeless(const struct job *);
 /*
  * The end of a turn: put on record what was answered in it, with as few
  * syncs as can be, and only then let the mailboxes forget.

@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "privsep/channel.h"
@@ -136,6 +137,8 @@ start(void)
 	    &config) == 0)
 		fatal("no descriptor for hints");
 	await_order();
+	/* Dates in letters of our own: no file of zones can be read later. */
+	tzset();
 	dns = dns_new(need_resolver, NULL);
 	if (dns == NULL)
 		fatal("out of memory");

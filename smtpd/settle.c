@@ -138,7 +138,7 @@ queue_errand_waits(void *arg, struct errand *e)
 	job->is_touched = 1;
 }
 
-/* Put the first of the news on record; then they are none any more. */
+/* Put the first of the news on record. */
 static int
 record_news(struct queue *q, struct job *job, size_t count)
 {
@@ -157,6 +157,12 @@ record_news(struct queue *q, struct job *job, size_t count)
 		job->news_accounts[i] = job->news_accounts[count + i];
 	}
 	return 0;
+}
+
+int
+job_record(struct queue *q, struct job *job)
+{
+	return record_news(q, job, job->news_count);
 }
 
 /* Too old: what would be tried again has failed. */
@@ -217,7 +223,12 @@ job_defer(struct queue *q, struct job *job, int *is_recorded)
 	uint32_t noise = (uint32_t)(outcome_key(name->id) ^ q->now_ms);
 	uint64_t due = q->now + retry_delay(q->config, job->attempt, noise);
 
-	*is_recorded = record_news(q, job, job->news_count) == 0;
+	int has_notices = job_has_notices(job);
+
+	*is_recorded = job_record(q, job) == 0;
+	/* If they can't go now, then when the letter comes again. */
+	if (*is_recorded && has_notices)
+		(void)job_release(q, &job->letter);
 	if (spool_defer(&q->spool, name, due) == -1)
 		log_event(LOG_ERR, 0, "event=spool-fault id=%s error=\"%s\"",
 		    name->id, strerror(errno));
@@ -227,9 +238,9 @@ job_defer(struct queue *q, struct job *job, int *is_recorded)
 static int
 job_fail(struct queue *q, struct job *job)
 {
-	(void)record_news(q, job, job->news_count);
-	log_event(LOG_ERR, 0, "event=undeliverable id=%s text=\"not "
-	    "everybody got it; the letter is kept in failed/\"",
+	(void)job_record(q, job);
+	log_event(LOG_ERR, 0, "event=undeliverable id=%s text=\"postmaster "
+	    "can't be told; the letter is kept in failed/\"",
 	    job->letter.name.id);
 	return spool_fail(&q->spool, &job->letter.name);
 }
@@ -277,27 +288,24 @@ struct ending {
 };
 
 /*
- * Nobody is outstanding: the letter's way goes on or ends.  *is_recorded: the
- * deliveries of this turn are on record, once what is in *ending is synced.
+ * It leaves the queue; but first what is told of it is on its way, which also
+ * puts everything on record.
  */
 static void
-job_finish(struct queue *q, struct job *job, struct ending *ending,
+job_end(struct queue *q, struct job *job, struct ending *ending,
     int *is_recorded)
 {
-	int done, has_failed;
+	int done;
 
-	*is_recorded = 1;
-	/* Age alone may be only a clock that was put right. */
-	if (age_of(q, &job->letter) > q->config->give_up_after &&
-	    job->attempt >= retry_attempts(q->config))
-		give_up(q, job);
-	has_failed = job->has_failed || has_news_of(job, OUTCOME_FAILED);
-	if (has_news_of(job, OUTCOME_DEFERRED) || job->has_more ||
-	    !is_over(job, has_failed)) {
-		job_defer(q, job, is_recorded);
-		return;
+	if (job_has_notices(job)) {
+		*is_recorded = job_record(q, job) == 0;
+		if (!*is_recorded || job_release(q, &job->letter) == -1) {
+			queue_look_again(q, &job->letter.name, q->now +
+			    FAULT_WAIT);
+			return;
+		}
 	}
-	if (has_failed) {
+	if (job_is_hopeless(job)) {
 		done = job_fail(q, job);
 		ending->failed = 1;
 	} else
@@ -310,6 +318,32 @@ job_finish(struct queue *q, struct job *job, struct ending *ending,
 		return;
 	}
 	ending->removed = 1;
+}
+
+/*
+ * Nobody is outstanding: the letter's way goes on or ends.  *is_recorded: the
+ * deliveries of this turn are on record, once what is in *ending is synced.
+ */
+static void
+job_finish(struct queue *q, struct job *job, struct ending *ending,
+    int *is_recorded)
+{
+	int has_failed, is_end;
+
+	*is_recorded = 1;
+	/* Age alone may be only a clock that was put right. */
+	if (age_of(q, &job->letter) > q->config->give_up_after &&
+	    job->attempt >= retry_attempts(q->config))
+		give_up(q, job);
+	has_failed = job->has_failed || has_news_of(job, OUTCOME_FAILED);
+	is_end = !has_news_of(job, OUTCOME_DEFERRED) && !job->has_more &&
+	    is_over(job, has_failed);
+	if (job_notify(q, job, is_end) == -1)
+		is_end = 0;
+	if (is_end)
+		job_end(q, job, ending, is_recorded);
+	else
+		job_defer(q, job, is_recorded);
 }
 
 /* Let the mailboxes forget, or not. */

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "privsep/log.h"
+#include "smtpd/derived.h"
 #include "smtpd/job.h"
 
 #define SCHEDULE_LIMIT	100000	/* names in memory, at most twice that */
@@ -81,6 +82,9 @@ queue_scan(struct queue *q)
 		log_event(LOG_WARNING, 0, "event=spool-fault text=\"%zu "
 		    "files in queue/ are not named as letters\"", strange);
 	told = strange;
+	if (derived_clean(&q->spool) == -1)
+		log_event(LOG_ERR, 0, "event=spool-fault error=\"%s\"",
+		    strerror(errno));
 	removed = spool_clean(&q->spool);
 	if (removed > 0)
 		log_event(LOG_INFO, 0, "event=spool-clean removed=%d",
