@@ -5,7 +5,7 @@ import socket
 import pytest
 
 import postern
-from postern import Smtp, messages, split_trace, stuff, wait_messages
+from postern import Smtp, eventually, messages, split_trace, stuff, wait_messages
 
 LETTER = b"From: a@example.test\r\nSubject: x\r\n\r\nHello.\r\n"
 SOCKET = "/run/lmtp.sock"
@@ -128,7 +128,8 @@ def test_local_program(smtpd, users):
     message, = wait_messages(other, 1)
     assert b"(uid %d)\n" % uid in message
     assert b"\nDate: " in message and b"\nMessage-ID: <" in message
-    assert smtpd.log("event=received .* client=local .*user=%s" % user)
+    eventually(lambda: smtpd.log(
+        "event=received .* client=local .*user=%s" % user), "its log")
 
 
 def test_garbage_harms_nobody(smtpd):

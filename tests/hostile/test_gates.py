@@ -425,7 +425,7 @@ def test_C5_C9_smtp_paths_that_lie(smtp):
     postern.clear("bob")
     rows = [(idle, MAIL, mail(sender=path)) for path in EVIL_PATHS]
     rows += [(idle, MAIL, mail(flags=flags)) for flags in (
-        4, 8, 0x80000000, 0xffffffff)]
+        8, 16, 0x80000000, 0xffffffff)]
     rows += [(idle, MAIL, payload) for payload in (
         mail(helo="h" * 256), mail(helo="h\0h"),
         mail(tls="t" * 80), mail(tls="t\0t"),
