@@ -171,7 +171,8 @@ def test_too_large(smtpd):
 
 def everything(dice):
     """Octets of every kind, and whatever looks like an end and is none."""
-    pieces = [bytes(range(256)), b"\r\n--outer", b"\n.\r\n", b"\r\n--inner-\r\n",
+    pieces = [bytes(range(256)), b"\r\n--outer", b"\n.\r\n",
+              b"\r\n--inner-\r\n",
               b"\0\r\r\n\n", b"--outer--\r\n", b"\r\n", b"\r"]
     while True:
         octets = b"".join(dice.choice(pieces)

@@ -5,7 +5,8 @@ import socket
 import pytest
 
 import postern
-from postern import Smtp, eventually, messages, split_trace, stuff, wait_messages
+from postern import (Smtp, eventually, messages, split_trace, stuff,
+                     wait_messages)
 
 LETTER = b"From: a@example.test\r\nSubject: x\r\n\r\nHello.\r\n"
 SOCKET = "/run/lmtp.sock"
