@@ -722,6 +722,53 @@ failure_not_forgotten(void **state)
 	assert_int_equal(count_in(q.spool.failed, 0), 0);
 }
 
+/* The sender can't be told now: it waits, nobody gets it twice, and he is. */
+static void
+told_later(void **state)
+{
+	int held = q.spool.held, broken = open("/dev/null", O_RDONLY);
+
+	(void)state;
+	letter_for("bob", "alice", NULL);
+	q.spool.held = broken;
+	answer("alice", DELIVERY_FAILED);
+	answer("bob", DELIVERED);
+	q.spool.held = held;
+	assert_int_equal(take_notices(), 0);
+	assert_int_equal(count_in(q.spool.incoming, 0), 0);
+	assert_int_equal(count_in(q.spool.queue, 0), 1);
+	q.now += 400;
+	begin();
+	assert_int_equal(asked_count, 0);
+	assert_int_equal(take_notices(), 1);
+	assert_int_equal(count_in(q.spool.queue, 0), 0);
+	assert_int_equal(count_in(q.spool.failed, 0), 0);
+	close(broken);
+}
+
+/* A double bounce that fails is kept, and no letter comes of it. */
+static void
+double_bounce_fails(void **state)
+{
+	struct spool_name name;
+	char text[SPOOL_NAME_MAX];
+
+	(void)state;
+	envelope_reset(&envelope);
+	envelope_put_recipient(&envelope, "alice", "localhost", "alice");
+	envelope_put_text(&envelope, ENVELOPE_SENDER, "");
+	envelope_put_u32(&envelope, ENVELOPE_DERIVED, DERIVED_DOUBLE);
+	assert_int_equal(spool_begin(&writer, &q.spool, &envelope), 0);
+	spool_put(&writer, "Received: x\n\nhello\n", 19);
+	assert_int_equal(spool_commit(&writer, &name), 0);
+	assert_int_equal(spool_name_print(&name, text), 0);
+	queue_hint(&q, text);
+	answer("alice", DELIVERY_FAILED);
+	assert_int_equal(take_notices(), 0);
+	assert_int_equal(count_in(q.spool.queue, 0), 0);
+	assert_int_equal(count_in(q.spool.failed, 0), 1);
+}
+
 /* Given up with the others' outcomes long on record. */
 static void
 all_news_given_up(void **state)
@@ -1122,7 +1169,8 @@ main(void)
 		TEST(damaged), TEST(hints), TEST(backlog),
 		TEST(gives_up_soon), TEST(clock_put_back),
 		TEST(not_forgotten), TEST(failure_not_forgotten),
-		TEST(all_news_given_up), TEST(unknown_outcome),
+		TEST(all_news_given_up),
+		TEST(told_later), TEST(double_bounce_fails), TEST(unknown_outcome),
 		TEST(stuck_pair), TEST(stuck_and_deferred),
 		TEST(hung_accounts), TEST(hung_backlogs),
 	};
