@@ -25,7 +25,8 @@ struct parse {
 	aliases_report		 report;
 	struct aliases		*aliases;
 	size_t			 entries_size, targets_size;
-	char			*out;
+	char			*out, *out_end;
+	int			 is_list;	/* a line end is a comma */
 };
 
 static char
@@ -61,7 +62,8 @@ grow(void **array, size_t *room, size_t count, size_t size)
 static int
 goes_on(const struct parse *p, const char *lf)
 {
-	return lf + 1 < p->end && (lf[1] == ' ' || lf[1] == '\t');
+	return !p->is_list && lf + 1 < p->end &&
+	    (lf[1] == ' ' || lf[1] == '\t');
 }
 
 /* White space, and line ends inside a logical line. */
@@ -108,8 +110,8 @@ skip_comment(struct parse *p)
 /*
  * One item: up to stop, a comma or the end of the logical line, with quotes
  * taken off and without white space around it.  *quoted says whether it began
- * with a quote, *escaped whether with a backslash.  -1: too long, or a quote
- * is not closed.
+ * with a quote, *escaped whether with a backslash, in quotes or not, that does
+ * not stand for a quote.  -1: too long, or a quote is not closed.
  */
 static int
 take_item(struct parse *p, char stop, char item[TARGET_TEXT_MAX], int *quoted,
@@ -121,7 +123,8 @@ take_item(struct parse *p, char stop, char item[TARGET_TEXT_MAX], int *quoted,
 
 	skip_blank(p);
 	*quoted = p->at < p->end && *p->at == '"';
-	*escaped = p->at < p->end && *p->at == '\\';
+	*escaped = p->end - p->at > 1 + *quoted && p->at[*quoted] == '\\' &&
+	    p->at[*quoted + 1] != '"';
 	for (; p->at < p->end && *p->at != '\n'; p->at++) {
 		c = *p->at;
 		if (c == '"') {
@@ -143,25 +146,53 @@ take_item(struct parse *p, char stop, char item[TARGET_TEXT_MAX], int *quoted,
 	return in_quotes ? -1 : 0;
 }
 
-/* Copy into the strings' room, which can't run out: one octet in, one out. */
+/* Copy into the strings' room; NULL: it is full, which can't be. */
 static const char *
-keep(struct parse *p, const char *s, int is_account)
+keep(struct parse *p, const char *s)
 {
+	size_t size = strlen(s) + 1;
 	char *start = p->out;
 
-	if (is_account)
-		*p->out++ = '\\';
-	while (*s != '\0')
-		*p->out++ = *s++;
-	*p->out++ = '\0';
+	if (size > (size_t)(p->out_end - p->out))
+		return NULL;
+	memcpy(start, s, size);
+	p->out += size;
 	return start;
 }
 
-/* What is wrong with a target, or NULL; a local one is cut to its name. */
+/* An address: what is wrong with it, or NULL; item becomes what it stands for. */
 static const char *
-check_target(const struct parse *p, char *item, int quoted)
+check_address(const struct parse *p, char *item, enum target_kind *kind)
 {
 	struct address address;
+	size_t i;
+
+	if (address_mailbox(item, strlen(item), ADDRESS_BARE, &address) !=
+	    ADDRESS_OK)
+		return "target is neither an account nor an address";
+	if (address.domain[0] == '\0' ||
+	    config_is_local_domain(p->config, address.domain)) {
+		strlcpy(item, address.local, TARGET_TEXT_MAX);
+		return NULL;
+	}
+	if (*kind == TARGET_ACCOUNT)
+		return "an address elsewhere has no backslash before it";
+	*kind = TARGET_REMOTE;
+	for (i = 0; address.domain[i] != '\0'; i++)
+		address.domain[i] = lower(address.domain[i]);
+	/* Quoted where it need not be, it gets shorter; never longer. */
+	if (address_print(&address, item, TARGET_TEXT_MAX) == -1)
+		return "target is no address that mail can be sent to";
+	return NULL;
+}
+
+/* What is wrong with a target, or NULL; item becomes its text. */
+static const char *
+check_target(const struct parse *p, char *item, int quoted,
+    enum target_kind *kind)
+{
+	static const char include[] = ":include:";
+	size_t len = sizeof(include) - 1;
 
 	if (item[0] == '\0')
 		return "empty target";
@@ -169,45 +200,69 @@ check_target(const struct parse *p, char *item, int quoted)
 		return "commands are not supported in aliases";
 	if (item[0] == '/')
 		return "files are not supported in aliases";
-	if (!quoted && strncasecmp(item, ":include:", 9) == 0)
-		return ":include: is not supported in aliases";
-	if (address_mailbox(item, strlen(item), ADDRESS_BARE, &address) !=
-	    ADDRESS_OK)
+	if (quoted || item[0] != ':')
+		return check_address(p, item, kind);
+	if (strncasecmp(item, include, len) != 0)
 		return "target is neither an account nor an address";
-	if (address.domain[0] != '\0' &&
-	    !config_is_local_domain(p->config, address.domain))
-		return "addresses elsewhere are not supported in aliases";
-	strlcpy(item, address.local, TARGET_TEXT_MAX);
+	while (is_blank(item[len]))
+		len++;
+	if (item[len] != '/')
+		return ":include: needs an absolute path";
+	if (p->is_list)
+		return "a list can't include another";
+	memmove(item, item + len, strlen(item + len) + 1);
+	*kind = TARGET_INCLUDE;
 	return NULL;
+}
+
+/* One target for an alias; 1: good, 0: a mistake, -1: no memory. */
+static int
+parse_target(struct parse *p, struct alias *alias)
+{
+	const char *wrong = "unclosed quote, NUL or too long a target";
+	struct aliases *a = p->aliases;
+	char item[TARGET_TEXT_MAX];
+	struct target *target;
+	enum target_kind kind;
+	int quoted, escaped;
+
+	if (take_item(p, ',', item, &quoted, &escaped) == 0) {
+		kind = escaped ? TARGET_ACCOUNT : TARGET_NAME;
+		wrong = check_target(p, item, quoted, &kind);
+	}
+	if (wrong != NULL) {
+		p->report(p->path, p->line, wrong);
+		alias->is_bad = 1;
+		return 0;
+	}
+	if (grow((void **)&a->targets, &p->targets_size, a->target_count,
+	    sizeof(*a->targets)) == -1)
+		return -1;
+	target = &a->targets[a->target_count++];
+	target->kind = kind;
+	target->text = keep(p, item);
+	alias->count++;
+	return target->text != NULL ? 1 : -1;
 }
 
 /* The targets of one alias, up to the end of its logical line. */
 static int
 parse_targets(struct parse *p, struct alias *alias)
 {
-	struct aliases *a = p->aliases;
-	char item[TARGET_TEXT_MAX];
-	const char *wrong;
-	int quoted, escaped;
+	int result;
 
-	alias->first = a->target_count;
+	alias->first = p->aliases->target_count;
 	for (;;) {
-		wrong = "unclosed quote, NUL or too long a target";
-		if (take_item(p, ',', item, &quoted, &escaped) == 0)
-			wrong = check_target(p, item, quoted);
-		if (wrong != NULL) {
-			p->report(p->path, p->line, wrong);
-			alias->is_bad = 1;
-			skip_line(p);
-			return 0;
-		}
-		if (grow((void **)&a->targets, &p->targets_size,
-		    a->target_count, sizeof(*a->targets)) == -1)
+		result = parse_target(p, alias);
+		if (result == -1)
 			return -1;
-		a->targets[a->target_count++] = keep(p, item, escaped);
-		alias->count++;
-		if (p->at == p->end || *p->at != ',')
+		if (result == 0 || p->at == p->end || *p->at == '\n')
 			break;
+		if (*p->at != ',') {
+			p->report(p->path, p->line, "a comma is missing");
+			alias->is_bad = 1;
+			break;
+		}
 		p->at++;
 		/* "a: b," as many write it: nothing follows. */
 		skip_blank(p);
@@ -242,8 +297,8 @@ parse_alias(struct parse *p)
 	if (grow((void **)&a->entries, &p->entries_size, a->count,
 	    sizeof(*a->entries)) == -1)
 		return -1;
-	alias.name = keep(p, item, 0);
-	if (parse_targets(p, &alias) == -1)
+	alias.name = keep(p, item);
+	if (alias.name == NULL || parse_targets(p, &alias) == -1)
 		return -1;
 	a->entries[a->count++] = alias;
 	return 0;
@@ -280,36 +335,83 @@ sort(struct parse *p)
 	a->count = kept + 1;
 }
 
+static int
+parse_begin(struct parse *p, const char *text, size_t len)
+{
+	memset(p->aliases, 0, sizeof(*p->aliases));
+	p->at = text;
+	p->end = text + len;
+	p->line = 1;
+	/* A string's NUL has the place of its ':', ',' or line end. */
+	p->aliases->text = malloc(len + 2);
+	if (p->aliases->text == NULL)
+		return -1;
+	p->out = p->aliases->text;
+	p->out_end = p->out + len + 2;
+	return 0;
+}
+
+/* To the next line that says something; 0: there is none. */
+static int
+next_line(struct parse *p)
+{
+	while (p->at < p->end) {
+		/* A blank line, or one that continues nothing. */
+		while (p->at < p->end && is_blank(*p->at))
+			p->at++;
+		if (p->at == p->end)
+			break;
+		if (*p->at == '\n') {
+			p->at++;
+			p->line++;
+		} else if (*p->at == '#')
+			skip_comment(p);
+		else
+			return 1;
+	}
+	return 0;
+}
+
 int
 aliases_parse(struct aliases *aliases, const char *text, size_t len,
     const char *path, const struct config *config, aliases_report report)
 {
 	struct parse p = {
-		.at = text, .end = text + len, .path = path, .line = 1,
-		.config = config, .report = report, .aliases = aliases,
+		.path = path, .config = config, .report = report,
+		.aliases = aliases,
 	};
 
-	memset(aliases, 0, sizeof(*aliases));
-	/* A string's NUL has the place of its ':', ',' or line end. */
-	aliases->text = malloc(len + 2);
-	if (aliases->text == NULL)
+	if (parse_begin(&p, text, len) == -1)
 		return -1;
-	p.out = aliases->text;
-	while (p.at < p.end) {
-		/* A blank line, or one that continues nothing. */
-		while (p.at < p.end && is_blank(*p.at))
-			p.at++;
-		if (p.at == p.end)
-			break;
-		if (*p.at == '\n') {
-			p.at++;
-			p.line++;
-		} else if (*p.at == '#')
-			skip_comment(&p);
-		else if (parse_alias(&p) == -1)
+	while (next_line(&p))
+		if (parse_alias(&p) == -1)
 			return -1;
-	}
 	sort(&p);
+	return 0;
+}
+
+int
+aliases_parse_list(struct aliases *aliases, const char *text, size_t len,
+    const char *path, const struct config *config, aliases_report report)
+{
+	struct parse p = {
+		.path = path, .config = config, .report = report,
+		.aliases = aliases, .is_list = 1,
+	};
+	struct alias *list;
+
+	if (parse_begin(&p, text, len) == -1 ||
+	    grow((void **)&aliases->entries, &p.entries_size, 0,
+	    sizeof(*aliases->entries)) == -1)
+		return -1;
+	list = &aliases->entries[aliases->count++];
+	memset(list, 0, sizeof(*list));
+	list->name = "";
+	while (next_line(&p))
+		if (parse_targets(&p, list) == -1)
+			return -1;
+	/* Each line began anew. */
+	list->first = 0;
 	return 0;
 }
 
@@ -348,9 +450,9 @@ aliases_find(const struct aliases *aliases, const char *name)
 	return NULL;
 }
 
-const char *
+const struct target *
 aliases_target(const struct aliases *aliases, const struct alias *alias,
     size_t i)
 {
-	return aliases->targets[alias->first + i];
+	return &aliases->targets[alias->first + i];
 }

@@ -1,13 +1,13 @@
 /*
- * aliases: the aliases(5) file, as far as targets on this host go.
+ * aliases: the aliases(5) file.
  *
  * "name: target[, target...]"; a line that begins with white space goes on
  * with the one before; "#" begins a comment line; names are compared without
- * regard to case, double quotes and backslash quote.  A target is an account,
- * another alias, or either with a local domain; "\name" is the account and
- * never an alias.  An alias with any other target (|command, /file, :include:,
- * a remote address) is told of in the log and kept as a bad one: mail for it
- * waits.
+ * regard to case, double quotes and backslash quote.  A target is an account
+ * or another alias, either with a local domain or none; "\name", the account
+ * and never an alias; an address elsewhere; ":include:PATH", whose file lists
+ * more of these.  An alias with any other target is told of in the log and
+ * kept as a bad one: mail for it waits.
  */
 #ifndef SMTPD_ALIASES_H
 #define SMTPD_ALIASES_H
@@ -19,7 +19,21 @@
 #include "privsep/config.h"
 
 #define ALIASES_FILE_MAX	(16 * 1024 * 1024)	/* octets */
+#define ALIASES_INCLUDE_MAX	(1024 * 1024)		/* octets */
 #define ALIAS_NAME_MAX		65			/* with its NUL */
+
+enum target_kind {
+	TARGET_NAME,		/* an alias or an account */
+	TARGET_ACCOUNT,		/* an account and never an alias */
+	TARGET_REMOTE,		/* "local@domain" as in a command, the domain
+				 * in lower case and not a local one */
+	TARGET_INCLUDE		/* an absolute path */
+};
+
+struct target {
+	enum target_kind kind;
+	const char	*text;
+};
 
 struct alias {
 	const char	*name;		/* lower case */
@@ -29,11 +43,10 @@ struct alias {
 	size_t		 count;
 };
 
-/* Targets are names; one that begins with a backslash is an account. */
 struct aliases {
 	struct alias	*entries;	/* sorted by name, no two the same */
 	size_t		 count;
-	const char	**targets;
+	struct target	*targets;
 	size_t		 target_count;
 	char		*text;		/* what the strings lie in */
 };
@@ -48,11 +61,18 @@ typedef void (*aliases_report)(const char *path, size_t line,
  */
 int	aliases_parse(struct aliases *, const char *text, size_t len,
 	    const char *path, const struct config *, aliases_report);
+/*
+ * The same for a file that lists targets, at commas and at line ends: they
+ * are those of the only entry, whose name is "".  With a mistake anywhere that
+ * one is bad.
+ */
+int	aliases_parse_list(struct aliases *, const char *text, size_t len,
+	    const char *path, const struct config *, aliases_report);
 void	aliases_free(struct aliases *);
 /* NULL: none.  Costs as the logarithm of the count. */
 const struct alias *aliases_find(const struct aliases *, const char *name);
-const char *aliases_target(const struct aliases *, const struct alias *,
-	    size_t i);
+const struct target *aliases_target(const struct aliases *,
+	    const struct alias *, size_t i);
 
 /*
  * The file.  One that anybody but root could have written is refused as a
@@ -88,6 +108,22 @@ void	aliases_hold(struct aliases_file *);
 /* Read it if it is new or has changed (one fstatat() if not). */
 void	aliases_refresh(struct aliases_file *);
 void	aliases_close(struct aliases_file *);
+
+/*
+ * A file that ":include:PATH" names, read now.  It must lie in the directory
+ * of the aliases file or below, not behind a link, and be writable by its
+ * owner only; whose it is, the administrator decides.  So it lists names and
+ * addresses and nothing else, and what it says is never quoted.  0 with a list
+ * as of aliases_parse_list(); or -1 with *why.
+ */
+int	aliases_include(const struct aliases_file *, const char *path,
+	    struct aliases *list, const char **why);
+
+/*
+ * Up to size octets from the beginning of an open file, in memory of the
+ * caller's; NULL with errno.
+ */
+char	*aliases_read(int fd, size_t size, size_t *len);
 
 /* Puts mistakes in the log, one event each; line 0 is the whole file. */
 void	aliases_log(const char *path, size_t line, const char *text);

@@ -88,9 +88,9 @@ refuse(struct aliases_file *file, const char *why)
 	file->state = ALIASES_REFUSED;
 }
 
-/* The content of an open file, in memory of the caller's. */
-static char *
-read_content(int fd, size_t size, size_t *len)
+/* The content of an open file, in memory for the caller. */
+char *
+aliases_read(int fd, size_t size, size_t *len)
 {
 	char *text = malloc(size + 1);
 	ssize_t n;
@@ -129,7 +129,7 @@ load(struct aliases_file *file, int fd)
 		refuse(file, "too large");
 		return;
 	}
-	text = read_content(fd, (size_t)file->seen.st_size, &len);
+	text = aliases_read(fd, (size_t)file->seen.st_size, &len);
 	if (text == NULL || aliases_parse(&file->aliases, text, len,
 	    file->path, file->config, file->report) == -1) {
 		aliases_free(&file->aliases);

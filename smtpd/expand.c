@@ -1,8 +1,9 @@
 /*
- * expand: aliases, followed to the accounts behind them.
+ * expand: aliases, followed to the accounts and addresses behind them.
  *
- * Runs in the queue, as queue-user; touches nothing but memory.  Whether an
- * account exists is asked of login, when the letter is handed out.
+ * Runs in the queue, as queue-user; touches memory, and reads the files that
+ * aliases include.  Whether an account exists is asked of login, when the
+ * letter is handed out.
  *
  * root and postmaster are special: they may be mailed on every host (RFC 5321
  * section 4.5.1), nothing is ever delivered as uid 0, and so their mail waits
@@ -16,12 +17,13 @@
 #include "smtpd/account.h"
 #include "smtpd/expand.h"
 
-/* A name to look at, and the one whose alias it stood in. */
+#define SEEN_SLOTS	32768	/* more than twice EXPAND_MAX */
+
+/* A target to look at, and the one in whose alias it stood. */
 struct step {
-	const char	*name;
+	struct target	 target;
 	size_t		 parent;
 	int		 depth;
-	int		 is_account;	/* do not look for an alias */
 };
 
 struct work {
@@ -30,6 +32,8 @@ struct work {
 	struct expansion	*result;
 	size_t			 count;
 	struct step		 steps[EXPAND_MAX];
+	uint16_t		 seen[SEEN_SLOTS];	/* of the result's
+							 * targets, from 1 */
 };
 
 /* The first trouble is told; a deferral outweighs a failure. */
@@ -50,47 +54,68 @@ trouble(struct work *w, enum outcome_kind kind, const char *status,
 	va_end(ap);
 }
 
+/* FNV-1a: the names are the administrator's, and few. */
+static size_t
+slot_of(const char *text)
+{
+	uint32_t hash = 2166136261u;
+
+	for (; *text != '\0'; text++)
+		hash = (hash ^ (unsigned char)*text) * 16777619u;
+	return hash % SEEN_SLOTS;
+}
+
+static void
+add_target(struct work *w, enum target_kind kind, const char *text)
+{
+	struct expansion *r = w->result;
+	struct expand_target *t;
+	size_t slot = slot_of(text);
+
+	for (; w->seen[slot] != 0; slot = (slot + 1) % SEEN_SLOTS) {
+		t = &r->targets[w->seen[slot] - 1];
+		if (t->kind == kind && strcmp(t->text, text) == 0)
+			return;
+	}
+	t = &r->targets[r->count++];
+	t->kind = kind;
+	t->text = text;
+	w->seen[slot] = (uint16_t)r->count;
+}
+
 static void
 add_account(struct work *w, const char *name)
 {
-	struct expansion *r = w->result;
-	size_t i;
-
-	if (!is_account_name(name)) {
+	if (!is_account_name(name))
 		trouble(w, OUTCOME_FAILED, "5.1.1", "no such account: %.64s",
 		    name);
-		return;
-	}
-	if (strcmp(name, "root") == 0) {
+	else if (strcmp(name, "root") == 0)
 		trouble(w, OUTCOME_DEFERRED, "4.2.1",
 		    w->file->state == ALIASES_REFUSED ?
 		    "the aliases file can't be used: %.64s waits" :
 		    "mail for %.64s waits: set \"root: ACCOUNT\" in the "
 		    "aliases file", name);
-		return;
-	}
-	for (i = 0; i < r->count; i++)
-		if (strcmp(r->accounts[i], name) == 0)
-			return;
-	r->accounts[r->count++] = name;
+	else
+		add_target(w, TARGET_ACCOUNT, name);
 }
 
 static void
-add_step(struct work *w, const char *name, size_t parent, int is_account)
+add_step(struct work *w, enum target_kind kind, const char *text,
+    size_t parent)
 {
 	struct step *s;
 	int depth = w->count > 0 ? w->steps[parent].depth + 1 : 0;
 
 	if (w->count == EXPAND_MAX || depth > EXPAND_DEPTH) {
 		trouble(w, OUTCOME_DEFERRED, "4.6.4",
-		    "alias %.64s leads too far", name);
+		    "alias %.64s leads too far", w->steps[parent].target.text);
 		return;
 	}
 	s = &w->steps[w->count++];
-	s->name = name;
+	s->target.kind = kind;
+	s->target.text = text;
 	s->parent = parent;
 	s->depth = depth;
-	s->is_account = is_account;
 }
 
 /* Does this alias stand behind itself, further up? */
@@ -101,7 +126,8 @@ is_loop(const struct work *w, size_t at)
 
 	while (i != 0) {
 		i = w->steps[i].parent;
-		if (strcasecmp(w->steps[i].name, w->steps[at].name) == 0)
+		if (strcasecmp(w->steps[i].target.text,
+		    w->steps[at].target.text) == 0)
 			return 1;
 	}
 	return 0;
@@ -112,10 +138,10 @@ static void
 no_alias(struct work *w, size_t at)
 {
 	const struct recipient *r = w->recipient;
-	const char *name = w->steps[at].name;
+	const char *name = w->steps[at].target.text;
 
 	if (strcasecmp(name, "postmaster") == 0)
-		add_step(w, "root", at, 0);
+		add_step(w, TARGET_NAME, "root", at);
 	else if (strcasecmp(name, "root") == 0)
 		add_account(w, "root");
 	else if (w->file->state == ALIASES_REFUSED &&
@@ -127,38 +153,114 @@ no_alias(struct work *w, size_t at)
 		    r->account : name);
 }
 
-static void
-follow(struct work *w, size_t at)
+/* An alias as it is written, else without its detail: "team+x" is team. */
+static const struct alias *
+find_alias(const struct work *w, const char *name)
 {
-	const struct step *s = &w->steps[at];
-	const struct alias *alias;
-	const char *target;
+	const struct aliases *aliases = &w->file->aliases;
+	const struct alias *alias = aliases_find(aliases, name);
+	char user[ALIAS_NAME_MAX];
+	const char *at;
+
+	if (alias != NULL || w->file->config == NULL ||
+	    w->file->config->recipient_delimiter == '\0')
+		return alias;
+	at = strchr(name, w->file->config->recipient_delimiter);
+	if (at == NULL || at == name ||
+	    (size_t)(at - name) >= sizeof(user))
+		return NULL;
+	memcpy(user, name, (size_t)(at - name));
+	user[at - name] = '\0';
+	return aliases_find(aliases, user);
+}
+
+static void
+follow_alias(struct work *w, size_t at)
+{
+	const char *name = w->steps[at].target.text;
+	const struct alias *alias = find_alias(w, name);
+	const struct target *t;
 	size_t i;
 
-	if (s->is_account) {
-		add_account(w, s->name);
-		return;
-	}
-	alias = aliases_find(&w->file->aliases, s->name);
 	if (alias == NULL) {
 		no_alias(w, at);
 		return;
 	}
 	if (alias->is_bad || is_loop(w, at)) {
 		trouble(w, OUTCOME_DEFERRED, "4.3.5", "alias %.64s %s",
-		    s->name, alias->is_bad ? "has a mistake: see the log" :
+		    name, alias->is_bad ? "has a mistake: see the log" :
 		    "leads to itself");
 		return;
 	}
 	for (i = 0; i < alias->count; i++) {
-		target = aliases_target(&w->file->aliases, alias, i);
+		t = aliases_target(&w->file->aliases, alias, i);
 		/* "me: me, other" and "me: \me" mean the account. */
-		if (target[0] == '\\')
-			add_step(w, target + 1, at, 1);
-		else
-			add_step(w, target, at,
-			    strcasecmp(target, s->name) == 0);
+		add_step(w, t->kind == TARGET_NAME &&
+		    strcasecmp(t->text, alias->name) == 0 ? TARGET_ACCOUNT :
+		    t->kind, t->text, at);
 	}
+}
+
+static void
+follow_include(struct work *w, size_t at)
+{
+	const char *path = w->steps[at].target.text, *why;
+	struct expansion *r = w->result;
+	const struct alias *members;
+	const struct target *t;
+	struct aliases *list;
+	size_t i;
+
+	if (r->included_count == EXPAND_INCLUDES) {
+		trouble(w, OUTCOME_DEFERRED, "4.6.4", "too many lists");
+		return;
+	}
+	list = &r->included[r->included_count];
+	if (aliases_include(w->file, path, list, &why) == -1) {
+		w->file->report(path, 0, why);
+		trouble(w, OUTCOME_DEFERRED, "4.3.5",
+		    "a list of alias %.64s has a mistake: see the log",
+		    w->steps[w->steps[at].parent].target.text);
+		return;
+	}
+	r->included_count++;
+	members = &list->entries[0];
+	for (i = 0; i < members->count; i++) {
+		t = aliases_target(list, members, i);
+		add_step(w, t->kind, t->text, at);
+	}
+}
+
+static void
+follow(struct work *w, size_t at)
+{
+	const struct target *t = &w->steps[at].target;
+
+	switch (t->kind) {
+	case TARGET_NAME:
+		follow_alias(w, at);
+		break;
+	case TARGET_ACCOUNT:
+		add_account(w, t->text);
+		break;
+	case TARGET_REMOTE:
+		add_target(w, TARGET_REMOTE, t->text);
+		break;
+	case TARGET_INCLUDE:
+		follow_include(w, at);
+		break;
+	}
+}
+
+void
+expand_free(struct expansion *r)
+{
+	size_t i;
+
+	for (i = 0; i < r->included_count; i++)
+		aliases_free(&r->included[i]);
+	r->included_count = r->count = 0;
+	r->trouble = 0;
 }
 
 void
@@ -172,9 +274,9 @@ expand(const struct aliases_file *file, const struct recipient *recipient,
 	w.recipient = recipient;
 	w.result = result;
 	w.count = 0;
-	result->count = 0;
-	result->trouble = 0;
-	add_step(&w, recipient->local, 0, 0);
+	memset(w.seen, 0, sizeof(w.seen));
+	expand_free(result);
+	add_step(&w, TARGET_NAME, recipient->local, 0);
 	for (at = 0; at < w.count; at++)
 		follow(&w, at);
 	/* Whoever gets nothing must not be taken for one who has it. */

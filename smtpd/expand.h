@@ -1,5 +1,5 @@
 /*
- * expand: from a recipient to the accounts that get the letter.
+ * expand: from a recipient to those who get the letter.
  */
 #ifndef SMTPD_EXPAND_H
 #define SMTPD_EXPAND_H
@@ -11,26 +11,38 @@
 #include "smtpd/envelope.h"
 #include "smtpd/spool.h"
 
-#define EXPAND_MAX	1000	/* names looked at for one recipient */
+#define EXPAND_MAX	10000	/* names looked at for one recipient */
 #define EXPAND_DEPTH	10	/* aliases behind aliases */
+#define EXPAND_INCLUDES	100	/* files read for one recipient */
+
+struct expand_target {
+	enum target_kind kind;	/* ACCOUNT or REMOTE */
+	const char	*text;	/* a legal account's name, not root; or
+				 * "local@domain" */
+};
 
 /*
- * Accounts, unique, in the order found: strings of the aliases or the
- * envelope, good until either is freed.
+ * Targets, unique, in the order found: strings of the aliases, the envelope or
+ * included, good until one of these is freed or expand() is called again.
+ * All zero before the first.
  */
 struct expansion {
 	size_t		 count;
-	const char	*accounts[EXPAND_MAX];
+	struct expand_target targets[EXPAND_MAX];
 	/*
 	 * What could not be expanded, if anything: OUTCOME_DEFERRED or
-	 * OUTCOME_FAILED and why; else 0.  The accounts above are good anyway.
+	 * OUTCOME_FAILED and why; else 0.  The targets above are good anyway.
 	 */
 	enum outcome_kind trouble;
 	char		 status[OUTCOME_STATUS_MAX];
 	char		 text[OUTCOME_TEXT_MAX];
+	struct aliases	 included[EXPAND_INCLUDES];
+	size_t		 included_count;
 };
 
 void	expand(const struct aliases_file *, const struct recipient *,
 	    struct expansion *);
+/* Forget what the last one was; it is as zeroed then. */
+void	expand_free(struct expansion *);
 
 #endif

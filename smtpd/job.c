@@ -159,7 +159,8 @@ job_expand(struct queue *q, struct job *job)
 		}
 		expand(&q->aliases, &envelope->recipients[i], &x);
 		for (n = 0; n < x.count; n++)
-			add_errand(job, x.accounts[n], 0, i);
+			add_errand(job, x.targets[n].text,
+			    x.targets[n].kind == TARGET_REMOTE, i);
 		if (x.trouble != 0)
 			add_trouble(q, job, &x, i);
 	}

@@ -324,14 +324,15 @@ policy_verify(struct policy *p, const char *local, const char *domain,
 
 /* What a list sends to that is not an address is nobody's business. */
 static void
-tell_member(const struct policy *p, const char *member,
+tell_member(const struct policy *p, const struct target *member,
     struct policy_verdict *v)
 {
 	struct address address;
 
-	member += member[0] == '\\';
-	if (address_mailbox(member, strlen(member), ADDRESS_BARE, &address) !=
-	    ADDRESS_OK || tell(p, address.local, address.domain, v) == -1)
+	if (member->kind > TARGET_REMOTE ||
+	    address_mailbox(member->text, strlen(member->text), ADDRESS_BARE,
+	    &address) != ADDRESS_OK ||
+	    tell(p, address.local, address.domain, v) == -1)
 		*v = (struct policy_verdict){ 250, "2.1.5",
 		    "Not an address" };
 }

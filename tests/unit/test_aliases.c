@@ -1,4 +1,4 @@
-/* LINK: smtpd/aliases smtpd/aliases_file smtpd/expand smtpd/account smtpd/address smtpd/xtext smtpd/spool_read smtpd/spool smtpd/envelope privsep/config privsep/log privsep/message wire/utf8 */
+/* LINK: smtpd/aliases smtpd/aliases_file smtpd/expand smtpd/aliases_include smtpd/account smtpd/address smtpd/xtext smtpd/spool_read smtpd/spool smtpd/envelope privsep/config privsep/log privsep/message wire/utf8 */
 /*
  * Aliases: the file's grammar, its mistakes, who may own it (C24), and what a
  * recipient comes to in the end.
@@ -45,6 +45,9 @@ setup(void **state)
 	memset(&file, 0, sizeof(file));
 	file.dir = file.held = -1;
 	file.state = ALIASES_GOOD;
+	file.config = &config;
+	file.path = "";
+	file.report = report;
 	reports = 0;
 	return 0;
 }
@@ -54,6 +57,7 @@ teardown(void **state)
 {
 	(void)state;
 	aliases_close(&file);
+	expand_free(&x);
 	return 0;
 }
 
@@ -72,10 +76,14 @@ parse(const char *text)
 	free(copy);
 }
 
-/* The targets of an alias, joined by one space; NULL: no such alias. */
+/* The targets of an alias, each with a mark, joined by one space; NULL: no such alias. */
 static const char *
 targets(const char *name)
 {
+	static const char *const marks[] = {
+		[TARGET_NAME] = "", [TARGET_ACCOUNT] = "\\",
+		[TARGET_REMOTE] = "@", [TARGET_INCLUDE] = "<"
+	};
 	static char text[1024];
 	const struct alias *a = aliases_find(&file.aliases, name);
 	size_t i;
@@ -88,7 +96,9 @@ targets(const char *name)
 	for (i = 0; i < a->count; i++) {
 		if (i > 0)
 			strlcat(text, " ", sizeof(text));
-		strlcat(text, aliases_target(&file.aliases, a, i),
+		strlcat(text, marks[aliases_target(&file.aliases, a,
+		    i)->kind], sizeof(text));
+		strlcat(text, aliases_target(&file.aliases, a, i)->text,
 		    sizeof(text));
 	}
 	return text;
@@ -119,6 +129,15 @@ grammar(void **state)
 	assert_null(targets("comment"));
 	assert_null(targets(""));
 	assert_null(targets("roo"));
+	parse("far: Some.One@Else.Example, \"\\\"a b\\\"@else.example\",\n"
+	    "\t\"x\"@else.example\n"
+	    "list: :include:/etc/list, bob, :Include: /etc/a b\n"
+	    "esc: \"\\bob\", \\bob@here.example\n");
+	assert_int_equal(reports, 0);
+	assert_string_equal(targets("far"), "@Some.One@else.example "
+	    "@\"a b\"@else.example @x@else.example");
+	assert_string_equal(targets("list"), "</etc/list bob </etc/a b");
+	assert_string_equal(targets("esc"), "\\bob \\bob");
 	parse("");
 	assert_null(targets("root"));
 	parse(":");
@@ -136,15 +155,21 @@ mistakes(void **state)
 	parse("good: alice\n"
 	    "cmd: \"|/bin/cat, more\", bob\n"		/* 2 */
 	    "file: /var/mail/x\n"
-	    "incl: :include:/etc/list\n"
-	    "far: someone@else.example\n"
+	    "incl: :include:list\n"
+	    "far: someone@else..example\n"
 	    "none:\n"
 	    "what is this\n"				/* 7 */
 	    "open: \"x\n"
 	    "good: bob\n"				/* 9: twice */
+	    "miss: alice\n bob\n"			/* 10: no comma */
+	    "back: \\alice@else.example\n"
+	    "colon: :exclude:/etc/list\n"
 	    "also: carol\n");
-	assert_int_equal(reports, 8);
+	assert_int_equal(reports, 11);
 	assert_int_equal(last_line, 9);
+	assert_string_equal(targets("miss"), "BAD");
+	assert_string_equal(targets("back"), "BAD");
+	assert_string_equal(targets("colon"), "BAD");
 	assert_string_equal(targets("good"), "alice");
 	assert_string_equal(targets("also"), "carol");
 	assert_string_equal(targets("cmd"), "BAD");
@@ -195,7 +220,8 @@ assert_one(const char *local, const char *account, const char *expected)
 	run(local, account);
 	assert_int_equal(x.count, 1);
 	assert_int_equal(x.trouble, 0);
-	assert_string_equal(x.accounts[0], expected);
+	assert_string_equal(x.targets[0].text, expected);
+	assert_int_equal(x.targets[0].kind, TARGET_ACCOUNT);
 }
 
 static void
@@ -216,12 +242,35 @@ expansions(void **state)
 	run("both", "");
 	assert_int_equal(x.count, 4);
 	assert_int_equal(x.trouble, 0);
+	/* A detail is the account's, or the alias's. */
+	config.recipient_delimiter = '+';
+	assert_one("dave+x", "dave", "dave");
+	assert_one("postmaster2+x", "", "alice");
+	assert_one("+x", "", "+x");
 	run("me", "me");
 	assert_int_equal(x.count, 2);
-	assert_string_equal(x.accounts[0], "me");
+	assert_string_equal(x.targets[0].text, "me");
 	run("keep", "keep");
 	assert_int_equal(x.count, 2);
-	assert_string_equal(x.accounts[0], "keep");
+	assert_string_equal(x.targets[0].text, "keep");
+}
+
+/* The same address, by whatever way, once; never an account's look-alike. */
+static void
+elsewhere(void **state)
+{
+	(void)state;
+	parse("far: a@else.example, a@ELSE.example, bob, A@else.example\n"
+	    "two: far, c@else.example, far\n");
+	run("two", "");
+	assert_int_equal(x.trouble, 0);
+	assert_int_equal(x.count, 4);
+	assert_string_equal(x.targets[0].text, "c@else.example");
+	assert_int_equal(x.targets[0].kind, TARGET_REMOTE);
+	assert_string_equal(x.targets[1].text, "a@else.example");
+	assert_string_equal(x.targets[2].text, "bob");
+	assert_int_equal(x.targets[2].kind, TARGET_ACCOUNT);
+	assert_string_equal(x.targets[3].text, "A@else.example");
 }
 
 static void
@@ -252,7 +301,7 @@ troubles(void **state)
 	/* Who can be reached is; the rest waits. */
 	run("mix", "");
 	assert_int_equal(x.count, 1);
-	assert_string_equal(x.accounts[0], "alice");
+	assert_string_equal(x.targets[0].text, "alice");
 	assert_int_equal(x.trouble, OUTCOME_DEFERRED);
 	/* Too deep, without a loop. */
 	for (i = 0; i < 20; i++)
@@ -366,6 +415,93 @@ on_disk(void **state)
 	assert_int_equal(rmdir(dir), 0);
 }
 
+/* A member's list, as its owner writes it; NULL: it must be refused. */
+static void
+include(const char *path, const char *expected)
+{
+	char got[256] = "";
+	size_t i;
+
+	reports = 0;
+	run("list", "");
+	for (i = 0; i < x.count; i++) {
+		strlcat(got, x.targets[i].text, sizeof(got));
+		strlcat(got, " ", sizeof(got));
+	}
+	assert_string_equal(got, expected != NULL ? expected : "");
+	assert_int_equal(reports, expected == NULL);
+	if (expected == NULL) {
+		assert_int_equal(x.trouble, OUTCOME_DEFERRED);
+		/* Not where it is, nor what it says. */
+		assert_null(strstr(x.text, path));
+		assert_null(strstr(x.text, "secret"));
+	}
+}
+
+/* What a list may be, and what it can't be made to be (C7). */
+static void
+includes(void **state)
+{
+	char dir[] = "/tmp/test_aliases.XXXXXX", list[64], other[64];
+	char text[512];
+	struct stat st;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_non_null(mkdtemp(dir));
+	snprintf(config.aliases, sizeof(config.aliases), "%s/aliases", dir);
+	snprintf(list, sizeof(list), "%s/list", dir);
+	snprintf(other, sizeof(other), "%s/other", dir);
+	snprintf(text, sizeof(text), "bob: carol\nlist: :include:%s\n"
+	    "out: :include:/etc/passwd\nup: :include:%s/../passwd\n", list,
+	    dir);
+	put(config.aliases, text, 0644);
+	aliases_open(&file, &config, report);
+	aliases_refresh(&file);
+	assert_int_equal(reports, 0);
+	include(list, NULL);			/* not there */
+	put(list, "# ours\nalice, bob\n\n  a@else.example\ndave,\n", 0644);
+	include(list, "alice a@else.example dave carol ");
+	assert_int_equal(chown(list, 12345, 12345), 0);
+	include(list, "alice a@else.example dave carol ");
+	put(list, "erin\n", 0644);		/* at once */
+	include(list, "erin ");
+	put(list, "", 0644);
+	run("list", "");
+	assert_int_equal(x.trouble, OUTCOME_DEFERRED);
+	put(list, "alice\n|/bin/secret\n", 0644);
+	include(list, NULL);
+	put(list, "/secret\n", 0644);
+	include(list, NULL);
+	put(list, ":include:/secret\n", 0644);
+	include(list, NULL);
+	put(list, "root:x:0:0:secret\n", 0644);
+	include(list, NULL);
+	put(list, "alice\n", 0664);
+	include(list, NULL);
+	put(list, "alice\n", 0646);
+	include(list, NULL);
+	put(list, "alice\n", 0644);
+	assert_int_equal(link(list, other), 0);
+	include(list, NULL);
+	assert_int_equal(unlink(list), 0);
+	assert_int_equal(symlink("other", list), 0);
+	include(list, NULL);
+	assert_int_equal(unlink(list), 0);
+	assert_int_equal(mkfifo(list, 0644), 0);
+	include(list, NULL);
+	assert_int_equal(unlink(list), 0);
+	put(list, "alice\n", 0644);
+	assert_int_equal(truncate(list, (off_t)1 << 30), 0);
+	include(list, NULL);
+	assert_int_equal(stat(list, &st), 0);
+	assert_waits("out", "");
+	assert_waits("up", "");
+	assert_int_equal(unlink(list) | unlink(other), 0);
+	assert_int_equal(unlink(config.aliases) | rmdir(dir), 0);
+}
+
 #define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -373,7 +509,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(grammar), TEST(mistakes), TEST(many), TEST(expansions),
-		TEST(troubles), TEST(bomb), TEST(account_names),
+		TEST(elsewhere),
+		TEST(includes), TEST(troubles), TEST(bomb), TEST(account_names),
 		TEST(on_disk),
 	};
 

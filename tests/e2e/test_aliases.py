@@ -1,0 +1,75 @@
+"""Aliases that lead elsewhere, and lists that others keep."""
+import os
+
+import pytest
+
+import postern
+from postern import Smtp, eventually, wait_messages
+from sink import Sink
+
+pytestmark = pytest.mark.may_crash
+LISTS = "/etc/lists"
+LETTER = b"Subject: to a list\r\n\r\nHello.\r\n"
+
+
+@pytest.fixture(scope="module")
+def smtpd(daemons):
+    return daemons("smtpd", "retry-schedule 1s\ntrusted-networks none\n"
+                   "route else.example smtp://192.0.2.2\n")
+
+
+@pytest.fixture
+def aliases(host):
+    def put(text):
+        postern.write("/etc/aliases", text)
+    os.makedirs(LISTS, exist_ok=True)
+    yield put
+    postern.write("/etc/aliases", "")
+
+
+def send(smtpd, *recipients):
+    with Smtp(smtpd) as smtp:
+        assert smtp.mail(LETTER, *recipients).code == 250
+        smtp.quit()
+
+
+def recipients(letters):
+    return sorted(r.partition("<")[2].partition(">")[0]
+                  for letter in letters for r in letter.recipients)
+
+
+def test_elsewhere(smtpd, user, aliases):
+    """A stranger may write to it: it is the administrator who relays."""
+    aliases("away: her@else.example, %s, Him@ELSE.example,\n"
+            "\ther@else.example\n" % user)
+    with Sink() as sink:
+        send(smtpd, "away", "away+detail")
+        wait_messages(user, 1)
+        eventually(lambda: sink.letters, "it comes elsewhere")
+        eventually(lambda: not os.listdir(smtpd.spool + "/queue"),
+                   "it is over")
+    assert recipients(sink.letters) == ["Him@else.example",
+                                        "her@else.example"]
+    assert sink.letters[0].sender.startswith(
+        "MAIL FROM:<sender@example.test>")
+
+
+def test_list(smtpd, users, aliases):
+    """Its keeper changes it at any moment; what is wrong makes mail wait."""
+    first, second = users(2)
+    path = LISTS + "/team"
+    aliases("team: :include:%s\n" % path)
+    postern.write(path, "# members\n%s\nhim@else.example\n" % first)
+    os.chown(path, 1000, 1000)
+    with Sink() as sink:
+        send(smtpd, "team")
+        wait_messages(first, 1)
+        eventually(lambda: sink.letters, "it comes elsewhere")
+    postern.write(path, "%s, secret:word\n" % first)
+    send(smtpd, "team")
+    smtpd.wait_log(r"event=aliases error=.*%s: has a mistake" % path)
+    smtpd.wait_log(r"event=deferred .*to=team@.*status=4\.3\.5 ")
+    postern.write(path, "%s\n" % second)
+    wait_messages(second, 1, seconds=30)
+    assert len(postern.messages(first)) == 1
+    assert not smtpd.log("secret")
