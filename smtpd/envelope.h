@@ -38,7 +38,9 @@ enum envelope_tag {
 enum envelope_derived {
 	DERIVED_NOT,
 	DERIVED_NOTICE,		/* tells the sender what became of his letter */
-	DERIVED_DOUBLE		/* tells postmaster, because there is none */
+	DERIVED_DOUBLE,		/* tells postmaster, because there is none */
+	DERIVED_LIST		/* goes to a list's members: accounts that are
+				 * known by name are no aliases any more */
 };
 
 /* Being made.  Zero-initialize; envelope_reset() before each use. */

@@ -22,6 +22,7 @@
 /* A target to look at, and the one in whose alias it stood. */
 struct step {
 	struct target	 target;
+	const char	*list;		/* as that of expand_target */
 	size_t		 parent;
 	int		 depth;
 };
@@ -66,7 +67,8 @@ slot_of(const char *text)
 }
 
 static void
-add_target(struct work *w, enum target_kind kind, const char *text)
+add_target(struct work *w, enum target_kind kind, const char *text,
+    const char *list)
 {
 	struct expansion *r = w->result;
 	struct expand_target *t;
@@ -80,11 +82,12 @@ add_target(struct work *w, enum target_kind kind, const char *text)
 	t = &r->targets[r->count++];
 	t->kind = kind;
 	t->text = text;
+	t->list = list;
 	w->seen[slot] = (uint16_t)r->count;
 }
 
 static void
-add_account(struct work *w, const char *name)
+add_account(struct work *w, const char *name, const char *list)
 {
 	if (!is_account_name(name))
 		trouble(w, OUTCOME_FAILED, "5.1.1", "no such account: %.64s",
@@ -96,12 +99,12 @@ add_account(struct work *w, const char *name)
 		    "mail for %.64s waits: set \"root: ACCOUNT\" in the "
 		    "aliases file", name);
 	else
-		add_target(w, TARGET_ACCOUNT, name);
+		add_target(w, TARGET_ACCOUNT, name, list);
 }
 
 static void
 add_step(struct work *w, enum target_kind kind, const char *text,
-    size_t parent)
+    const char *list, size_t parent)
 {
 	struct step *s;
 	int depth = w->count > 0 ? w->steps[parent].depth + 1 : 0;
@@ -114,6 +117,7 @@ add_step(struct work *w, enum target_kind kind, const char *text,
 	s = &w->steps[w->count++];
 	s->target.kind = kind;
 	s->target.text = text;
+	s->list = list;
 	s->parent = parent;
 	s->depth = depth;
 }
@@ -139,18 +143,19 @@ no_alias(struct work *w, size_t at)
 {
 	const struct recipient *r = w->recipient;
 	const char *name = w->steps[at].target.text;
+	const char *list = w->steps[at].list;
 
 	if (strcasecmp(name, "postmaster") == 0)
-		add_step(w, TARGET_NAME, "root", at);
+		add_step(w, TARGET_NAME, "root", list, at);
 	else if (strcasecmp(name, "root") == 0)
-		add_account(w, "root");
+		add_account(w, "root", list);
 	else if (w->file->state == ALIASES_REFUSED &&
 	    (at != 0 || r->account[0] == '\0'))
 		trouble(w, OUTCOME_DEFERRED, "4.3.5",
 		    "the aliases file can't be used: %.64s waits", name);
 	else
 		add_account(w, at == 0 && r->account[0] != '\0' ?
-		    r->account : name);
+		    r->account : name, list);
 }
 
 /* An alias as it is written, else without its detail: "team+x" is team. */
@@ -174,10 +179,23 @@ find_alias(const struct work *w, const char *name)
 	return aliases_find(aliases, user);
 }
 
+/* Does somebody own this list, who is told what becomes of its letters? */
+static int
+has_owner(const struct work *w, const struct alias *alias)
+{
+	static const char owner[] = "owner-";
+	char name[ALIAS_NAME_MAX + sizeof(owner)];
+
+	if (strncmp(alias->name, owner, sizeof(owner) - 1) == 0)
+		return 0;
+	snprintf(name, sizeof(name), "%s%s", owner, alias->name);
+	return aliases_find(&w->file->aliases, name) != NULL;
+}
+
 static void
 follow_alias(struct work *w, size_t at)
 {
-	const char *name = w->steps[at].target.text;
+	const char *name = w->steps[at].target.text, *list;
 	const struct alias *alias = find_alias(w, name);
 	const struct target *t;
 	size_t i;
@@ -192,12 +210,13 @@ follow_alias(struct work *w, size_t at)
 		    "leads to itself");
 		return;
 	}
+	list = has_owner(w, alias) ? alias->name : w->steps[at].list;
 	for (i = 0; i < alias->count; i++) {
 		t = aliases_target(&w->file->aliases, alias, i);
 		/* "me: me, other" and "me: \me" mean the account. */
 		add_step(w, t->kind == TARGET_NAME &&
 		    strcasecmp(t->text, alias->name) == 0 ? TARGET_ACCOUNT :
-		    t->kind, t->text, at);
+		    t->kind, t->text, list, at);
 	}
 }
 
@@ -227,7 +246,7 @@ follow_include(struct work *w, size_t at)
 	members = &list->entries[0];
 	for (i = 0; i < members->count; i++) {
 		t = aliases_target(list, members, i);
-		add_step(w, t->kind, t->text, at);
+		add_step(w, t->kind, t->text, w->steps[at].list, at);
 	}
 }
 
@@ -235,16 +254,17 @@ static void
 follow(struct work *w, size_t at)
 {
 	const struct target *t = &w->steps[at].target;
+	const char *list = w->steps[at].list;
 
 	switch (t->kind) {
 	case TARGET_NAME:
 		follow_alias(w, at);
 		break;
 	case TARGET_ACCOUNT:
-		add_account(w, t->text);
+		add_account(w, t->text, list);
 		break;
 	case TARGET_REMOTE:
-		add_target(w, TARGET_REMOTE, t->text);
+		add_target(w, TARGET_REMOTE, t->text, list);
 		break;
 	case TARGET_INCLUDE:
 		follow_include(w, at);
@@ -276,7 +296,7 @@ expand(const struct aliases_file *file, const struct recipient *recipient,
 	w.count = 0;
 	memset(w.seen, 0, sizeof(w.seen));
 	expand_free(result);
-	add_step(&w, TARGET_NAME, recipient->local, 0);
+	add_step(&w, TARGET_NAME, recipient->local, NULL, 0);
 	for (at = 0; at < w.count; at++)
 		follow(&w, at);
 	/* Whoever gets nothing must not be taken for one who has it. */

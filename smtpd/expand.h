@@ -19,10 +19,12 @@ struct expand_target {
 	enum target_kind kind;	/* ACCOUNT or REMOTE */
 	const char	*text;	/* a legal account's name, not root; or
 				 * "local@domain" */
+	const char	*list;	/* "team", if it was found by that alias and
+				 * there is an alias "owner-team"; or NULL */
 };
 
 /*
- * Targets, unique, in the order found: strings of the aliases, the envelope or
+ * Targets, unique, in the order found, each as found first: strings of the aliases, the envelope or
  * included, good until one of these is freed or expand() is called again.
  * All zero before the first.
  */

@@ -13,6 +13,7 @@
 #include "smtpd/address.h"
 #include "smtpd/expand.h"
 #include "smtpd/job.h"
+#include "smtpd/split.h"
 
 #define LOCKED_WAIT	2	/* seconds, for a letter that is locked */
 #define FAULT_WAIT	60	/* seconds, when the spool itself fails */
@@ -143,24 +144,69 @@ add_elsewhere(struct job *job, const struct recipient *r, uint32_t recipient)
 	add_errand(job, path, 1, recipient);
 }
 
+/* Those of the same list as the target at first, and later ones only. */
+static size_t
+members(const struct expansion *x, size_t first,
+    struct expand_target list[EXPAND_MAX])
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < first; i++)
+		if (x->targets[i].list == x->targets[first].list)
+			return 0;
+	for (i = first; i < x->count; i++)
+		if (x->targets[i].list == x->targets[first].list)
+			list[n++] = x->targets[i];
+	return n;
+}
+
+static void
+add_targets(struct queue *q, struct job *job, const struct expansion *x,
+    uint32_t recipient)
+{
+	static struct expand_target list[EXPAND_MAX];
+	const struct expand_target *t;
+	size_t i, n;
+
+	for (i = 0; i < x->count; i++) {
+		t = &x->targets[i];
+		if (t->list == NULL) {
+			add_errand(job, t->text, t->kind == TARGET_REMOTE,
+			    recipient);
+			continue;
+		}
+		/* A list goes on once: as long as members may be missing, it
+		 * waits. */
+		if (x->trouble == OUTCOME_DEFERRED)
+			continue;
+		n = members(x, i, list);
+		if (n > 0)
+			job_split_list(q, job, t->list, list, n, recipient);
+	}
+}
+
 static void
 job_expand(struct queue *q, struct job *job)
 {
 	static struct expansion x;	/* too large for a stack */
 	const struct envelope *envelope = &job->letter.envelope;
+	const struct recipient *r;
 	uint32_t i;
-	size_t n;
 
 	aliases_refresh(&q->aliases);
 	for (i = 0; i < envelope->recipient_count; i++) {
-		if (is_elsewhere(q, &envelope->recipients[i])) {
-			add_elsewhere(job, &envelope->recipients[i], i);
+		r = &envelope->recipients[i];
+		if (is_elsewhere(q, r)) {
+			add_elsewhere(job, r, i);
 			continue;
 		}
-		expand(&q->aliases, &envelope->recipients[i], &x);
-		for (n = 0; n < x.count; n++)
-			add_errand(job, x.targets[n].text,
-			    x.targets[n].kind == TARGET_REMOTE, i);
+		if (envelope->derived == DERIVED_LIST &&
+		    r->account[0] != '\0') {
+			add_errand(job, r->account, 0, i);
+			continue;
+		}
+		expand(&q->aliases, r, &x);
+		add_targets(q, job, &x, i);
 		if (x.trouble != 0)
 			add_trouble(q, job, &x, i);
 	}

@@ -73,3 +73,40 @@ def test_list(smtpd, users, aliases):
     wait_messages(second, 1, seconds=30)
     assert len(postern.messages(first)) == 1
     assert not smtpd.log("secret")
+
+
+def test_owner(smtpd, users, aliases):
+    """The members' letters have the owner for a sender, who gets bounces."""
+    owner, first, second = users(3)
+    aliases("team: \\%s, them@else.example, nobody-here, inner\n"
+            "inner: %s, team-archive\nteam-archive: him@else.example\n"
+            "owner-team: %s\n" % (first, second, owner))
+    with Sink() as sink:
+        send(smtpd, "team", first)
+        eventually(lambda: len(recipients(sink.letters)) == 2,
+                   "it comes elsewhere")
+        wait_messages(owner, 1)
+        wait_messages(second, 1)
+        wait_messages(first, 2)
+        eventually(lambda: not os.listdir(smtpd.spool + "/queue"),
+                   "it is over")
+    assert recipients(sink.letters) == ["him@else.example",
+                                        "them@else.example"]
+    for letter in sink.letters:
+        assert letter.sender.startswith(
+            "MAIL FROM:<owner-team@mx.example.test>")
+    letter, = postern.messages(second)
+    assert letter.startswith(b"Return-Path: <owner-team@mx.example.test>\n")
+    bounce, = postern.messages(owner)
+    assert b"nobody-here@mx.example.test" in bounce
+    assert os.listdir(smtpd.spool + "/held") == []
+
+
+def test_bounce_to_a_list(smtpd, user, aliases):
+    """It stays one: nobody is told of it."""
+    aliases("team: \\%s\nowner-team: team\n" % user)
+    with Smtp(smtpd) as smtp:
+        assert smtp.mail(LETTER, "team", sender="").code == 250
+        smtp.quit()
+    letter, = wait_messages(user, 1)
+    assert letter.startswith(b"Return-Path: <>\n")

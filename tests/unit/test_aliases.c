@@ -243,7 +243,6 @@ expansions(void **state)
 	assert_int_equal(x.count, 4);
 	assert_int_equal(x.trouble, 0);
 	/* A detail is the account's, or the alias's. */
-	config.recipient_delimiter = '+';
 	assert_one("dave+x", "dave", "dave");
 	assert_one("postmaster2+x", "", "alice");
 	assert_one("+x", "", "+x");
@@ -271,6 +270,30 @@ elsewhere(void **state)
 	assert_string_equal(x.targets[2].text, "bob");
 	assert_int_equal(x.targets[2].kind, TARGET_ACCOUNT);
 	assert_string_equal(x.targets[3].text, "A@else.example");
+}
+
+/* Whose list it is: that of the nearest alias that has an owner. */
+static void
+owners(void **state)
+{
+	size_t i;
+
+	(void)state;
+	parse("team: alice, inner, other, dave\nowner-team: bob\n"
+	    "Inner: carol@else.example, alice\nowner-INNER: owner-team\n"
+	    "other: erin\nboth: dave, team\nowner-owner-team: bob\n");
+	run("Team+x", "");
+	assert_int_equal(x.count, 4);
+	for (i = 0; i < x.count; i++)
+		assert_string_equal(x.targets[i].list,
+		    x.targets[i].kind == TARGET_REMOTE ? "inner" : "team");
+	run("both", "");
+	assert_int_equal(x.count, 4);
+	assert_string_equal(x.targets[0].text, "dave");
+	assert_null(x.targets[0].list);
+	run("owner-team", "");
+	assert_int_equal(x.count, 1);
+	assert_null(x.targets[0].list);
 }
 
 static void
@@ -509,7 +532,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(grammar), TEST(mistakes), TEST(many), TEST(expansions),
-		TEST(elsewhere),
+		TEST(elsewhere), TEST(owners),
 		TEST(includes), TEST(troubles), TEST(bomb), TEST(account_names),
 		TEST(on_disk),
 	};
