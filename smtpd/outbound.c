@@ -4,13 +4,13 @@
  * Runs in the queue, as queue-user; touches memory.  destination.c knows a
  * next hop, connection.c opens sockets, connection_talk.c speaks with relays.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "smtpd/connection.h"
+#include "smtpd/idna.h"
 
 #define BACKLOG_LONG	100	/* errands in line: later letters are parked */
 #define BACKLOG_SHORT	20	/* then parked letters come */
@@ -41,19 +41,15 @@ outbound_init(struct outbound *o, const struct outbound_ops *ops, void *arg,
 int
 outbound_add(struct outbound *o, struct errand *e)
 {
-	char domain[HOSTNAME_MAX];
+	char domain[IDNA_MAX];
 	struct next_hop hop;
 	struct destination *d;
 	const char *at = strrchr(e->account, '@');
-	size_t i;
 
-	if (at == NULL || strlcpy(domain, at + 1, sizeof(domain)) >=
-	    sizeof(domain)) {
+	if (at == NULL || idna_to_ascii(at + 1, domain) == -1) {
 		errno = EINVAL;
 		return -1;
 	}
-	for (i = 0; domain[0] != '[' && domain[i] != '\0'; i++)
-		domain[i] = (char)tolower((unsigned char)domain[i]);
 	if (next_hop_find(o->config, domain, &hop) == -1)
 		return -1;
 	d = destination_get(o, &hop);
