@@ -66,6 +66,18 @@ add_to_rest(struct mbox_digest *d, const void *p, size_t len)
 	d->rest_len += len;
 }
 
+/* Of a body only the beginning is summed. */
+static void
+add_body(struct mbox_digest *d, const uint8_t *p, size_t len)
+{
+	size_t n = BODY_SUMMED - d->body;
+
+	if (n > len)
+		n = len;
+	add_to_rest(d, p, n);
+	d->body += n;
+}
+
 /* What a client sees; it is counted elsewhere. */
 static void
 name_span(struct mbox_digest *d, const struct mbox_span *span)
@@ -76,9 +88,7 @@ name_span(struct mbox_digest *d, const struct mbox_span *span)
 	if (len == 0)
 		return;
 	if (span->is_body) {
-		n = len < BODY_SUMMED - d->body ? len : BODY_SUMMED - d->body;
-		add_to_rest(d, p, n);
-		d->body += n;
+		add_body(d, p, len);
 		return;
 	}
 	n = MBOX_HEADER_HASHED - d->header;
@@ -100,6 +110,25 @@ mbox_digest_feed(struct mbox_digest *d, const uint8_t *p, size_t len)
 		octets_count(&d->octets, span.data, span.len);
 		name_span(d, &span);
 	}
+}
+
+int
+mbox_digest_is_plain(const struct mbox_digest *d)
+{
+	return mbox_filter_is_plain(&d->filter) &&
+	    d->octets.header == HEADER_ENDED;
+}
+
+void
+mbox_digest_feed_plain(struct mbox_digest *d, const uint8_t *p, size_t len,
+    size_t bare)
+{
+	if (len == 0)
+		return;
+	mbox_filter_passed(&d->filter, p[len - 1]);
+	d->octets.count += len + bare;
+	d->octets.last = p[len - 1];
+	add_body(d, p, len);
 }
 
 int

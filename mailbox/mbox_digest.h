@@ -37,6 +37,13 @@ void	mbox_digest_begin(struct mbox_digest *, const uint8_t *from_line,
 	    size_t);
 /* A further piece of what is stored. */
 void	mbox_digest_feed(struct mbox_digest *, const uint8_t *, size_t);
+/*
+ * The same of a body's lines of which none begins with '>', with so many LFs
+ * without a CR before them; possible if mbox_digest_is_plain().
+ */
+void	mbox_digest_feed_plain(struct mbox_digest *, const uint8_t *, size_t,
+	    size_t bare);
+int	mbox_digest_is_plain(const struct mbox_digest *);
 /* Has the header ended in what was fed? */
 int	mbox_digest_has_body(const struct mbox_digest *);
 /* Set octets. */

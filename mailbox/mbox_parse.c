@@ -15,9 +15,10 @@
  * nothing; and since deliveries take the field out of letters that come, it is
  * no sender's to choose.
  *
- * In a body only an 'F' at the beginning of a line is looked for; that and the
- * digest are all that is done with an octet.  What may be the empty line before
- * the next message is fed to the digest only when it is clear that it is not.
+ * In a body only an 'F' at the beginning of a line is looked for, and in the
+ * same pass what else the digest would have to look for: a '>' there, and LFs.
+ * What may be the empty line before the next message is fed to the digest only
+ * when it is clear that it is not.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -55,6 +56,9 @@ struct scan {
 	struct mbox_entry	*entry;
 	struct mbox_digest	*digest;
 	int			 in_header;	/* no empty line yet */
+	int			 is_plain;	/* no line from fed to at begins
+						 * with '>' */
+	size_t			 bare;		/* LFs there without a CR */
 	unsigned int		 found;		/* FOUND_ bits */
 	uint64_t		 claimed;	/* Content-Length, or 0 */
 	uint64_t		 claimed_at;	/* offset of that field */
@@ -273,35 +277,62 @@ look_at_header(struct scan *s, const uint8_t *p, const uint8_t *limit)
 	return p < limit ? p : limit;
 }
 
+static void
+feed_until(struct scan *s, size_t to)
+{
+	size_t after;
+
+	if (to <= s->fed)
+		return;
+	if (s->is_plain) {
+		after = scan_count_bare(window + to, window + s->at, '\r',
+		    '\n');
+		mbox_digest_feed_plain(s->digest, window + s->fed, to - s->fed,
+		    s->bare - after);
+		s->bare = after;
+	} else
+		mbox_digest_feed(s->digest, window + s->fed, to - s->fed);
+	s->fed = to;
+}
+
+/*
+ * A body begins there, behind an empty line; but if the header has ended before
+ * that, by no field, the empty line may be that before the next message.
+ */
+static void
+begin_body(struct scan *s, const uint8_t *p)
+{
+	feed_until(s, (size_t)(p - window) - empty_before(window, p));
+	if (mbox_digest_has_body(s->digest))
+		return;
+	feed_until(s, (size_t)(p - window));
+	s->is_plain = mbox_digest_is_plain(s->digest);
+	s->bare = 0;
+}
+
 /* Where the next message begins, or limit. */
 static const uint8_t *
 find_border(struct scan *s, const uint8_t *limit)
 {
-	const uint8_t *end = window + s->len, *p = window + s->at, *lf;
+	const uint8_t *end = window + s->len, *p = window + s->at;
 
-	if (s->in_header)
+	if (s->in_header) {
 		p = look_at_header(s, p, limit);
-	/* The line that begins here, if one does: its LF is looked for. */
-	if (p > window && p[-1] == '\n')
-		p--;
-	while (p < limit &&
-	    (lf = scan_pair(p, limit, '\n', 'F')) != NULL) {
-		p = lf + 1;
-		if (is_border(window, p, end) &&
+		if (!s->in_header && p < limit)
+			begin_body(s, p);
+	}
+	/* A '>' is worth stopping for once; then the digest looks itself. */
+	while ((p = scan_lines(p, limit, 'F', s->is_plain ? '>' : 'F',
+	    &s->bare)) != NULL) {
+		if (*p == '>')
+			s->is_plain = 0;
+		else if (is_border(window, p, end) &&
 		    (s->offset + (uint64_t)(p - window) >= s->target ||
 		    !has_landed(s)))
 			return p;
+		p++;
 	}
 	return limit;
-}
-
-static void
-feed_until(struct scan *s, size_t to)
-{
-	if (to <= s->fed)
-		return;
-	mbox_digest_feed(s->digest, window + s->fed, to - s->fed);
-	s->fed = to;
 }
 
 /* The "From " line is at s->at. */
@@ -320,6 +351,7 @@ begin_message(struct scan *s)
 	s->at += len;
 	s->fed = s->at;
 	s->in_header = 1;
+	s->is_plain = 0;
 	s->found = 0;
 	s->claimed = s->target = 0;
 	s->landing = LANDING_UNKNOWN;

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -62,12 +63,13 @@ write_all(int fd, const uint8_t *p, size_t len)
 static void
 store_record(uint8_t record[POP3_RECORD], const struct mailbox_message *m)
 {
-	int i;
+	size_t len = strnlen(m->uidl, UIDL_MAX - 1);
+	uint64_t octets = htole64(m->octets);
 
-	memset(record, 0, POP3_RECORD);
-	for (i = 0; i < 8; i++)
-		record[i] = (uint8_t)(m->octets >> (8 * i));
-	memcpy(record + 8, m->uidl, strnlen(m->uidl, UIDL_MAX - 1));
+	memcpy(record, &octets, sizeof(octets));
+	memcpy(record + sizeof(octets), m->uidl, len);
+	memset(record + sizeof(octets) + len, 0, POP3_RECORD -
+	    sizeof(octets) - len);
 }
 
 /* The index as a file that nobody can change: -1 with errno. */

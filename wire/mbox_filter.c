@@ -358,6 +358,18 @@ mbox_filter_take(struct mbox_filter *f, const uint8_t *in, size_t len,
 	return (size_t)(c.p - in);
 }
 
+int
+mbox_filter_is_plain(const struct mbox_filter *f)
+{
+	return !f->in_header && f->held_len == 0;
+}
+
+void
+mbox_filter_passed(struct mbox_filter *f, uint8_t last)
+{
+	f->line = last == '\n' ? MBOX_LINE_START : MBOX_LINE_PASS;
+}
+
 void
 mbox_filter_end(struct mbox_filter *f, struct mbox_span *span)
 {

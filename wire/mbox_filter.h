@@ -61,6 +61,12 @@ void	mbox_filter_init_fields(struct mbox_filter *);
  */
 size_t	mbox_filter_take(struct mbox_filter *, const uint8_t *, size_t,
 	    struct mbox_span *);
+/*
+ * Is it in a body and holds nothing?  Then input with no line that begins with
+ * '>' can be passed without it, if only it is told the last octet.
+ */
+int	mbox_filter_is_plain(const struct mbox_filter *);
+void	mbox_filter_passed(struct mbox_filter *, uint8_t last);
 /* The input is over: the last span. */
 void	mbox_filter_end(struct mbox_filter *, struct mbox_span *);
 

@@ -59,6 +59,18 @@ scan_has(scan_octets v)
 #endif
 }
 
+/* All lanes together. */
+static inline size_t
+scan_total(scan_octets v)
+{
+	size_t total = 0;
+	int i;
+
+	for (i = 0; i < SCAN_STEP; i++)
+		total += v[i];
+	return total;
+}
+
 /* How often b is where a is not before it, in p..end; p[-1] is looked at. */
 static inline size_t
 scan_count_bare(const uint8_t *p, const uint8_t *end, uint8_t a, uint8_t b)
@@ -75,8 +87,7 @@ scan_count_bare(const uint8_t *p, const uint8_t *end, uint8_t a, uint8_t b)
 			    (scan_load(p - 1) != a));
 			p += SCAN_STEP;
 		}
-		for (i = 0; i < SCAN_STEP; i++)
-			count += sums[i];
+		count += scan_total(sums);
 	}
 	for (; p < end; p++)
 		count += p[0] == b && p[-1] != a;
@@ -109,6 +120,43 @@ scan_pair(const uint8_t *p, const uint8_t *end, uint8_t a, uint8_t b)
 		if (p[0] == a && p[1] == b)
 			return p;
 	return NULL;
+}
+
+/*
+ * Where in p..end a line begins with a or b, or NULL; how many LFs without a CR
+ * there are before that is added to *bare.  p[-1] is looked at.
+ */
+static inline const uint8_t *
+scan_lines(const uint8_t *p, const uint8_t *end, uint8_t a, uint8_t b,
+    size_t *bare)
+{
+	scan_octets sums, v, before, hits;
+	const uint8_t *hit = NULL;
+	int i;
+
+	while (hit == NULL && end - p >= SCAN_STEP) {
+		memset(&sums, 0, sizeof(sums));
+		for (i = 0; i < 255 && end - p >= SCAN_STEP; i++) {
+			v = scan_load(p);
+			before = scan_load(p - 1);
+			hits = (scan_octets)((before == '\n') &
+			    ((v == a) | (v == b)));
+			if (scan_has(hits)) {
+				hit = end = p + scan_first(hits);
+				break;
+			}
+			sums -= (scan_octets)((v == '\n') &
+			    (before != '\r'));
+			p += SCAN_STEP;
+		}
+		*bare += scan_total(sums);
+	}
+	for (; p < end; p++) {
+		if (p[-1] == '\n' && (*p == a || *p == b))
+			return p;
+		*bare += *p == '\n' && p[-1] != '\r';
+	}
+	return hit;
 }
 
 #endif

@@ -270,8 +270,11 @@ def test_C9_pop3_what_a_worker_gets_is_to_read(pop):
         if postern.SANITIZED:		# such builds have no such limit
             assert puppet.write(b"x") == "ERR 1"		# EPERM
         else:
+            before = pop.generations()
             with pytest.raises((postern.Ended, ConnectionError)):
                 puppet.write(b"x")
+            # One that crashed is the end of its generation, soon.
+            pop.wait_log("event=generation ", before + 1)
     with Puppet(pop) as puppet:
         puppet.opened("bob")
         puppet.send_only(EXPUNGE, expunge(0, 1, b"\1\0"))

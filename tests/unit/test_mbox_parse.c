@@ -391,6 +391,27 @@ test_windows(void **state)
 	}
 }
 
+/* A '>' in a line, and then one that begins a line, where a piece ends. */
+static void
+test_quotes_at_edges(void **state)
+{
+	static const char quotes[] = "x>From y\n>From z\n>>From \n";
+	static char mbox[WINDOW + 4096];
+	size_t i, at;
+
+	(void)state;
+	for (i = 0; i < 64; i++) {
+		at = WINDOW - MBOX_FROM_MAX - 48 + i;
+		memset(mbox, 'x', sizeof(mbox));
+		memcpy(mbox, FROM "A: b\n\n", sizeof(FROM "A: b\n\n") - 1);
+		memcpy(mbox + at, quotes, sizeof(quotes) - 1);
+		assert_int_equal(scan_octets(mbox, sizeof(mbox)), 0);
+		assert_int_equal(count, 1);
+		assert_int_equal(found[0].octets, sizeof(mbox) -
+		    (sizeof(FROM) - 1) + 2 + 3 + 2 - 2);
+	}
+}
+
 /* A header of one line, longer than any window; a body of empty lines. */
 static void
 test_long(void **state)
@@ -445,6 +466,7 @@ main(void)
 		cmocka_unit_test(test_pseudo),
 		cmocka_unit_test(test_hash),
 		cmocka_unit_test(test_windows),
+		cmocka_unit_test(test_quotes_at_edges),
 		cmocka_unit_test(test_long),
 		cmocka_unit_test(test_shorter),
 	};

@@ -68,12 +68,47 @@ test_count_bare(void **state)
 	}
 }
 
+/* From one hit to the next; more than a sum of lanes has room for, too. */
+static void
+test_lines(void **state)
+{
+	size_t len, i, round, bare, want;
+	const uint8_t *found, *at;
+	uint8_t *p;
+
+	(void)state;
+	srandom(5);
+	for (round = 0; round < 20000; round++) {
+		len = (size_t)random() % (round % 100 == 0 ? 9000 : LEN_MAX);
+		p = malloc(len + 1);
+		fill(p, len + 1, 1 + (unsigned int)random() % 30);
+		if (round % 300 == 0)
+			memset(p, '\n', len + 1);
+		at = p + 1;
+		bare = want = 0;
+		for (i = 1; i <= len; i++) {
+			if (p[i - 1] == '\n' && (p[i] == 'x' || p[i] == '>')) {
+				found = scan_lines(at, p + len + 1, '>', 'x',
+				    &bare);
+				assert_true(found == p + i);
+				assert_int_equal(bare, want);
+				at = found + 1;
+			}
+			want += p[i] == '\n' && p[i - 1] != '\r';
+		}
+		assert_null(scan_lines(at, p + len + 1, 'x', '>', &bare));
+		assert_int_equal(bare, want);
+		free(p);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pair),
 		cmocka_unit_test(test_count_bare),
+		cmocka_unit_test(test_lines),
 	};
 
 	return cmocka_run_group_tests_name("test_scan", tests, NULL, NULL);
