@@ -1,4 +1,4 @@
-/* LINK: privsep/keyring privsep/keyring_send privsep/config privsep/config_file privsep/config_parse privsep/config_set privsep/config_listen privsep/facts privsep/message */
+/* LINK: privsep/keyring privsep/keyring_send privsep/config privsep/config_file privsep/config_parse privsep/config_set privsep/config_relay privsep/config_listen privsep/facts privsep/message */
 /*
  * The keyring: which files are taken, what the roles get, and that nothing
  * else is a keyring (C24).

@@ -1,4 +1,4 @@
-/* LINK: privsep/signer_keys privsep/signer_certificate privsep/signer_content privsep/keyring privsep/gates privsep/role privsep/become privsep/sandbox-linux privsep/sandbox-tables privsep/message privsep/log privsep/facts privsep/config privsep/config_pass */
+/* LINK: privsep/signer_keys privsep/signer_certificate privsep/signer_content privsep/keyring privsep/gates privsep/role privsep/become privsep/sandbox-linux privsep/sandbox-tables privsep/message privsep/log privsep/facts privsep/config privsep/config_pass privsep/config_coder privsep/config_pass_relay privsep/config_route */
 /* LIBS: -lcrypto */
 /*
  * The signer's sessions: one signature each, on what may be signed; whatever
