@@ -3,7 +3,8 @@
  *
  * Runs in smtpd-agents' children, as the recipient and never as root,
  * confined to the recipient's mailbox; touches that, and reads the content of
- * letters from the descriptors that the queue passes.
+ * letters from the descriptors that the queue passes, and ~/.forward before it
+ * is confined.
  *
  * A mailbox that can't be entered (home not mounted, quota, disk full) is a
  * temporary failure of every letter that is asked for, not an agent that
@@ -130,7 +131,7 @@ defer(struct deliver_verdict *v, int is_entering, int error)
 }
 
 static void
-deliver(struct delivery *d, const struct deliver_request *r,
+deliver_to_box(struct delivery *d, const struct deliver_request *r,
     struct deliver_verdict *v)
 {
 	struct mailbox_letter letter;
@@ -161,9 +162,79 @@ deliver(struct delivery *d, const struct deliver_request *r,
 		defer(v, 0, errno);
 		return;
 	}
+	d->is_in_box = 1;
 	v->verdict = DELIVERED;
 	v->status = "2.0.0";
 	snprintf(v->text, sizeof(v->text), "delivered to %s", d->ops->name);
+}
+
+/* The mark of those that were forwarded here; 1, 0 or -1. */
+static int
+comes_back(const struct delivery *d, const struct deliver_request *r)
+{
+	char mark[FORWARD_MARK_MAX];
+
+	forward_mark(d->agent->identity.name, d->agent->config, mark);
+	return forward_is_marked(r->content, r->offset, r->length, mark);
+}
+
+static void
+forward(struct delivery *d, const struct deliver_request *r,
+    struct deliver_verdict *v)
+{
+	const struct forward *f = &d->forward;
+	int back = f->count > 0 ? comes_back(d, r) : 0;
+
+	if (back == -1) {
+		defer(v, 0, errno);
+		return;
+	}
+	if (f->keeps) {
+		deliver_to_box(d, r, v);
+		if (v->verdict != DELIVERED || back || f->count == 0)
+			return;
+	} else if (back) {
+		v->verdict = DELIVERY_FAILED;
+		v->status = "5.4.6";
+		snprintf(v->text, sizeof(v->text), "mail for this account is "
+		    "forwarded, and comes back to it");
+		return;
+	}
+	v->verdict = DELIVERY_FORWARDED;
+	v->status = "2.0.0";
+	snprintf(v->text, sizeof(v->text), "forwarded");
+}
+
+static void
+deliver(struct delivery *d, const struct deliver_request *r,
+    struct deliver_verdict *v)
+{
+	d->is_in_box = 0;
+	if (d->forward_error != 0) {
+		v->verdict = DELIVERY_DEFERRED;
+		v->status = "4.2.1";
+		snprintf(v->text, sizeof(v->text),
+		    "the home can't be looked at: %s",
+		    strerror(d->forward_error));
+	} else if (d->forward.is_set)
+		forward(d, r, v);
+	else
+		deliver_to_box(d, r, v);
+}
+
+static int
+send_addresses(const struct forward *f, int sock)
+{
+	struct message m;
+	size_t i;
+
+	for (i = 0; i < f->count; i++) {
+		message_begin(&m, REPLY_FORWARD);
+		put_str(&m, f->addresses[i]);
+		if (message_send(sock, &m) == -1)
+			return -1;
+	}
+	return 0;
 }
 
 static int
@@ -182,13 +253,16 @@ answer_deliver(void *session, int sock, struct message *request)
 	deliver(d, &r, &v);
 	/* The queue's lock on the letter ends with the last of these. */
 	close(r.content);
+	if (v.verdict == DELIVERY_FORWARDED &&
+	    send_addresses(&d->forward, sock) == -1)
+		return STATE_END;
 	message_begin(&reply, REPLY_OF(REQ_DELIVER));
 	put_u32(&reply, v.verdict);
 	put_str(&reply, v.status);
 	put_str(&reply, v.text);
 	if (message_send(sock, &reply) == -1)
 		return STATE_END;
-	if (v.verdict != DELIVERED)
+	if (v.verdict != DELIVERED && v.verdict != DELIVERY_FORWARDED)
 		return DELIVER_READY;
 	strlcpy(d->settling, r.id, sizeof(d->settling));
 	return DELIVER_UNSETTLED;
@@ -206,7 +280,8 @@ answer_settle(void *session, int sock, struct message *request)
 		return STATE_FAULT;
 	d->settling[0] = '\0';
 	/* What stays is removed by a later delivery, when it is old. */
-	(void)d->ops->settle(d->box, id);
+	if (d->is_in_box)
+		(void)d->ops->settle(d->box, id);
 	message_begin(&reply, REPLY_OF(REQ_SETTLE));
 	return message_send(sock, &reply) == 0 ? DELIVER_READY : STATE_END;
 }
@@ -236,11 +311,27 @@ const struct gate_table delivery_gates = {
 };
 
 static void
+look_for_forward(struct delivery *d)
+{
+	const struct identity *who = &d->agent->identity;
+	char user[LOG_VALUE_MAX];
+
+	if (forward_read(&d->forward, who, d->agent->config) == -1)
+		d->forward_error = errno;
+	else if (d->forward.refused != NULL)
+		log_event(LOG_NOTICE, d->agent->facts.session,
+		    "event=forward-refused user=%s error=\"~/.forward: %s\" "
+		    "text=\"mail goes to the mailbox\"",
+		    log_value(who->name, user), d->forward.refused);
+}
+
+static void
 enter(struct delivery *d)
 {
 	int dirs[MAILBOX_DIRS_MAX];
 	size_t count = 0;
 
+	look_for_forward(d);
 	mailbox_use_companion(d->agent->companion);
 	mailbox_use_channel(d->agent->gate);
 	d->ops = mailbox_format(d->agent->config);
@@ -268,4 +359,5 @@ deliver_serve(struct agent *agent)
 		    strerror(errno));
 	if (d.box != NULL)
 		d.ops->close(d.box);
+	forward_free(&d.forward);
 }

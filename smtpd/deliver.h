@@ -8,6 +8,7 @@
 #include "../mailbox/mailbox.h"
 #include "../privsep/agents.h"
 #include "../privsep/gates.h"
+#include "forward.h"
 #include "gates.h"
 
 /* A letter is settled before the next one comes; a deferred one at once. */
@@ -22,7 +23,10 @@ struct delivery {
 	const struct mailbox_ops	*ops;
 	struct mailbox			*box;	/* NULL: could not be entered */
 	int				 error;	/* and why: errno */
+	struct forward			 forward;	/* as it began */
+	int				 forward_error;	/* errno: not known */
 	char				 settling[QUEUE_ID_MAX];
+	int				 is_in_box;	/* that letter */
 };
 
 extern const struct gate_table delivery_gates;	/* session: struct delivery */

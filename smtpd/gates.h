@@ -64,14 +64,23 @@ enum delivery_request {
 				 *  offset, u64 length, u64 lines, u32 tried
 				 *  before; one read-only descriptor -> u32
 				 *  delivery_verdict, str enhanced status code,
-				 *  str text */
+				 *  str text; with DELIVERY_FORWARDED after one
+				 *  or more, at most 100, of REPLY_FORWARD: str
+				 *  address, or the name of an account */
 	REQ_SETTLE		/* str queue id: the outcome is on record -> ()
 				 */
 };
+#define REPLY_FORWARD	0x8310
 #ifndef REPLY_OF
 #define REPLY_OF(request)	((request) | 0x8000)
 #endif
 
-enum delivery_verdict { DELIVERED, DELIVERY_DEFERRED, DELIVERY_FAILED };
+enum delivery_verdict {
+	DELIVERED,
+	DELIVERY_DEFERRED,
+	DELIVERY_FAILED,
+	DELIVERY_FORWARDED	/* a delivery agent's only: DELIVERED, and goes
+				 * on to the addresses */
+};
 
 #endif

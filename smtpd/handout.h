@@ -47,6 +47,8 @@ struct errand {
 	uint32_t		 recipient;	/* by which it came */
 	int			 is_tried;	/* may have been delivered */
 	int			 is_unsettled;	/* delivered, not on record */
+	char			**addresses;	/* where it goes on to */
+	size_t			 address_count;
 };
 TAILQ_HEAD(errand_list, errand);
 
@@ -92,6 +94,8 @@ struct handout {
 
 void	handout_init(struct handout *, const struct handout_ops *, void *arg,
 	    const char *hostname);
+/* Forget where an errand's letter goes on to. */
+void	handout_forget_addresses(struct errand *);
 /* Put an errand in its account's line: 0, or -1 with errno ENOMEM. */
 int	handout_add(struct handout *, struct errand *);
 /* Is it not the next of a line that is slow, or longer than BACKLOG_MAX? */

@@ -23,6 +23,7 @@
 #define DELIVER_MS	300000	/* absolute, whatever the agent says */
 #define SETTLE_MS	60000
 #define SLOW_MS		10000	/* in any of these states */
+#define FORWARDS_MAX	100	/* addresses of one .forward */
 #define REUSE_MAX	100	/* letters on a channel, then others' turn */
 #define SHORT_LINE	5	/* errands: then parked letters come */
 #define UNPARK_MAX	15	/* so many at a time */
@@ -256,6 +257,7 @@ send_deliver(struct handout *h, struct line *l, struct errand *e, uint64_t now)
 	put_u32(&m, e->is_tried != 0);
 	put_fd(&m, letter->fd);
 	e->is_tried = 1;
+	handout_forget_addresses(e);
 	l->current = e;
 	l->served++;
 	line_set_state(l, LINE_DELIVER, now, DELIVER_MS);
@@ -306,6 +308,51 @@ heard_identify(struct handout *h, struct line *l, struct message *m,
 	line_close_or_free(h, l, now);
 }
 
+void
+handout_forget_addresses(struct errand *e)
+{
+	size_t i;
+
+	for (i = 0; i < e->address_count; i++)
+		free(e->addresses[i]);
+	free(e->addresses);
+	e->addresses = NULL;
+	e->address_count = 0;
+}
+
+/* One more address, of which the verdict will say that it counts. */
+static int
+add_address(struct errand *e, const char *text)
+{
+	struct address address;
+	char **grown;
+
+	if (e->address_count == FORWARDS_MAX || address_mailbox(text,
+	    strlen(text), ADDRESS_BARE | ADDRESS_UTF8, &address) != ADDRESS_OK)
+		return -1;
+	grown = reallocarray(e->addresses, e->address_count + 1,
+	    sizeof(*grown));
+	if (grown == NULL)
+		return -1;
+	e->addresses = grown;
+	grown[e->address_count] = strdup(text);
+	if (grown[e->address_count] == NULL)
+		return -1;
+	e->address_count++;
+	return 0;
+}
+
+static void
+heard_forward(struct handout *h, struct line *l, struct message *m,
+    uint64_t now)
+{
+	char text[PATH_TEXT_MAX];
+
+	get_str(m, text, sizeof(text));
+	if (get_end(m) == -1 || add_address(l->current, text) == -1)
+		line_broken(h, l, "delivery agent failed", 0, now);
+}
+
 static void
 heard_deliver(struct handout *h, struct line *l, struct message *m,
     uint64_t now)
@@ -317,12 +364,13 @@ heard_deliver(struct handout *h, struct line *l, struct message *m,
 
 	get_str(m, status, sizeof(status));
 	get_str(m, text, sizeof(text));
-	if (get_end(m) == -1 || verdict > DELIVERY_FAILED) {
+	if (get_end(m) == -1 || verdict > DELIVERY_FORWARDED ||
+	    (verdict == DELIVERY_FORWARDED) != (e->address_count > 0)) {
 		line_broken(h, l, "delivery agent failed", 0, now);
 		return;
 	}
 	r = make_result((enum delivery_verdict)verdict, status, text);
-	if (verdict == DELIVERED) {
+	if (verdict == DELIVERED || verdict == DELIVERY_FORWARDED) {
 		/* The owner may settle at once or at the end of the turn. */
 		e->is_unsettled = 1;
 		line_set_state(l, LINE_UNSETTLED, now, UINT64_MAX);
@@ -348,6 +396,8 @@ line_heard(struct handout *h, struct line *l, uint64_t now)
 	else if (n == 1 && l->state == LINE_DELIVER &&
 	    m.type == REPLY_OF(REQ_DELIVER))
 		heard_deliver(h, l, &m, now);
+	else if (n == 1 && l->state == LINE_DELIVER && m.type == REPLY_FORWARD)
+		heard_forward(h, l, &m, now);
 	else if (n == 1 && l->state == LINE_SETTLE &&
 	    m.type == REPLY_OF(REQ_SETTLE) && get_end(&m) == 0)
 		line_next(h, l, now);

@@ -27,8 +27,10 @@ job_free(struct queue *q, struct job *job)
 	TAILQ_REMOVE(&q->jobs, job, link);
 	q->job_count--;
 	letter_close(&job->letter);
-	for (i = 0; i < job->errand_count; i++)
+	for (i = 0; i < job->errand_count; i++) {
+		handout_forget_addresses(&job->errands[i]);
 		free(job->errands[i].account);
+	}
 	free(job->errands);
 	free(job->news);
 	free(job->news_accounts);

@@ -12,6 +12,7 @@
 #include "privsep/log.h"
 #include "smtpd/address.h"
 #include "smtpd/job.h"
+#include "smtpd/split.h"
 
 #define FAULT_WAIT	60	/* seconds, when the spool itself fails */
 
@@ -102,10 +103,25 @@ queue_errand_done(void *arg, struct errand *e, const struct errand_result *r)
 		[DELIVERY_DEFERRED] = OUTCOME_DEFERRED,
 		[DELIVERY_FAILED] = OUTCOME_FAILED,
 	};
+	static const struct errand_result later = {
+		.verdict = DELIVERY_DEFERRED, .status = "4.3.0",
+		.text = "the letter can't go on now"
+	};
 	struct queue *q = arg;
 	struct job *job = e->owner;
-	struct outcome *o = job_add_news(q, job, e->account);
+	struct outcome *o;
 
+	if (r->verdict == DELIVERY_FORWARDED) {
+		if (job_forward(q, job, e) == 0) {
+			job->outstanding--;
+			job->is_touched = 1;
+			return;
+		}
+		/* The mailbox must remember what it may have. */
+		handout_drop(&q->handout, e, q->now_ms);
+		r = &later;
+	}
+	o = job_add_news(q, job, e->account);
 	o->kind = kinds[r->verdict];
 	o->recipient = e->recipient;
 	o->key = e->key;

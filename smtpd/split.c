@@ -13,13 +13,16 @@
 #include <unistd.h>
 
 #include "privsep/log.h"
+#include "smtpd/account.h"
 #include "smtpd/address.h"
 #include "smtpd/derived.h"
+#include "smtpd/forward.h"
 #include "smtpd/split.h"
 
 /* One more letter. */
 struct split {
-	const char	*what;		/* for derived_id() and the record */
+	const char	*what;		/* for derived_id() */
+	const char	*text;		/* for the record */
 	const char	*sender;
 	uint32_t	 derived;	/* of enum envelope_derived */
 	const char	*head;		/* one header line more, or "" */
@@ -153,7 +156,7 @@ go_on(struct queue *q, struct job *job, const struct split *s)
 	};
 
 	derived_id(job->letter.name.id, s->what, o.target);
-	strlcpy(o.text, s->what, sizeof(o.text));
+	strlcpy(o.text, s->text, sizeof(o.text));
 	if (write_letter(q, job, s) == -1 ||
 	    letter_record(&q->spool, &job->letter, &o, 1) == -1) {
 		log_event(LOG_ERR, 0, "event=spool-fault id=%s error=\"%s\" "
@@ -201,8 +204,8 @@ job_split_list(struct queue *q, struct job *job, const char *list,
 {
 	char what[ALIAS_NAME_MAX + 32], sender[PATH_TEXT_MAX];
 	struct split s = {
-		.what = what, .sender = sender, .derived = DERIVED_LIST,
-		.head = "", .recipient = recipient
+		.what = what, .text = "sent on to the members of a list",
+		.sender = sender, .derived = DERIVED_LIST, .head = "", .recipient = recipient
 	};
 	struct address owner;
 	size_t done;
@@ -223,4 +226,28 @@ job_split_list(struct queue *q, struct job *job, const char *list,
 		if (!is_split(&job->letter, s.key) && go_on(q, job, &s) == -1)
 			put_off(q, job, &s);
 	}
+}
+
+int
+job_forward(struct queue *q, struct job *job, const struct errand *e)
+{
+	static struct expand_target targets[FORWARD_MAX];
+	char what[ACCOUNT_LIMIT + 32], mark[FORWARD_MARK_MAX];
+	const struct split s = {
+		.what = what, .text = "forwarded",
+		.sender = job->letter.envelope.sender, .head = mark,
+		.recipient = e->recipient, .key = e->key, .targets = targets,
+		.count = e->address_count
+	};
+	size_t i;
+
+	snprintf(what, sizeof(what), "forward.%s", e->account);
+	forward_mark(e->account, q->config, mark);
+	for (i = 0; i < e->address_count; i++) {
+		/* The names among them may be aliases. */
+		targets[i].kind = TARGET_NAME;
+		targets[i].text = e->addresses[i];
+		targets[i].list = NULL;
+	}
+	return go_on(q, job, &s);
 }

@@ -14,5 +14,7 @@
  */
 void	job_split_list(struct queue *, struct job *, const char *list,
 	    const struct expand_target *, size_t count, uint32_t recipient);
+/* To the addresses of an errand, for good: 0, or -1: it is not on record. */
+int	job_forward(struct queue *, struct job *, const struct errand *);
 
 #endif

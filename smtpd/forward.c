@@ -1,0 +1,191 @@
+/*
+ * forward: reads ~/.forward.
+ *
+ * Runs in delivery agents, as the recipient and never as root, before they are
+ * confined to the mailbox; touches that one file.  The queue uses the mark.
+ */
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "forward.h"
+
+#define HEADER_MAX	(256 * 1024)	/* of a letter, looked at for the mark */
+
+static int
+is_others(const struct stat *st)
+{
+	return (st->st_mode & (S_IWGRP | S_IWOTH)) != 0;
+}
+
+/* The file, or -1 with errno, or with *why and errno 0. */
+static int
+open_file(const struct identity *who, const char **why)
+{
+	struct stat st;
+	int home, fd;
+
+	home = open(who->home, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (home == -1)
+		return -1;
+	fd = openat(home, ".forward", O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
+	    O_NOCTTY | O_CLOEXEC);
+	if (fd == -1 && errno == ELOOP) {
+		*why = "a symbolic link";
+		errno = 0;
+	} else if (fd != -1 && (fstat(home, &st) == -1 || is_others(&st) ||
+	    (st.st_uid != who->uid && st.st_uid != 0))) {
+		*why = "in a home that others can write";
+		errno = 0;
+		close(fd);
+		fd = -1;
+	}
+	close(home);
+	return fd;
+}
+
+static const char *
+check_file(int fd, const struct identity *who, size_t *size)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == -1)
+		return strerror(errno);
+	if (!S_ISREG(st.st_mode))
+		return "not a regular file";
+	if (st.st_uid != who->uid || st.st_nlink != 1)
+		return "not the user's own";
+	if (is_others(&st))
+		return "writable by others";
+	if (st.st_size > FORWARD_FILE_MAX)
+		return "too large";
+	*size = (size_t)st.st_size;
+	return NULL;
+}
+
+static int
+has_address(const struct forward *f, const char *address)
+{
+	size_t i;
+
+	for (i = 0; i < f->count; i++)
+		if (strcmp(f->addresses[i], address) == 0)
+			return 1;
+	return 0;
+}
+
+int
+forward_parse(struct forward *f, const char *text, size_t len,
+    const struct identity *who, const struct config *config)
+{
+	const struct alias *all;
+	const struct target *t;
+	size_t i;
+
+	memset(f, 0, sizeof(*f));
+	if (aliases_parse_list(&f->list, text, len, "~/.forward", config,
+	    aliases_ignore) == -1)
+		return -1;
+	all = &f->list.entries[0];
+	if (all->is_bad || all->count > FORWARD_MAX) {
+		f->refused = all->is_bad ? "has a mistake" : "too long";
+		return 0;
+	}
+	for (i = 0; i < all->count; i++) {
+		t = aliases_target(&f->list, all, i);
+		f->is_set = 1;
+		if (t->kind != TARGET_REMOTE &&
+		    strcasecmp(t->text, who->name) == 0)
+			f->keeps = 1;
+		else if (!has_address(f, t->text))
+			f->addresses[f->count++] = t->text;
+	}
+	return 0;
+}
+
+/* Nothing there, or nothing for us to see. */
+static int
+is_absent(int error)
+{
+	return error == ENOENT || error == ENOTDIR || error == EACCES ||
+	    error == ENXIO;
+}
+
+int
+forward_read(struct forward *f, const struct identity *who,
+    const struct config *config)
+{
+	const char *why = NULL;
+	size_t size, len;
+	char *text = NULL;
+	int fd, result = 0;
+
+	memset(f, 0, sizeof(*f));
+	fd = open_file(who, &why);
+	if (fd == -1 && why == NULL)
+		return is_absent(errno) ? 0 : -1;
+	if (fd != -1)
+		why = check_file(fd, who, &size);
+	if (why == NULL) {
+		text = aliases_read(fd, size, &len);
+		result = text == NULL ? -1 :
+		    forward_parse(f, text, len, who, config);
+	} else
+		f->refused = why;
+	free(text);
+	if (fd != -1)
+		close(fd);
+	return result;
+}
+
+void
+forward_free(struct forward *f)
+{
+	aliases_free(&f->list);
+	memset(f, 0, sizeof(*f));
+}
+
+void
+forward_mark(const char *account, const struct config *config,
+    char mark[FORWARD_MARK_MAX])
+{
+	snprintf(mark, FORWARD_MARK_MAX, "Delivered-To: %.255s@%.255s\n",
+	    account, config->hostname);
+}
+
+int
+forward_is_marked(int fd, uint64_t offset, uint64_t length, const char *mark)
+{
+	size_t size = length < HEADER_MAX ? (size_t)length : HEADER_MAX;
+	size_t len = 0, mark_len = strlen(mark);
+	char *text = malloc(size + 1), *line, *end;
+	int found = 0;
+	ssize_t n;
+
+	if (text == NULL)
+		return -1;
+	while (len < size) {
+		n = pread(fd, text + len, size - len, (off_t)(offset + len));
+		if (n <= 0) {
+			free(text);
+			errno = n == 0 ? EIO : errno;
+			return -1;
+		}
+		len += (size_t)n;
+	}
+	for (line = text; !found; line = end + 1) {
+		end = memchr(line, '\n', len - (size_t)(line - text));
+		if (end == NULL || end == line)
+			break;
+		found = (size_t)(end - line) + 1 == mark_len &&
+		    strncasecmp(line, mark, mark_len) == 0;
+	}
+	free(text);
+	return found;
+}
