@@ -27,7 +27,8 @@ struct dns_question {
 	uint32_t		 id;		/* 0: not sent */
 	enum dns_type		 type;
 	uint64_t		 deadline;
-	dns_answered		 answered;
+	uint64_t		 sent_at;
+	dns_answered		 answered;	/* NULL: nobody waits any more */
 	void			*arg;
 	char			 name[HOSTNAME_MAX];
 };
@@ -61,14 +62,24 @@ dns_new(int (*need)(void *arg, uint64_t tag), void *arg)
 	return c;
 }
 
-void
-dns_cancel(struct dns_question *q)
+static void
+drop(struct dns_question *q)
 {
 	struct dns_client *c = q->client;
 
 	TAILQ_REMOVE(q->id != 0 ? &c->sent : &c->waiting, q, link);
 	c->sent_count -= q->id != 0;
 	free(q);
+}
+
+/* The resolver is at work on what was sent, and counts it until it answers. */
+void
+dns_cancel(struct dns_question *q)
+{
+	if (q->id != 0)
+		q->answered = NULL;
+	else
+		drop(q);
 }
 
 void
@@ -78,10 +89,25 @@ dns_free(struct dns_client *c)
 
 	while ((q = TAILQ_FIRST(&c->waiting)) != NULL ||
 	    (q = TAILQ_FIRST(&c->sent)) != NULL)
-		dns_cancel(q);
+		drop(q);
 	if (c->fd != -1)
 		close(c->fd);
 	free(c);
+}
+
+/* In the order of the deadlines: what was begun is done first. */
+static void
+enqueue(struct dns_client *c, struct dns_question *q)
+{
+	struct dns_question *before;
+
+	TAILQ_FOREACH_REVERSE(before, &c->waiting, question_list, link)
+		if (before->deadline <= q->deadline)
+			break;
+	if (before != NULL)
+		TAILQ_INSERT_AFTER(&c->waiting, before, q, link);
+	else
+		TAILQ_INSERT_HEAD(&c->waiting, q, link);
 }
 
 struct dns_question *
@@ -103,7 +129,7 @@ dns_ask(struct dns_client *c, enum dns_type type, const char *name,
 	q->answered = answered;
 	q->arg = arg;
 	strlcpy(q->name, name, sizeof(q->name));
-	TAILQ_INSERT_TAIL(&c->waiting, q, link);
+	enqueue(c, q);
 	return q;
 }
 
@@ -115,7 +141,8 @@ tell(struct dns_question *q, const struct dns_answer *answer)
 	void *arg = q->arg;
 
 	dns_cancel(q);
-	answered(arg, answer);
+	if (answered != NULL)
+		answered(arg, answer);
 }
 
 static void
@@ -138,11 +165,15 @@ hang_up(struct dns_client *c, uint64_t now)
 	close(c->fd);
 	c->fd = -1;
 	c->not_before = now + AGAIN_MS;
-	while ((q = TAILQ_LAST(&c->sent, question_list)) != NULL) {
+	while ((q = TAILQ_FIRST(&c->sent)) != NULL) {
+		if (q->answered == NULL) {
+			drop(q);
+			continue;
+		}
 		TAILQ_REMOVE(&c->sent, q, link);
 		c->sent_count--;
 		q->id = 0;
-		TAILQ_INSERT_HEAD(&c->waiting, q, link);
+		enqueue(c, q);
 	}
 }
 
@@ -182,33 +213,42 @@ find(struct dns_client *c, uint32_t id)
 	return q;
 }
 
+/* 0; or -1: an answer to what was not asked. */
+static int
+hear_answer(struct dns_client *c, struct message *m)
+{
+	static struct dns_answer answer;
+	struct dns_question *q = find(c, get_u32(m));
+
+	if (q == NULL)
+		return -1;
+	answer.type = q->type;
+	/* From here on it is as one that was never sent. */
+	TAILQ_REMOVE(&c->sent, q, link);
+	c->sent_count--;
+	q->id = 0;
+	TAILQ_INSERT_HEAD(&c->waiting, q, link);
+	if (dns_reply_get(m, &answer) == -1)
+		tell_nothing(q);
+	else
+		tell(q, &answer);
+	return 0;
+}
+
+/* Each answer takes a question away, so that there is an end to them. */
 static void
 hear(struct dns_client *c, uint64_t now)
 {
-	static struct dns_answer answer;
-	struct dns_question *q;
 	struct message m;
-	uint32_t id;
 	int n;
 
 	while (c->fd != -1) {
 		n = message_recv(c->fd, &m, 0);
 		if (n == -1 && (errno == EAGAIN || errno == EINTR))
 			return;
-		if (n != 1 || m.type != REPLY_LOOKUP) {
+		if (n != 1 || m.type != REPLY_LOOKUP ||
+		    hear_answer(c, &m) == -1)
 			hang_up(c, now);
-			return;
-		}
-		id = get_u32(&m);
-		q = find(c, id);
-		/* Cancelled, and so nobody knows what type it was of. */
-		if (q == NULL)
-			continue;
-		answer.type = q->type;
-		if (dns_reply_get(&m, &answer) == -1)
-			tell_nothing(q);
-		else
-			tell(q, &answer);
 	}
 }
 
@@ -232,6 +272,7 @@ send_waiting(struct dns_client *c, uint64_t now)
 			return;
 		}
 		q->id = c->last_id;
+		q->sent_at = now;
 		TAILQ_REMOVE(&c->waiting, q, link);
 		TAILQ_INSERT_TAIL(&c->sent, q, link);
 		c->sent_count++;
@@ -251,14 +292,18 @@ ask_for_channel(struct dns_client *c, uint64_t now)
 		c->is_asked_for = 1;
 }
 
+/* A resolver that does not even say that it has found nothing is no good. */
 static void
 expire(struct dns_client *c, uint64_t now)
 {
 	struct dns_question *q;
 
-	/* In the order asked, and so in that of their deadlines. */
-	while ((q = TAILQ_FIRST(&c->sent)) != NULL && q->deadline <= now)
-		tell_nothing(q);
+	TAILQ_FOREACH(q, &c->sent, link)
+		if (q->answered != NULL && q->deadline <= now)
+			tell_nothing(q);
+	q = TAILQ_FIRST(&c->sent);
+	if (q != NULL && q->sent_at + PATIENCE_MS <= now)
+		hang_up(c, now);
 	while ((q = TAILQ_FIRST(&c->waiting)) != NULL && q->deadline <= now)
 		tell_nothing(q);
 }
@@ -281,7 +326,10 @@ dns_next(const struct dns_client *c)
 	uint64_t next = UINT64_MAX;
 
 	if (s != NULL)
-		next = s->deadline;
+		next = s->sent_at + PATIENCE_MS;
+	TAILQ_FOREACH(s, &c->sent, link)
+		if (s->answered != NULL && s->deadline < next)
+			next = s->deadline;
 	if (w == NULL)
 		return next;
 	if (w->deadline < next)
