@@ -227,6 +227,7 @@ static int
 number_alike(struct twins *twins, struct named *group, size_t count)
 {
 	struct twin *twin = twins_find(twins, group->entry->hash);
+	struct twin_place place = { 0 };
 	size_t i;
 	int changed;
 
@@ -241,7 +242,7 @@ number_alike(struct twins *twins, struct named *group, size_t count)
 	if (changed == -1)
 		return -1;
 	for (i = 0; i < count; i++)
-		group[i].entry->ordinal = twin_ordinal(twin, i);
+		group[i].entry->ordinal = twin_next(twin, &place);
 	return changed;
 }
 
