@@ -28,9 +28,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "io.h"
 #include "mbox.h"
-#include "mbox_rewrite.h"
 #include "mbox_twins.h"
+#include "path.h"
 #include "state.h"
 
 #define TWINS_NAME	"mbox-twins"
@@ -157,7 +158,7 @@ write_file(const struct mailbox *mb, const char *text, size_t len)
 	    mb->uid);
 	if (fd == -1)
 		return -1;
-	r = mbox_pwrite(fd, text, len, 0);
+	r = io_pwrite(fd, text, len, 0);
 	if (r == 0)
 		r = fsync(fd);
 	saved = errno;
@@ -184,7 +185,7 @@ store(struct mailbox *mb, const struct twins *twins)
 	if (r == -1 || renameat(mb->state, TWINS_WORK, mb->state,
 	    TWINS_NAME) == -1)
 		return -1;
-	return state_sync(mb->state);
+	return path_sync(mb->state);
 }
 
 /* There is no room to write anything down. */
