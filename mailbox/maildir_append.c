@@ -57,6 +57,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "io.h"
 #include "maildir.h"
 #include "path.h"
 
@@ -114,47 +115,6 @@ count_lf(const char *text, size_t len)
 	return n;
 }
 
-static int
-pread_all(int fd, void *data, size_t len, uint64_t offset)
-{
-	uint8_t *p = data;
-	ssize_t n;
-
-	while (len > 0) {
-		n = pread(fd, p, len, (off_t)offset);
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1)
-			return -1;
-		if (n == 0) {		/* shorter than the queue said */
-			errno = EIO;
-			return -1;
-		}
-		p += n;
-		len -= (size_t)n;
-		offset += (uint64_t)n;
-	}
-	return 0;
-}
-
-static int
-write_all(int fd, const void *data, size_t len)
-{
-	const uint8_t *p = data;
-	ssize_t n;
-
-	while (len > 0) {
-		n = write(fd, p, len);
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1)
-			return -1;
-		p += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 /* The host's name as a part of a file name, so short that a UIDL holds all. */
 static void
 host_part(const char *hostname, size_t used, char *part, size_t size)
@@ -186,7 +146,7 @@ final_name(const struct mailbox *mb, const struct mailbox_letter *letter,
 	uint64_t size = letter->head_len + letter->length, octets;
 	int n;
 
-	if (letter->length > 0 && pread_all(letter->content, &last, 1,
+	if (letter->length > 0 && io_pread(letter->content, &last, 1,
 	    letter->offset + letter->length - 1) == -1)
 		return -1;
 	octets = size + count_lf(letter->head, letter->head_len) +
@@ -280,8 +240,8 @@ copy_content(int to, int from, uint64_t offset, uint64_t left)
 	}
 	while (left > 0) {
 		piece = left > sizeof(buffer) ? sizeof(buffer) : (size_t)left;
-		if (pread_all(from, buffer, piece, (uint64_t)at) == -1 ||
-		    write_all(to, buffer, piece) == -1)
+		if (io_pread(from, buffer, piece, (uint64_t)at) == -1 ||
+		    io_write(to, buffer, piece) == -1)
 			return -1;
 		at += (off_t)piece;
 		left -= piece;
@@ -298,9 +258,9 @@ fill(int fd, const struct mailbox_letter *letter)
 	if (first > letter->length)
 		first = (size_t)letter->length;
 	memcpy(buffer, letter->head, head);
-	if (pread_all(letter->content, buffer + head, first,
+	if (io_pread(letter->content, buffer + head, first,
 	    letter->offset) == -1 ||
-	    write_all(fd, buffer, head + first) == -1)
+	    io_write(fd, buffer, head + first) == -1)
 		return -1;
 	return copy_content(fd, letter->content, letter->offset + first,
 	    letter->length - first);

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "io.h"
 #include "maildir_sizes.h"
 
 #define NEW_NAME	MAILDIR_SIZES_NAME ".new"
@@ -235,16 +236,8 @@ struct output {
 static void
 output_flush(struct output *o)
 {
-	size_t at;
-	ssize_t n;
-
-	for (at = 0; at < o->len && !o->has_failed; at += (size_t)n) {
-		n = write(o->fd, o->block + at, o->len - at);
-		if (n == -1 && errno == EINTR)
-			n = 0;
-		else if (n == -1)
-			o->has_failed = 1;
-	}
+	if (!o->has_failed && io_write(o->fd, o->block, o->len) == -1)
+		o->has_failed = 1;
 	o->len = 0;
 }
 

@@ -42,6 +42,7 @@
 #include "mbox_append.h"
 #include "mbox_letter.h"
 #include "mbox_rewrite.h"
+#include "path.h"
 #include "state.h"
 
 #define HEAD_MAX	(16 * 1024)
@@ -82,7 +83,7 @@ count_newlines(int fd, uint64_t size, unsigned *newlines)
 	char end[3] = { '\n', '\n', '\n' };
 	size_t len = size < 3 ? (size_t)size : 3;
 
-	if (mbox_pread(fd, end + 3 - len, len, size - len) == -1)
+	if (io_pread(fd, end + 3 - len, len, size - len) == -1)
 		return -1;
 	if (end[2] != '\n')
 		*newlines = 2;
@@ -121,7 +122,7 @@ write_intent(const struct mailbox *mb, const struct append_names *names,
 	    mb->uid);
 	if (fd == -1)
 		return -1;
-	r = mbox_pwrite(fd, data, sizeof(data), 0);
+	r = io_pwrite(fd, data, sizeof(data), 0);
 	if (r == 0)
 		r = fsync(fd);
 	saved = errno;
@@ -131,7 +132,7 @@ write_intent(const struct mailbox *mb, const struct append_names *names,
 	}
 	errno = saved;
 	if (r == 0)
-		r = state_sync(mb->state);
+		r = path_sync(mb->state);
 	return r;
 }
 
@@ -145,7 +146,7 @@ struct writer {
 static int
 flush(struct writer *w)
 {
-	if (mbox_pwrite(w->fd, w->buffer, w->used, w->at) == -1)
+	if (io_pwrite(w->fd, w->buffer, w->used, w->at) == -1)
 		return -1;
 	w->at += w->used;
 	w->used = 0;
@@ -178,7 +179,7 @@ write_letter(struct mailbox *mb, const struct mailbox_letter *letter,
 {
 	static struct writer w;
 
-	if (mbox_pwrite(mb->file, "\n", 1, in->start + in->length - 1) == -1)
+	if (io_pwrite(mb->file, "\n", 1, in->start + in->length - 1) == -1)
 		return -1;
 	w.fd = mb->file;
 	w.at = in->start;

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "io.h"
 #include "mbox_cache.h"
 #include "state.h"
 
@@ -222,21 +223,6 @@ write_down(uint8_t *data, const struct mailbox *mb)
 	return (size_t)(p - data);
 }
 
-static int
-write_all(int fd, const uint8_t *p, size_t len)
-{
-	ssize_t n;
-
-	for (; len > 0; p += n, len -= (size_t)n) {
-		n = write(fd, p, len);
-		if (n == -1 && errno == EINTR)
-			n = 0;
-		else if (n == -1)
-			return -1;
-	}
-	return 0;
-}
-
 /*
  * Not synced: after a crash the sum tells whether it is whole.  Nobody else
  * writes it, since the locks are held; what is in the way is what a session
@@ -252,7 +238,7 @@ replace(const struct mailbox *mb, const uint8_t *data, size_t len)
 	    mb->uid);
 	if (fd == -1)
 		return;
-	r = write_all(fd, data, len);
+	r = io_write(fd, data, len);
 	if (close(fd) == -1 || r == -1 || renameat(mb->state, NEW_NAME,
 	    mb->state, MBOX_CACHE_NAME) == -1)
 		(void)unlinkat(mb->state, NEW_NAME, 0);

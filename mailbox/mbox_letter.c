@@ -15,8 +15,8 @@
 #include <time.h>
 
 #include "../wire/mbox_filter.h"
+#include "io.h"
 #include "mbox_letter.h"
-#include "mbox_rewrite.h"
 
 #define SENDER_MAX	512
 #define DATE_MAX	32
@@ -156,7 +156,7 @@ print_content(struct printer *p, const struct mailbox_letter *letter)
 
 	for (; left > 0; at += piece, left -= piece) {
 		piece = left < sizeof(block) ? (size_t)left : sizeof(block);
-		if (mbox_pread(letter->content, block, piece, at) == -1 ||
+		if (io_pread(letter->content, block, piece, at) == -1 ||
 		    print_stored(p, block, piece) == -1)
 			return -1;
 	}

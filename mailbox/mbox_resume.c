@@ -28,7 +28,7 @@ load_head(struct rewrite *rw)
 	errno = EBADMSG;
 	if (st.st_size < JOURNAL_FIXED)
 		return -1;
-	if (mbox_pread(rw->fd, fixed, sizeof(fixed), 0) == -1)
+	if (io_pread(rw->fd, fixed, sizeof(fixed), 0) == -1)
 		return -1;
 	size = journal_head_size(journal_count(fixed));
 	errno = EBADMSG;
@@ -37,7 +37,7 @@ load_head(struct rewrite *rw)
 	head = malloc(size);
 	if (head == NULL)
 		return -1;
-	r = mbox_pread(rw->fd, head, size, 0);
+	r = io_pread(rw->fd, head, size, 0);
 	if (r == 0)
 		r = journal_get(j, head, size);
 	free(head);
@@ -56,11 +56,11 @@ load_slot(struct rewrite *rw, uint64_t number, struct journal_slot *slot)
 {
 	uint64_t at = journal_slot_at(&rw->journal, number);
 
-	if (mbox_pread(rw->fd, rewrite_buffer, JOURNAL_SLOT, at) == -1)
+	if (io_pread(rw->fd, rewrite_buffer, JOURNAL_SLOT, at) == -1)
 		return -1;
 	if (journal_slot_get(&rw->journal, slot, rewrite_buffer) == 0 &&
 	    slot->number % 2 == number % 2 &&
-	    mbox_pread(rw->fd, REWRITE_WINDOW, (size_t)slot->length,
+	    io_pread(rw->fd, REWRITE_WINDOW, (size_t)slot->length,
 	    at + JOURNAL_SLOT) == 0 &&
 	    journal_slot_is_whole(&rw->journal, slot, REWRITE_WINDOW,
 	    rewrite_buffer))

@@ -38,6 +38,7 @@
 #include <unistd.h>
 
 #include "mbox_rewrite.h"
+#include "path.h"
 #include "state.h"
 
 #define TAIL_SAMPLE	4096
@@ -54,7 +55,7 @@ rewrite_hash_end(int fd, uint64_t from, uint64_t end, size_t size,
 
 	if (end - from < size)
 		size = (size_t)(end - from);
-	if (mbox_pread(fd, octets, size, end - size) == -1)
+	if (io_pread(fd, octets, size, end - size) == -1)
 		return -1;
 	*hash = journal_hash(*hash, octets, size);
 	return 0;
@@ -107,7 +108,7 @@ read_window(struct rewrite *rw, uint64_t pos, size_t len)
 			continue;
 		}
 		piece = r->length - skip < len ? r->length - skip : len;
-		if (mbox_pread(rw->mb->file, p, (size_t)piece,
+		if (io_pread(rw->mb->file, p, (size_t)piece,
 		    r->offset + skip) == -1)
 			return -1;
 		p += piece;
@@ -115,7 +116,7 @@ read_window(struct rewrite *rw, uint64_t pos, size_t len)
 		skip = 0;
 	}
 	/* Behind the ranges: what was appended since. */
-	return mbox_pread(rw->mb->file, p, len, j->size + skip);
+	return io_pread(rw->mb->file, p, len, j->size + skip);
 }
 
 /* Read a slot's window, and what is behind the place that it is meant for. */
@@ -135,7 +136,7 @@ write_slot(struct rewrite *rw, const struct journal_slot *slot)
 {
 	journal_slot_put(&rw->journal, slot, REWRITE_WINDOW,
 	    rewrite_buffer);
-	if (mbox_pwrite(rw->fd, rewrite_buffer,
+	if (io_pwrite(rw->fd, rewrite_buffer,
 	    JOURNAL_SLOT + (size_t)slot->length,
 	    journal_slot_at(&rw->journal, slot->number)) == -1 ||
 	    fsync(rw->fd) == -1)
@@ -201,7 +202,7 @@ rewrite_run(struct rewrite *rw)
 
 	while (rw->slot.length > 0) {
 		mbox_lock_touch(rw->mb);
-		if (mbox_pwrite(rw->mb->file, REWRITE_WINDOW,
+		if (io_pwrite(rw->mb->file, REWRITE_WINDOW,
 		    (size_t)rw->slot.length, j->begin + rw->slot.pos) == -1 ||
 		    fsync(rw->mb->file) == -1 || rewrite_next_slot(rw) == -1)
 			return -1;
@@ -257,7 +258,7 @@ fill_file(int fd, uint64_t size)
 	for (at = 0; at < size; at += piece) {
 		piece = size - at < sizeof(nothing) ? (size_t)(size - at) :
 		    sizeof(nothing);
-		if (mbox_pwrite(fd, nothing, piece, at) == -1)
+		if (io_pwrite(fd, nothing, piece, at) == -1)
 			return -1;
 	}
 	return 0;
@@ -306,7 +307,7 @@ begin(struct rewrite *rw)
 	r = reserve(rw);
 	if (r == 0) {
 		journal_put(j, head);
-		r = mbox_pwrite(rw->fd, head, size, 0);
+		r = io_pwrite(rw->fd, head, size, 0);
 	}
 	free(head);
 	if (r == -1)
@@ -314,7 +315,7 @@ begin(struct rewrite *rw)
 	slot.length = j->kept < j->window ? j->kept : j->window;
 	if (prepare_slot(rw, &slot) == -1 || write_slot(rw, &slot) == -1)
 		return -1;
-	return state_sync(rw->mb->state);
+	return path_sync(rw->mb->state);
 }
 
 int

@@ -5,6 +5,7 @@
 #ifndef MAILBOX_MBOX_REWRITE_H
 #define MAILBOX_MBOX_REWRITE_H
 
+#include "io.h"
 #include "mbox.h"
 #include "mbox_journal.h"
 
@@ -53,9 +54,5 @@ int	rewrite_hash_end(int fd, uint64_t from, uint64_t end, size_t size,
 	    uint64_t *hash);
 /* Of what is cut off: its beginning and its end. */
 int	rewrite_hash_tail(int fd, uint64_t from, uint64_t end, uint64_t *hash);
-
-/* All of it; EIO: there is not so much. */
-int	mbox_pread(int fd, void *data, size_t len, uint64_t offset);
-int	mbox_pwrite(int fd, const void *data, size_t len, uint64_t offset);
 
 #endif

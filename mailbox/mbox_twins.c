@@ -70,22 +70,36 @@ twins_add(struct twins *twins, const uint8_t *hash)
 	return twin;
 }
 
+/* Room for one range more. */
+static int
+grow(struct twin *twin)
+{
+	struct twin_range *live;
+	size_t room;
+
+	if (twin->live_count < twin->live_room)
+		return 0;
+	room = twin->live_room == 0 ? 4 : twin->live_room * 2;
+	live = reallocarray(twin->live, room, sizeof(*live));
+	if (live == NULL)
+		return -1;
+	twin->live = live;
+	twin->live_room = room;
+	return 0;
+}
+
 static int
 add_range(struct twin *twin, uint32_t low, uint32_t high)
 {
-	struct twin_range *live;
-
 	if (twin->live_count > 0 &&
 	    twin->live[twin->live_count - 1].high + 1 == low) {
 		twin->live[twin->live_count - 1].high = high;
 		return 0;
 	}
-	live = reallocarray(twin->live, twin->live_count + 1, sizeof(*live));
-	if (live == NULL)
+	if (grow(twin) == -1)
 		return -1;
-	twin->live = live;
-	live[twin->live_count].low = low;
-	live[twin->live_count++].high = high;
+	twin->live[twin->live_count].low = low;
+	twin->live[twin->live_count++].high = high;
 	return 0;
 }
 
@@ -136,37 +150,49 @@ twin_fit(struct twin *twin, size_t count, uint32_t day)
 }
 
 uint32_t
-twin_ordinal(const struct twin *twin, size_t number)
+twin_next(const struct twin *twin, struct twin_place *place)
 {
-	size_t i, n;
+	const struct twin_range *r = &twin->live[place->range];
+	uint32_t ordinal;
 
-	for (i = 0; i < twin->live_count; i++) {
-		n = range_size(&twin->live[i]);
-		if (number < n)
-			return twin->live[i].low + (uint32_t)number;
-		number -= n;
+	if (place->range == twin->live_count)
+		return twin->next;	/* not after twin_fit() */
+	ordinal = r->low + place->number++;
+	if (ordinal == r->high) {
+		place->range++;
+		place->number = 0;
 	}
-	return twin->next;		/* not after twin_fit() */
+	return ordinal;
+}
+
+/* The first range that does not end before it. */
+static size_t
+find_range(const struct twin *twin, uint32_t ordinal)
+{
+	size_t low = 0, high = twin->live_count, middle;
+
+	while (low < high) {
+		middle = low + (high - low) / 2;
+		if (twin->live[middle].high < ordinal)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
 }
 
 int
 twin_remove(struct twin *twin, uint32_t ordinal, uint32_t day)
 {
-	struct twin_range *r, *live;
-	size_t i;
+	struct twin_range *r;
+	size_t i = find_range(twin, ordinal);
 
-	for (i = 0; i < twin->live_count; i++)
-		if (ordinal >= twin->live[i].low &&
-		    ordinal <= twin->live[i].high)
-			break;
-	if (i == twin->live_count)
+	if (i == twin->live_count || twin->live[i].low > ordinal)
 		return 0;
-	live = reallocarray(twin->live, twin->live_count + 1, sizeof(*live));
-	if (live == NULL)
+	if (grow(twin) == -1)
 		return -1;
-	twin->live = live;
 	twin->day = day;
-	r = &live[i];
+	r = &twin->live[i];
 	if (r->low == r->high) {
 		memmove(r, r + 1, (twin->live_count - i - 1) * sizeof(*r));
 		twin->live_count--;

@@ -22,6 +22,7 @@ struct twin {
 	uint32_t		 day;	/* of the last change */
 	struct twin_range	*live;
 	size_t			 live_count;
+	size_t			 live_room;
 };
 
 struct twins {
@@ -40,8 +41,12 @@ struct twin	*twins_add(struct twins *, const uint8_t *hash);
 
 /* There are so many in the file: 1 if something changed, else 0; or -1. */
 int		 twin_fit(struct twin *, size_t count, uint32_t day);
-/* Of the one that is so many behind the first. */
-uint32_t	 twin_ordinal(const struct twin *, size_t number);
+/* The ordinals one after the other, from { 0 } on. */
+struct twin_place {
+	size_t		 range;
+	uint32_t	 number;	/* in it */
+};
+uint32_t	 twin_next(const struct twin *, struct twin_place *);
 int		 twin_remove(struct twin *, uint32_t ordinal, uint32_t day);
 
 #endif

@@ -28,8 +28,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "io.h"
 #include "mbox.h"
 #include "mbox_twins.h"
+#include "path.h"
 #include "state.h"
 
 #define TWINS_NAME	"mbox-twins"
@@ -109,58 +111,81 @@ load(struct mailbox *mb, struct twins *twins)
 	return r;
 }
 
-static int
-write_twins(FILE *file, const struct twins *twins, uint32_t day)
+static void
+print_twin(FILE *file, const struct twin *t)
 {
-	const struct twin *t;
-	size_t i, k;
+	size_t k;
 
-	for (t = twins->twin, i = 0; i < twins->count; i++, t++) {
-		if (t->live_count == 0 && t->day + DAYS_KEPT < day)
-			continue;
-		for (k = 0; k < MBOX_HASH_SIZE; k++)
-			fprintf(file, "%02x", t->hash[k]);
-		fprintf(file, " %" PRIu32 " %" PRIu32 " ", t->next, t->day);
-		if (t->live_count == 0)
-			putc('-', file);
-		for (k = 0; k < t->live_count; k++)
-			fprintf(file, "%s%" PRIu32 "-%" PRIu32,
-			    k == 0 ? "" : ",", t->live[k].low,
-			    t->live[k].high);
-		putc('\n', file);
+	for (k = 0; k < MBOX_HASH_SIZE; k++)
+		fprintf(file, "%02x", t->hash[k]);
+	fprintf(file, " %" PRIu32 " %" PRIu32 " ", t->next, t->day);
+	if (t->live_count == 0)
+		putc('-', file);
+	for (k = 0; k < t->live_count; k++)
+		fprintf(file, "%s%" PRIu32 "-%" PRIu32, k == 0 ? "" : ",",
+		    t->live[k].low, t->live[k].high);
+	putc('\n', file);
+}
+
+/* The file's text, to be freed; NULL with errno. */
+static char *
+print_twins(const struct twins *twins, uint32_t day, size_t *len)
+{
+	char *text = NULL;
+	FILE *file = open_memstream(&text, len);
+	const struct twin *t;
+	int has_failed;
+
+	if (file == NULL)
+		return NULL;
+	for (t = twins->twin; t < twins->twin + twins->count; t++)
+		if (t->live_count > 0 || t->day + DAYS_KEPT >= day)
+			print_twin(file, t);
+	has_failed = ferror(file);
+	if (fclose(file) == 0 && !has_failed)
+		return text;
+	free(text);
+	errno = ENOMEM;
+	return NULL;
+}
+
+static int
+write_file(const struct mailbox *mb, const char *text, size_t len)
+{
+	int fd, r, saved;
+
+	fd = state_open(mb->state, TWINS_WORK, O_WRONLY | O_CREAT | O_TRUNC,
+	    mb->uid);
+	if (fd == -1)
+		return -1;
+	r = io_pwrite(fd, text, len, 0);
+	if (r == 0)
+		r = fsync(fd);
+	saved = errno;
+	if (close(fd) == -1 && r == 0) {
+		saved = errno;
+		r = -1;
 	}
-	return fflush(file) == 0 && !ferror(file) ? 0 : -1;
+	errno = saved;
+	return r;
 }
 
 /* The new file is on disk before it has the name. */
 static int
 store(struct mailbox *mb, const struct twins *twins)
 {
-	FILE *file = NULL;
-	int fd, r, saved;
+	size_t len;
+	char *text = print_twins(twins, today(), &len);
+	int r;
 
-	fd = state_open(mb->state, TWINS_WORK, O_WRONLY | O_CREAT | O_TRUNC,
-	    mb->uid);
-	if (fd == -1 || (file = fdopen(fd, "w")) == NULL) {
-		saved = errno;
-		if (fd != -1)
-			close(fd);
-		errno = saved;
+	if (text == NULL)
 		return -1;
-	}
-	r = write_twins(file, twins, today());
-	if (r == 0)
-		r = fsync(fd);
-	saved = errno;
-	if (fclose(file) != 0 && r == 0) {
-		saved = errno;
-		r = -1;
-	}
-	errno = saved;
+	r = write_file(mb, text, len);
+	free(text);			/* keeps errno */
 	if (r == -1 || renameat(mb->state, TWINS_WORK, mb->state,
 	    TWINS_NAME) == -1)
 		return -1;
-	return state_sync(mb->state);
+	return path_sync(mb->state);
 }
 
 /* There is no room to write anything down. */
@@ -203,6 +228,7 @@ static int
 number_alike(struct twins *twins, struct named *group, size_t count)
 {
 	struct twin *twin = twins_find(twins, group->entry->hash);
+	struct twin_place place = { 0 };
 	size_t i;
 	int changed;
 
@@ -217,7 +243,7 @@ number_alike(struct twins *twins, struct named *group, size_t count)
 	if (changed == -1)
 		return -1;
 	for (i = 0; i < count; i++)
-		group[i].entry->ordinal = twin_ordinal(twin, i);
+		group[i].entry->ordinal = twin_next(twin, &place);
 	return changed;
 }
 

@@ -98,7 +98,7 @@ find_out(const struct mailbox *mb, const struct intent *in, uint64_t size,
 	while (l.at < len) {
 		piece = len - l.at < sizeof(block) ? (size_t)(len - l.at) :
 		    sizeof(block);
-		if (mbox_pread(mb->file, block, piece, in->start + l.at) == -1)
+		if (io_pread(mb->file, block, piece, in->start + l.at) == -1)
 			return -1;
 		l.hash = journal_hash(l.hash, block, piece);
 		for (i = 0; i < piece; i++)

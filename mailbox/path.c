@@ -52,6 +52,23 @@ path_check(int fd, uid_t uid, int is_own)
 	return 0;
 }
 
+int
+path_base(const char *path, uid_t uid)
+{
+	int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
+
+	if (fd == -1)
+		return -1;
+	if (fstat(fd, &st) == 0) {
+		if (st.st_uid == uid || st.st_uid == 0)
+			return fd;
+		errno = EPERM;
+	}
+	close_keep_errno(fd);
+	return -1;
+}
+
 /* Sync the directory in which something was made, if it can be read. */
 static int
 sync_parent(int parent)
@@ -203,23 +220,16 @@ enter(const char *path, const struct identity *id, int create, char *name,
 {
 	char base[CONFIG_PATH_MAX + sizeof(id->home)];
 	const char *rest;
-	struct stat st;
-	int fd = -1, top;
+	int fd, top;
 
 	*is_absent = 0;
 	if (split_path(path, id->home, base, sizeof(base), &rest) == -1)
 		return -1;
-	top = open(base, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (top == -1 || fstat(top, &st) == -1) {
-		close_keep_errno(top);
+	top = path_base(base, id->uid);
+	if (top == -1)
 		return -1;
-	}
-	if (st.st_uid != id->uid && st.st_uid != 0)
-		errno = EPERM;
-	else {
-		fd = walk(top, rest, id, create, name);
-		*is_absent = fd == -1 && errno == ENOENT;
-	}
+	fd = walk(top, rest, id, create, name);
+	*is_absent = fd == -1 && errno == ENOENT;
 	close_keep_errno(top);
 	return fd;
 }

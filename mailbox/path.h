@@ -31,6 +31,11 @@ int	path_directory(const char *path, const struct identity *, int create,
 int	path_file(const char *path, const struct identity *, int create,
 	    char name[NAME_MAX + 1], int *is_absent);
 
+/*
+ * A directory above the user's own (O_PATH), opened as it is; EPERM if it is
+ * neither the user's nor root's.
+ */
+int	path_base(const char *path, uid_t uid);
 /* Open or make a directory below another; never by a link. */
 int	path_open(int parent, const char *name, int flags, int create);
 /*

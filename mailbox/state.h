@@ -34,7 +34,4 @@ int	state_enter(const struct identity *);
  */
 int	state_open(int state, const char *name, int flags, uid_t owner);
 
-/* What was made, renamed or removed there is on disk; 0 or -1 with errno. */
-int	state_sync(int state);
-
 #endif

@@ -56,6 +56,13 @@ def lay_out():
     servers._lay_out_lib()
 
 
+def is_of(process, box):
+    try:
+        return box.uid in process.uids()
+    except (FileNotFoundError, ProcessLookupError, KeyError):	# ended
+        return False
+
+
 class Server:
     """One of theirs, and a name space that its tools can be run in."""
 
@@ -162,6 +169,12 @@ class Dovecot(Server):
                      "-c", self.conf, "-e", "-f", SENDER],
                     box, letter, is_root=True)
         return done.returncode == 0
+
+    def wait_written(self, box):
+        """Status lines of an mbox are written after the end of a session."""
+        postern.eventually(lambda: not any(
+            p.role == "pop3" and is_of(p, box) for p in self.pids()),
+            "Dovecot is done with the mailbox of " + box.user)
 
 
 MAIN = """\

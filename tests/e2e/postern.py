@@ -313,6 +313,18 @@ class Daemon:
         eventually(lambda: not self.session_processes(),
                    "%s's sessions ended" % self.program)
 
+    def waiting_workers(self):
+        """Workers without a client: they have no more than their channel."""
+        found = []
+        for process in self.processes(self.program + "-worker"):
+            try:
+                if (process.ppid != self.process.pid and process.state == "S"
+                        and len(os.listdir("/proc/%d/fd" % process.pid)) == 4):
+                    found.append(process)
+            except (FileNotFoundError, ProcessLookupError):
+                pass
+        return found
+
     def session_processes(self):
         """Processes that serve one session: children of login and agents."""
         by_pid = {p.pid: p for p in self.processes()}

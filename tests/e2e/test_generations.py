@@ -21,6 +21,8 @@ def test_the_spawner_ends_last(daemons):
     of yet: the master forgets it once, and starts another."""
     daemon = daemons("pop3d")
     spawner, = of_master(daemon, "pop3d-worker")
+    # Of those before the last one the master has been told.
+    eventually(lambda: len(daemon.waiting_workers()) > 1, "some wait")
     os.kill(spawner, signal.SIGSTOP)
     pop = Pop(daemon)
     pop.ok("QUIT")

@@ -89,19 +89,6 @@ def serving(daemon):
     return found
 
 
-def waiting(daemon, spawners):
-    """Workers that wait for a client: with no more than their channel."""
-    found = []
-    for process in daemon.processes(daemon.program + "-worker"):
-        try:
-            if (process.ppid in spawners and process.state == "S" and
-                    len(os.listdir("/proc/%d/fd" % process.pid)) == 4):
-                found.append(process.pid)
-        except OSError:
-            pass
-    return found
-
-
 def tcp_inodes():
     found = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
@@ -188,8 +175,9 @@ def test_a_crash_makes_a_new_generation(daemons, users, program, role):
         target, = [p.pid for p in serving(daemon) if p.pid != first.pid]
     elif role == "waiting worker":
         second = None
-        target = eventually(lambda: waiting(daemon, before),
-                            "one that waits")[0]
+        target = eventually(
+            lambda: [p.pid for p in daemon.waiting_workers()
+                     if p.ppid in before], "one that waits")[0]
     else:
         second = None
         target = sorted(before)[0]

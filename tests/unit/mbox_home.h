@@ -189,7 +189,7 @@ get(const char *path)
 	text.data = calloc(1, (size_t)st.st_size + 1);
 	assert_non_null(text.data);
 	if (fd != -1) {
-		assert_int_equal(mbox_pread(fd, text.data,
+		assert_int_equal(io_pread(fd, text.data,
 		    (size_t)st.st_size, 0), 0);
 		close(fd);
 	}

@@ -401,6 +401,44 @@ test_many(void **state)
 	assert_string_equal(uidl(MANY - 1), last);
 }
 
+static double
+cpu_seconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+/*
+ * Every other one of very many that are alike goes.  If each were looked for
+ * among the others this would be minutes.
+ */
+static void
+test_C15_many_alike(void **state)
+{
+	enum { MANY = 200000 };
+	static uint8_t marked[MANY / 8];
+	static char last[UIDL_MAX];
+	double begun = cpu_seconds();
+	size_t i, failed;
+	FILE *file;
+
+	(void)state;
+	file = fdopen(openat(home, "mbox", O_WRONLY | O_CREAT, 0600), "w");
+	for (i = 0; i < MANY; i++)
+		fputs(ONE, file);
+	assert_int_equal(fclose(file), 0);
+	reopen();
+	memset(marked, 0x55, sizeof(marked));
+	strlcpy(last, uidl(MANY - 1), sizeof(last));
+	assert_int_equal(ops->expunge(box, marked, &failed), 0);
+	reopen();
+	assert_int_equal(ops->count(box), MANY / 2);
+	assert_string_equal(uidl(MANY / 2 - 1), last);
+	assert_true(cpu_seconds() - begun < 20);
+}
+
 int
 main(void)
 {
@@ -417,6 +455,7 @@ main(void)
 		TEST(test_twins_file),
 		TEST(test_user_in_path),
 		TEST(test_many),
+		TEST(test_C15_many_alike),
 	};
 
 	return cmocka_run_group_tests_name("test_mbox", tests, NULL, NULL);

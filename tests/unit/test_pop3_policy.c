@@ -1,4 +1,4 @@
-/* LINK: pop3d/policy mailbox/state privsep/log privsep/facts privsep/message */
+/* LINK: pop3d/policy mailbox/state mailbox/path privsep/log privsep/facts privsep/message */
 /*
  * test_pop3_policy: login-delay and its stamp, expire, and ~/.postern, in a
  * home that is made for it.
