@@ -26,6 +26,7 @@
 #define HOLD_MS		1000	/* when there is no relay */
 #define AVOID_MS	300000	/* an address that was tried in vain */
 #define GREET_TIMES	4	/* relay-timeouts: greeting, EHLO, TLS, AUTH */
+#define TRY_TIMES	3	/* so many silent hosts, and no more */
 #define SEND_BUFFER	(512 * 1024)
 
 /* A stranger's text: printable, and cut. */
@@ -234,7 +235,8 @@ connection_try_next(struct connection *c)
 	connection_shut(c);
 	for (;;) {
 		/* With none left, or none known any more, it is over. */
-		if (choose(c) == -1) {
+		if (c->last_try <= c->destination->outbound->now ||
+		    choose(c) == -1) {
 			give_up(c);
 			return;
 		}
@@ -257,6 +259,8 @@ connection_open(struct destination *d)
 	c->sock = c->relay = -1;
 	c->why = connection_result(DELIVERY_DEFERRED, "4.4.1",
 	    "no address could be reached");
+	c->last_try = o->now + TRY_TIMES * (CONNECT_MS +
+	    GREET_TIMES * connection_patience(c));
 	TAILQ_INSERT_TAIL(&o->connections, c, link);
 	o->connection_count++;
 	d->connections++;
@@ -285,17 +289,31 @@ heard_socket(struct connection *c)
 		connection_relay(c, -1);
 }
 
+/*
+ * The host is not at fault: its letters wait a moment.  But not in the way of
+ * all others, if it lasts.
+ */
+static void
+do_without(struct connection *c)
+{
+	struct destination *d = c->destination;
+	struct errand_result r = connection_result(DELIVERY_DEFERRED, "4.3.0",
+	    "no process is there to send it");
+
+	d->outbound->hold_until = d->outbound->now + HOLD_MS;
+	connection_close(c);
+	if (d->is_slow && d->connections == 0)
+		destination_tell_all(d, &r);
+}
+
 void
 connection_relay(struct connection *c, int fd)
 {
-	struct outbound *o = c->destination->outbound;
 	int room = SEND_BUFFER;
 
 	c->relay = fd;
 	if (fd == -1 || fcntl(fd, F_SETFL, O_NONBLOCK) == -1) {
-		/* The host is not at fault: its letters wait a moment. */
-		o->hold_until = o->now + HOLD_MS;
-		connection_close(c);
+		do_without(c);
 		return;
 	}
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
@@ -325,6 +343,9 @@ connection_expire(struct connection *c)
 	case CONNECTION_OPENING:
 		connection_avoid_for(c, "can't connect to", ETIMEDOUT);
 		connection_try_next(c);
+		break;
+	case CONNECTION_ASKED:
+		do_without(c);
 		break;
 	case CONNECTION_GREETING:
 		connection_refused(c, RELAY_DEFER, "4.4.2", "the host does not answer");

@@ -60,6 +60,7 @@ struct connection {
 	int			 relay;		/* to who speaks there, or -1 */
 	uint64_t		 tag;
 	uint64_t		 deadline;	/* of the state */
+	uint64_t		 last_try;	/* no further address later */
 	size_t			 address;	/* the one in use */
 	uint64_t		 tried;		/* a bit for each */
 	int			 in_clear;	/* TLS with it has failed */
@@ -88,6 +89,8 @@ void	destination_unpark(struct destination *, size_t max, int tell);
 /* Ask for its addresses, if they are not known, or not any more. */
 void	destination_resolve(struct destination *);
 int	destination_is_resolved(const struct destination *);
+/* Is there something to do for it, if there is room? */
+int	destination_may_go_on(const struct destination *);
 /* The hosts could not be had: rest, if no other connection has one. */
 void	destination_failed(struct destination *,
 	    const struct errand_result *, int is_permanent);

@@ -145,6 +145,23 @@ send_letter(struct connection *c)
 	return message_send(c->relay, &m);
 }
 
+/* The host has not heard of it: another connection, for all that we know. */
+static void
+take_back(struct connection *c)
+{
+	struct errand *e;
+	size_t i;
+
+	for (i = c->batch_count; i-- > 0;) {
+		e = c->batch[i];
+		if (e->tries == RESTARTS_MAX)
+			continue;
+		e->tries++;
+		c->batch[i] = NULL;
+		destination_return(c->destination, e);
+	}
+}
+
 void
 connection_send(struct connection *c)
 {
@@ -155,8 +172,10 @@ connection_send(struct connection *c)
 	c->served++;
 	connection_set_state(c, CONNECTION_SENDING, SEND_TIMES * connection_patience(c) +
 	    c->batch[0]->letter->length);
-	if (send_letter(c) == -1)
+	if (send_letter(c) == -1) {
+		take_back(c);
 		connection_close(c);
+	}
 }
 
 /* An idle connection that was over: it says nothing of the letter. */

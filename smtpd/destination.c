@@ -16,6 +16,7 @@
 #define CONNECTIONS_MAX		20	/* to one destination */
 #define REST_MS_MAX		UINT64_C(1800000)
 #define QUIET_MAX		2000
+#define RESOLVING_MAX		50	/* destinations; each asks a lot */
 
 static void
 forget_addresses(struct destination *d)
@@ -33,8 +34,10 @@ destination_free(struct destination *d)
 {
 	struct outbound *o = d->outbound;
 
-	if (d->mx != NULL)
+	if (d->mx != NULL) {
 		mx_cancel(d->mx);
+		o->resolving--;
+	}
 	destination_unpark(d, SIZE_MAX, 1);
 	forget_addresses(d);
 	TAILQ_REMOVE(d->is_quiet ? &o->quiet : &o->busy, d, link);
@@ -209,6 +212,7 @@ resolved(void *arg, const struct mx_result *r)
 	struct destination *d = arg;
 	struct errand_result why;
 
+	d->outbound->resolving -= d->mx != NULL;
 	d->mx = NULL;
 	forget_addresses(d);
 	if (r->kind != OUTCOME_DELIVERED) {
@@ -232,6 +236,13 @@ destination_is_resolved(const struct destination *d)
 	return d->address_count > 0;
 }
 
+int
+destination_may_go_on(const struct destination *d)
+{
+	return d->mx == NULL && (d->address_count > 0 ||
+	    d->outbound->resolving < RESOLVING_MAX);
+}
+
 void
 destination_resolve(struct destination *d)
 {
@@ -246,7 +257,10 @@ destination_resolve(struct destination *d)
 		resolved(d, &r);
 		return;
 	}
+	if (o->resolving >= RESOLVING_MAX)
+		return;		/* in turns */
 	d->mx = mx_start(o->dns, o->config, &d->hop, resolved, d, o->now);
 	if (d->mx == NULL)
 		fatal("out of memory");
+	o->resolving++;
 }

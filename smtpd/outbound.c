@@ -58,9 +58,23 @@ outbound_add(struct outbound *o, struct errand *e)
 	e->destination = d;
 	e->is_sent = 0;
 	TAILQ_INSERT_TAIL(&d->errands, e, link);
-	if (d->waiting++ == 0)
+	if (d->waiting++ == 0) {
 		d->moved = o->now;
+		d->is_slow = 0;
+	}
 	return 0;
+}
+
+/*
+ * Nobody can come for its letters now, and has not for some time: they shall
+ * not take the places of those that others could have.
+ */
+static int
+is_left_out(const struct destination *d)
+{
+	return d->is_slow && d->connections == 0 && d->mx == NULL &&
+	    (!destination_may_go_on(d) ||
+	    d->outbound->connection_count >= OUTBOUND_CONNECTIONS);
 }
 
 int
@@ -70,6 +84,8 @@ outbound_is_stuck(const struct errand *e)
 
 	if (d == NULL || e->is_sent || d->rest_until > d->outbound->now)
 		return 0;
+	if (is_left_out(d))
+		return 1;
 	/* The next letter stays, or a connection that is there is in vain. */
 	return TAILQ_FIRST(&d->errands)->letter != e->letter &&
 	    (d->is_slow || d->waiting > BACKLOG_LONG);
@@ -172,7 +188,7 @@ static void
 open_more(struct destination *d)
 {
 	struct outbound *o = d->outbound;
-	size_t limit = d->limit, fair = share(o), coming;
+	size_t limit = d->limit, fair = share(o), coming, n;
 
 	coming = serve_idle(d);
 	/* One that is dead, or may be, costs a single probe. */
@@ -183,7 +199,9 @@ open_more(struct destination *d)
 	while (is_wanted(d, coming) && d->connections < limit &&
 	    o->connection_count < OUTBOUND_CONNECTIONS &&
 	    o->hold_until <= o->now && destination_is_resolved(d)) {
-		if (connection_open(d) == NULL)
+		n = d->connections;
+		/* One that is in vain at once: so would be the next. */
+		if (connection_open(d) == NULL || d->connections == n)
 			return;
 		coming++;
 	}
@@ -202,12 +220,20 @@ make_quiet(struct destination *d)
 	d->is_quiet = 1;
 }
 
+/* Not what would only be parked again. */
+static int
+may_unpark(const struct destination *d)
+{
+	return d->waiting < BACKLOG_SHORT && d->mx == NULL &&
+	    (d->waiting == 0 || !d->is_slow);
+}
+
 static void
 run_one(struct destination *d)
 {
 	struct outbound *o = d->outbound;
 
-	if (d->waiting < BACKLOG_SHORT)
+	if (may_unpark(d))
 		destination_unpark(d, UNPARK_MAX, 1);
 	if (d->waiting > 0 && d->rest_until > o->now)
 		destination_tell_all(d, &d->why);
@@ -332,9 +358,9 @@ outbound_next(const struct outbound *o)
 	TAILQ_FOREACH(d, &o->busy, link) {
 		if (slow_at(d) < next)
 			next = slow_at(d);
-		if (d->waiting > 0 && d->connections == 0 && d->mx == NULL &&
-		    o->connection_count < OUTBOUND_CONNECTIONS &&
-		    o->hold_until < next)
+		if (d->waiting > 0 && d->connections == 0 &&
+		    destination_may_go_on(d) && o->connection_count <
+		    OUTBOUND_CONNECTIONS && o->hold_until < next)
 			next = o->hold_until;
 		if (d->waiting > 0 && d->connections > 0 &&
 		    d->connections < d->limit && d->moved + STILL_MS > o->now &&

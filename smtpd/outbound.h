@@ -55,6 +55,7 @@ struct outbound {
 	uint64_t		 next_tag;
 	uint64_t		 hold_until;	/* no relay can be had */
 	size_t			 connection_count;
+	size_t			 resolving;	/* destinations */
 	size_t			 watched;	/* of the last outbound_poll() */
 	struct connection	*watching[OUTBOUND_CONNECTIONS];
 	struct connection_list	 connections;	/* to all destinations */

@@ -4,6 +4,7 @@
  * answer, or not, and what becomes of each recipient.
  */
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -648,6 +649,173 @@ test_slow(void **state)
 	close(gate);
 }
 
+/* More connections that can't be had, at once, while there is one. */
+static void
+test_no_second(void **state)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	struct mail_route *r = &config.routes[config.route_count++];
+	int i, sock, gate;
+
+	(void)state;
+	snprintf(un.sun_path, sizeof(un.sun_path), "/tmp/outbound.%d",
+	    (int)getpid());
+	strlcpy(r->domain, "l.example", sizeof(r->domain));
+	r->to.protocol = REMOTE_LMTP_SOCKET;
+	strlcpy(r->to.host, un.sun_path, sizeof(r->to.host));
+	sock = socket(AF_UNIX, SOCK_STREAM, 0);
+	(void)unlink(un.sun_path);
+	assert_int_equal(bind(sock, (struct sockaddr *)&un, sizeof(un)), 0);
+	assert_int_equal(listen(sock, 1), 0);
+	add("l.example", 1);
+	gate = relay();
+	assert_int_equal(unlink(un.sun_path), 0);
+	for (i = 0; i < 20; i++)
+		add("l.example", 1);
+	alarm(20);
+	turn(0);
+	turn(600);
+	alarm(0);
+	assert_int_equal(o.connection_count, 1);
+	assert_int_equal(done_count, 0);
+	close(gate);
+	close(sock);
+}
+
+/* What is parked for a line that does not move stays there. */
+static void
+test_parked_for_slow(void **state)
+{
+	struct spool_name name = { .due = 1 };
+	int gate;
+
+	(void)state;
+	add("x.example", 1);
+	gate = relay();
+	add("x.example", 1);
+	turn(11000);
+	assert_true(outbound_is_stuck(&errands[1]));
+	assert_int_equal(outbound_park(&errands[1], &name), 0);
+	outbound_withdraw(&errands[1]);
+	turn(0);
+	turn(1000);
+	assert_int_equal(unparked_count, 0);
+	welcome(gate);
+	turn(0);
+	assert_int_equal(unparked_count, 1);
+	close(gate);
+}
+
+/* Nor has a letter a place for which there is no connection, nor will be. */
+static void
+test_no_room(void **state)
+{
+	struct spool_name name = { .due = 1 };
+
+	(void)state;
+	o.connection_count = OUTBOUND_CONNECTIONS;
+	add("x.example", 1);
+	turn(0);
+	assert_false(outbound_is_stuck(&errands[0]));
+	turn(11000);
+	assert_int_equal(slow_count, 1);
+	assert_true(outbound_is_stuck(&errands[0]));
+	assert_int_equal(outbound_park(&errands[0], &name), 0);
+	outbound_withdraw(&errands[0]);
+	turn(0);
+	assert_int_equal(unparked_count, 1);
+	/* It comes again, and is not turned away at once. */
+	assert_int_equal(outbound_add(&o, &errands[0]), 0);
+	assert_false(outbound_is_stuck(&errands[0]));
+	turn(11000);
+	assert_true(outbound_is_stuck(&errands[0]));
+	assert_int_equal(done_count, 0);
+	o.connection_count = 0;
+}
+
+/* No relay for long: the letter is tried again later, by the schedule. */
+static void
+test_no_relay_for_long(void **state)
+{
+	int i;
+
+	(void)state;
+	is_master_busy = 1;
+	add("x.example", 2);
+	for (i = 0; i < 30 && done_count == 0; i++) {
+		turn(1000);
+		usleep(1000);
+		turn(0);
+	}
+	assert_true(i >= 10);
+	assert_int_equal(done_count, 2);
+	assert_int_equal(results[0].verdict, DELIVERY_DEFERRED);
+	assert_string_equal(results[0].status, "4.3.0");
+}
+
+/* A relay that ended before it was given a letter says nothing of that. */
+static void
+test_ended_idle(void **state)
+{
+	int gate;
+
+	(void)state;
+	add("x.example", 1);
+	gate = relay();
+	welcome(gate);
+	hear_letter(gate);
+	say_to(gate, 0, DELIVERED, RELAY_AT_END, 250);
+	say_end(gate, 1);
+	add("x.example", 3);
+	close(gate);
+	turn(0);
+	assert_int_equal(done_count, 1);
+	gate = relay();
+	welcome(gate);
+	assert_int_equal(hear_letter(gate), 3);
+	close(gate);
+}
+
+/* Only so many domains are asked for at once, and nobody waits in turns. */
+static void
+test_many_domains(void **state)
+{
+	char domain[32];
+	int i;
+
+	(void)state;
+	for (i = 0; i < 200; i++) {
+		snprintf(domain, sizeof(domain), "d%d.example", i);
+		add(domain, 1);
+	}
+	turn(0);
+	assert_true(o.resolving > 0 && o.resolving < 100);
+	assert_true(outbound_next(&o) > now);
+}
+
+/* Addresses enough for a day of silence: not all of them in one attempt. */
+static void
+test_tarpits(void **state)
+{
+	int gate, i;
+
+	(void)state;
+	add("x.example", 1);
+	for (i = 0; i < 3; i++) {
+		gate = relay();
+		TAILQ_FIRST(&o.connections)->tried = 0;
+		turn(4 * 60 * 1000 + 1);
+		assert_int_equal(done_count, 0);
+		close(gate);
+	}
+	gate = relay();
+	TAILQ_FIRST(&o.connections)->tried = 0;
+	turn(4 * 60 * 1000 + 1);
+	assert_int_equal(done_count, 1);
+	assert_int_equal(results[0].verdict, DELIVERY_DEFERRED);
+	close(gate);
+}
+
 static void
 test_bad_domain(void **state)
 {
@@ -669,7 +837,11 @@ main(void)
 		EACH(test_refused), EACH(test_rest),
 		EACH(test_nobody_listens), EACH(test_without_tls),
 		EACH(test_no_relay), EACH(test_hostile), EACH(test_flood),
-		EACH(test_slow), EACH(test_bad_domain),
+		EACH(test_slow), EACH(test_no_second),
+		EACH(test_parked_for_slow), EACH(test_no_room),
+		EACH(test_no_relay_for_long), EACH(test_ended_idle),
+		EACH(test_many_domains), EACH(test_tarpits),
+		EACH(test_bad_domain),
 	};
 
 	return cmocka_run_group_tests_name("test_outbound", tests, NULL,
