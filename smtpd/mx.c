@@ -256,7 +256,7 @@ heard_a(void *arg, const struct dns_answer *answer)
 	heard_address(arg, 1, answer);
 }
 
-/* -1: no memory. */
+/* -1: no memory.  What no host can be called has no address. */
 static int
 ask_addresses(struct mx *mx)
 {
@@ -279,9 +279,10 @@ ask_addresses(struct mx *mx)
 				continue;
 			h->questions[i] = dns_ask(mx->dns, ways[i].type,
 			    h->name, ways[i].heard, h, mx->now);
-			if (h->questions[i] == NULL)
+			if (h->questions[i] != NULL)
+				mx->outstanding++;
+			else if (errno != EINVAL)
 				return -1;
-			mx->outstanding++;
 		}
 	}
 	return 0;
@@ -365,10 +366,13 @@ heard_mx(void *arg, const struct dns_answer *a)
 	else if (mx->host_count == 0)
 		conclude(r, OUTCOME_FAILED, "5.1.10",
 		    "the domain %.128s takes no mail", mx->hop->host);
-	else if (ask_addresses(mx) == 0)
+	else if (ask_addresses(mx) == -1)
+		conclude(r, OUTCOME_DEFERRED, "4.3.0", "out of memory");
+	else if (mx->outstanding > 0)
 		return;
 	else
-		conclude(r, OUTCOME_DEFERRED, "4.3.0", "out of memory");
+		conclude(r, OUTCOME_FAILED, "5.4.4", "no host that takes "
+		    "mail for %.128s has an address", mx->hop->host);
 	finish(mx, r);
 }
 
@@ -395,7 +399,7 @@ mx_start(struct dns_client *dns, const struct config *config,
 			return mx;
 	} else {
 		take_itself(mx);
-		if (ask_addresses(mx) == 0)
+		if (ask_addresses(mx) == 0 && mx->outstanding > 0)
 			return mx;
 	}
 	mx_cancel(mx);

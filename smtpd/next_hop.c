@@ -85,7 +85,9 @@ make_key(struct next_hop *hop)
 		n = snprintf(hop->key, sizeof(hop->key), "mx%s:%s",
 		    tls[hop->tls], hop->host);
 	else
-		n = snprintf(hop->key, sizeof(hop->key), "%s%s:%s:%u",
+		/* What a stranger named is not the same as what a route did. */
+		n = snprintf(hop->key, sizeof(hop->key), hop->is_named ?
+		    "%s%s:%s:%u" : "%s%s:[%s]:%u",
 		    hop->protocol == REMOTE_LMTP ? "lmtp" : "smtp",
 		    tls[hop->tls], hop->host, hop->port);
 	return n > 0 && (size_t)n < sizeof(hop->key) ? 0 : -1;

@@ -38,9 +38,14 @@ struct dns_question *
 dns_ask(struct dns_client *c, enum dns_type type, const char *name,
     dns_answered answered, void *arg, uint64_t now)
 {
-	struct dns_question *q = calloc(1, sizeof(*q));
+	struct dns_question *q;
 
 	(void)c;
+	if (!config_is_hostname(name)) {
+		errno = EINVAL;
+		return NULL;
+	}
+	q = calloc(1, sizeof(*q));
 	assert_int_equal(now, 1234);
 	assert_non_null(q);
 	assert_true(asked_count < ASKED_MAX);
@@ -266,6 +271,30 @@ test_none(void **state)
 	expect_trouble(OUTCOME_FAILED, "5.1.10");
 }
 
+/* A name that no host can have is one that has no address, and no more. */
+static void
+test_bad_names(void **state)
+{
+	(void)state;
+	start();
+	exchanger(10, "-a.example");
+	exchanger(20, "b.example");
+	exchanger(30, "c-.example");
+	say(DNS_MX, "example.org");
+	assert_int_equal(asked_count, 2);
+	address(AF_INET, "192.0.2.3");
+	say(DNS_A, "b.example");
+	say_nothing(DNS_AAAA, "b.example", DNS_NODATA);
+	assert_int_equal(result_count, 1);
+	assert_int_equal(result.kind, OUTCOME_DELIVERED);
+	assert_int_equal(result.count, 1);
+	result_count = 0;
+	start();
+	exchanger(10, "-a.example");
+	say(DNS_MX, "example.org");
+	expect_trouble(OUTCOME_FAILED, "5.4.4");
+}
+
 static void
 test_no_address(void **state)
 {
@@ -442,7 +471,8 @@ main(void)
 #define EACH(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 	static const struct CMUnitTest tests[] = {
 		EACH(test_order), EACH(test_shuffled), EACH(test_implicit),
-		EACH(test_none), EACH(test_no_address), EACH(test_ourselves),
+		EACH(test_none), EACH(test_bad_names),
+		EACH(test_no_address), EACH(test_ourselves),
 		EACH(test_addresses_of_ours), EACH(test_families),
 		EACH(test_very_many), EACH(test_cancelled), EACH(test_known),
 	};

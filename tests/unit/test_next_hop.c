@@ -54,7 +54,7 @@ test_literal(void **state)
 	(void)state;
 	assert_int_equal(next_hop_find(&config, "[192.0.2.1]", &hop), 0);
 	assert_string_equal(hop.host, "192.0.2.1");
-	assert_string_equal(hop.key, "smtp:192.0.2.1:25");
+	assert_string_equal(hop.key, "smtp:[192.0.2.1]:25");
 	assert_false(hop.is_mx);
 	assert_false(hop.is_named);
 	assert_int_equal(next_hop_find(&config, "[IPv6:2001:db8::1]", &hop),
@@ -101,6 +101,24 @@ test_routes(void **state)
 	assert_string_equal(hop.key, "lmtp:lmtp.example:24");
 }
 
+/*
+ * A route may lead to this host, and what a stranger names may not: they have
+ * nothing in common, whichever came first.
+ */
+static void
+test_literal_is_no_route(void **state)
+{
+	struct next_hop other;
+
+	(void)state;
+	add_route("lists.example", REMOTE_SMTP, "127.0.0.1", 25);
+	assert_int_equal(next_hop_find(&config, "lists.example", &hop), 0);
+	assert_int_equal(next_hop_find(&config, "[127.0.0.1]", &other), 0);
+	assert_true(hop.is_named);
+	assert_false(other.is_named);
+	assert_string_not_equal(hop.key, other.key);
+}
+
 static void
 test_secrets(void **state)
 {
@@ -128,6 +146,7 @@ main(void)
 		cmocka_unit_test_setup(test_literal, setup),
 		cmocka_unit_test_setup(test_nonsense, setup),
 		cmocka_unit_test_setup(test_routes, setup),
+		cmocka_unit_test_setup(test_literal_is_no_route, setup),
 		cmocka_unit_test_setup(test_secrets, setup),
 	};
 
