@@ -40,13 +40,38 @@ take_text(char *dst, size_t size, const char *src)
 	dst[i] = '\0';
 }
 
+/* "5.1.10": a class, and twice one to three digits (RFC 3463 section 2). */
+static int
+is_status(const char *s, char class)
+{
+	size_t n;
+	int i;
+
+	if (*s++ != class)
+		return 0;
+	for (i = 0; i < 2; i++) {
+		if (*s++ != '.')
+			return 0;
+		n = strspn(s, "0123456789");
+		if (n == 0 || n > 3)
+			return 0;
+		s += n;
+	}
+	return *s == '\0';
+}
+
 struct errand_result
 connection_result(enum delivery_verdict verdict, const char *status,
     const char *text)
 {
+	static const char none[][OUTCOME_STATUS_MAX] = {
+		[DELIVERED] = "2.0.0", [DELIVERY_DEFERRED] = "4.0.0",
+		[DELIVERY_FAILED] = "5.0.0"
+	};
 	struct errand_result r = { .verdict = verdict };
 
-	take_text(r.status, sizeof(r.status), status);
+	strlcpy(r.status, is_status(status, none[verdict][0]) ? status :
+	    none[verdict], sizeof(r.status));
 	take_text(r.text, sizeof(r.text), text);
 	return r;
 }

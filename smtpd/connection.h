@@ -121,7 +121,7 @@ int	connection_start(struct connection *);
 void	connection_try_next(struct connection *);
 /* Let socket and relay go. */
 void	connection_shut(struct connection *);
-/* Printable, and cut: what a stranger said. */
+/* Printable, cut, and with a status of that class: what a stranger said. */
 struct errand_result connection_result(enum delivery_verdict,
 	    const char *status, const char *text);
 

@@ -257,24 +257,37 @@ lost(struct connection *c)
 		connection_close(c);
 }
 
-void
-connection_heard(struct connection *c)
+/* 1: a recipient's fate, and there may be more; 0: c may be gone. */
+static int
+hear(struct connection *c)
 {
 	struct message m;
-	int n = message_recv(c->relay, &m, 0);
+	int is_on = 0, n = message_recv(c->relay, &m, 0);
 
 	if (n == -1 && (errno == EAGAIN || errno == EINTR))
-		return;
+		return 0;
 	if (n != 1)
 		lost(c);
 	else if (c->state == CONNECTION_GREETING && m.type == REPLY_GREET)
 		heard_greet(c, &m);
 	else if (c->state == CONNECTION_SENDING && m.type == REPLY_SEND)
 		heard_send(c, &m);
-	else if (c->state != CONNECTION_SENDING || m.type != REPLY_TO ||
-	    heard_to(c, &m) == -1)
+	else if (c->state == CONNECTION_SENDING && m.type == REPLY_TO &&
+	    heard_to(c, &m) == 0)
+		is_on = 1;
+	else
 		lost(c);
 	if (n == 1)
 		message_discard(&m);
+	return is_on;
 }
 
+/* All that is there, so that it goes on record at once. */
+void
+connection_heard(struct connection *c)
+{
+	size_t left = BATCH_MAX + 1;
+
+	while (left-- > 0 && hear(c))
+		;
+}

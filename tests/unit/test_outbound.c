@@ -254,8 +254,8 @@ hear_letter(int gate)
 }
 
 static void
-say_to(int gate, uint32_t index, uint32_t verdict, uint32_t stage,
-    uint32_t code)
+say_to_as(int gate, uint32_t index, uint32_t verdict, uint32_t stage,
+    uint32_t code, const char *status)
 {
 	struct message m;
 
@@ -264,10 +264,17 @@ say_to(int gate, uint32_t index, uint32_t verdict, uint32_t stage,
 	put_u32(&m, verdict);
 	put_u32(&m, stage);
 	put_u32(&m, code);
-	put_str(&m, verdict == DELIVERED ? "2.0.0" : verdict ==
-	    DELIVERY_FAILED ? "5.1.1" : "4.0.0");
+	put_str(&m, status);
 	put_str(&m, "said\nso");
 	assert_int_equal(message_send(gate, &m), 0);
+}
+
+static void
+say_to(int gate, uint32_t index, uint32_t verdict, uint32_t stage,
+    uint32_t code)
+{
+	say_to_as(gate, index, verdict, stage, code, verdict == DELIVERED ?
+	    "2.0.0" : verdict == DELIVERY_FAILED ? "5.1.1" : "4.0.0");
 	turn(0);
 }
 
@@ -321,6 +328,62 @@ test_one(void **state)
 	close(gate);
 	turn(0);
 	assert_true(outbound_is_idle(&o));
+}
+
+/* What is said at once is heard at once: it goes on record with one sync. */
+static void
+test_all_at_once(void **state)
+{
+	uint32_t i;
+	int gate;
+
+	(void)state;
+	add("x.example", BATCH_MAX);
+	gate = relay();
+	welcome(gate);
+	assert_int_equal(hear_letter(gate), BATCH_MAX);
+	for (i = 0; i < BATCH_MAX; i++)
+		say_to_as(gate, i, DELIVERED, RELAY_AT_END, 250, "2.0.0");
+	turn(0);
+	assert_int_equal(done_count, BATCH_MAX);
+	close(gate);
+}
+
+/* Status codes that are none, or of another class. */
+static void
+test_bad_status(void **state)
+{
+	static const struct {
+		uint32_t	verdict;
+		const char	*said, *told;
+	} cases[] = {
+		{ DELIVERED, "2.1.5", "2.1.5" },
+		{ DELIVERED, "5.1.1", "2.0.0" },
+		{ DELIVERED, "", "2.0.0" },
+		{ DELIVERY_FAILED, "5.123.456", "5.123.456" },
+		{ DELIVERY_FAILED, "5.1.1 id=x", "5.0.0" },
+		{ DELIVERY_FAILED, "5.1", "5.0.0" },
+		{ DELIVERY_FAILED, "5.1.", "5.0.0" },
+		{ DELIVERY_FAILED, "5.1.1.1", "5.0.0" },
+		{ DELIVERY_FAILED, "5.1234.1", "5.0.0" },
+		{ DELIVERY_DEFERRED, "5.1.1", "4.0.0" },
+		{ DELIVERY_DEFERRED, "4,1,1", "4.0.0" },
+	};
+	size_t i, n = sizeof(cases) / sizeof(cases[0]);
+	int gate;
+
+	(void)state;
+	add("x.example", n);
+	gate = relay();
+	welcome(gate);
+	hear_letter(gate);
+	for (i = 0; i < n; i++) {
+		say_to_as(gate, (uint32_t)i, cases[i].verdict, RELAY_AT_END,
+		    250, cases[i].said);
+		turn(0);
+		assert_string_equal(results[i].status, cases[i].told);
+	}
+	close(gate);
 }
 
 static void
@@ -832,7 +895,8 @@ main(void)
 {
 #define EACH(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 	static const struct CMUnitTest tests[] = {
-		EACH(test_one), EACH(test_reuse), EACH(test_batches),
+		EACH(test_one), EACH(test_all_at_once),
+		EACH(test_bad_status), EACH(test_reuse), EACH(test_batches),
 		EACH(test_restart), EACH(test_restart_is_bounded),
 		EACH(test_refused), EACH(test_rest),
 		EACH(test_nobody_listens), EACH(test_without_tls),
