@@ -17,14 +17,15 @@ EXAMPLES =	postern.conf pam.d/postern sysusers.d/postern.conf \
 		pop3d-tls smtpd smtpd-submission smtpd-submissions) \
 		certbot-deploy-hook inetd.conf.sample xinetd.d/postern-pop3d \
 		xinetd.d/postern-smtpd openrc/pop3d openrc/smtpd
-PAGES =		pop3d/pop3d.8 smtpd/smtpd.8 etc/postern.conf.5
+PAGES =		pop3d/pop3d.8 smtpd/smtpd.8 client/postern-sendmail.8 \
+		etc/postern.conf.5
 
 # Directories are compiled in: "make install PREFIX=..." after a "make" with
 # other settings must build what names them anew, not install a server that
 # looks for its parts elsewhere.
 PLACES =	$(SYSCONFDIR) $(LOCALSTATEDIR) $(RUNDIR) $(LIBEXECDIR)
 
-$(patsubst %,$(B)/obj/%.o,privsep/config privsep/daemon privsep/files): \
+$(patsubst %,$(B)/obj/%.o,privsep/config privsep/daemon privsep/files client/place): \
     $(B)/places
 $(B)/places: FORCE
 	@mkdir -p $(@D)
@@ -67,6 +68,8 @@ install: all
 	@echo '  $(SBINDIR) $(LIBEXECDIR)'
 	@$(INSTALL) -m 755 $(addprefix $(B)/,$(filter sbin/%,$(PROGRAMS))) \
 	    '$(DESTDIR)$(SBINDIR)'
+	@$(INSTALL) -m 755 $(B)/bin/sendmail \
+	    '$(DESTDIR)$(SBINDIR)/postern-sendmail'
 	@$(INSTALL) -m 755 $(addprefix $(B)/,$(filter libexec/%,$(PROGRAMS))) \
 	    '$(DESTDIR)$(LIBEXECDIR)'
 	@echo '  $(MANDIR)'
@@ -84,7 +87,7 @@ install: all
 
 uninstall:
 	rm -f $(patsubst sbin/%,'$(DESTDIR)$(SBINDIR)/%',$(filter \
-	    sbin/%,$(PROGRAMS)))
+	    sbin/%,$(PROGRAMS))) '$(DESTDIR)$(SBINDIR)/postern-sendmail'
 	rm -f $(foreach f,$(PAGES),'$(DESTDIR)$(MANDIR)/man$(patsubst \
 	    .%,%,$(suffix $f))/$(notdir $f)')
 	rm -rf '$(DESTDIR)$(LIBEXECDIR)' '$(DESTDIR)$(DOCDIR)' \

@@ -12,7 +12,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 BUILD = os.environ.get("POSTERN_BUILD", os.path.join(TOP, "build"))
 
 PROGRAMS = {
-    "sbin/pop3d", "sbin/smtpd",
+    "sbin/pop3d", "sbin/smtpd", "sbin/postern-sendmail",
     "libexec/postern/login", "libexec/postern/signer",
     "libexec/postern/make-certificate",
     "libexec/postern/pop3d-worker", "libexec/postern/pop3d-agents",
@@ -23,6 +23,7 @@ PROGRAMS = {
 TEXTS = {
     "share/man/man5/postern.conf.5",
     "share/man/man8/pop3d.8", "share/man/man8/smtpd.8",
+    "share/man/man8/postern-sendmail.8",
     "share/doc/postern/CHANGES.md", "share/doc/postern/INSTALL",
     "share/doc/postern/LICENSE", "share/doc/postern/README.md",
     "share/doc/postern/SECURITY.md", "share/doc/postern/privsep.md",
@@ -43,7 +44,8 @@ TEXTS = {
     "share/postern/xinetd.d/postern-smtpd",
 }
 KEPT = {"etc/postern/postern.conf", "etc/pam.d/postern"}
-PAGES = ("man5/postern.conf.5", "man8/pop3d.8", "man8/smtpd.8")
+PAGES = ("man5/postern.conf.5", "man8/pop3d.8", "man8/smtpd.8",
+         "man8/postern-sendmail.8")
 
 # Replacing one of the usual directories must not touch what another one
 # was replaced with: these hold /run/postern and /usr/local/sbin.
@@ -74,7 +76,7 @@ def build(tmp_path_factory):
     """A copy of what was built, to leave that as it is."""
     copy = tmp_path_factory.mktemp("install") / "build"
     copy.mkdir()
-    for folder in ("obj", "sbin", "libexec"):
+    for folder in ("obj", "bin", "sbin", "libexec"):
         shutil.copytree(os.path.join(BUILD, folder), copy / folder)
     for name in glob.glob(os.path.join(BUILD, "places")):
         shutil.copy2(name, copy)

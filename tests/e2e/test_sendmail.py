@@ -1,0 +1,297 @@
+"""sendmail: what programs of this host send mail with."""
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+import postern
+from postern import PATIENCE, messages, split_trace, wait_messages
+
+PROGRAM = postern.BASE + "/bin/sendmail"
+USAGE, DATAERR, NOUSER, UNAVAILABLE, TEMPFAIL = 64, 65, 67, 69, 75
+LETTER = b"From: someone@example.test\nSubject: x\n\nHello.\n"
+
+
+@pytest.fixture(scope="module")
+def smtpd(daemons):
+    # Whom it runs as must be able to reach it, wherever the tree is.
+    os.makedirs(os.path.dirname(PROGRAM), 0o755, exist_ok=True)
+    shutil.copy(os.path.join(postern.BUILD, "bin", "sendmail"), PROGRAM)
+    return daemons("smtpd", "retry-schedule 1s\n")
+
+
+def program(daemon, name=PROGRAM):
+    """A script, as other programs are told to call it."""
+    path = daemon.dir + "/sendmail"
+    if not os.path.exists(path):
+        postern.write(path, "#!/bin/sh\nexec %s -C %s \"$@\"\n" % (
+            name, daemon.conf_path), 0o755)
+    return path
+
+
+def run(argv, text=b"", user="alice"):
+    uid, gid, home = postern.accounts.people[user][:3]
+    return subprocess.run(
+        argv, input=text, capture_output=True, check=False, cwd="/",
+        timeout=PATIENCE * 3, user=uid, group=gid, extra_groups=[],
+        env={"PATH": "/usr/bin:/bin", "HOME": home, "LANG": "C.UTF-8",
+             "USER": user, "LOGNAME": user, "TERM": "dumb"})
+
+
+def send(daemon, *args, text=LETTER, user="alice", status=0):
+    done = run([PROGRAM, "-C", daemon.conf_path, *args], text, user)
+    assert done.returncode == status, done
+    if status == 0:
+        assert done.stderr == b""
+    else:
+        assert re.fullmatch(rb"sendmail: [^\n]+\n", done.stderr), done
+    return (done.stdout + done.stderr).decode()
+
+
+def stored(user, count=1):
+    """The newest letter: its trace, and all below that."""
+    wait_messages(user, count)
+    return split_trace(messages(user)[-1], b"\n")
+
+
+def fields_of(letter):
+    return letter.split(b"\n\n", 1)[0].split(b"\n")
+
+
+def test_recipients(smtpd, users):
+    one, two, three = users(3)
+    send(smtpd, one, "%s@example.test, Three <%s>" % (two, three))
+    for user in (one, two, three):
+        letter = stored(user)[1]
+        assert letter.startswith(LETTER.split(b"\n\n", maxsplit=1)[0])
+        assert letter.endswith(b"\n\nHello.\n")
+        assert b"\nDate: " in letter and b"\nMessage-ID: <" in letter
+    smtpd.wait_log("event=received .* client=local .*user=alice")
+    assert messages(one)[0].startswith(
+        b"Return-Path: <alice@mx.example.test>\n")
+
+
+def test_from_header(smtpd, users):
+    one, two, three, four = users(4)
+    send(smtpd, "-t", text=(
+        "From: a@example.test\nTo: One (first) <%s>,\n \"T, wo\" <%s@localhost>"
+        "\nBcc: %s\nCc: friends: %s, ; (all)\nbcc:\n x-%s,\n\nBcc: body\n"
+        % (one, two, three, four, one)).replace(" x-%s,\n" % one, " %s,\n" %
+                                                three).encode())
+    for user in (one, two, three, four):
+        letter = stored(user)[1]
+        assert b"\nTo: One (first)" in letter
+        assert not [line for line in fields_of(letter)
+                    if line.lower().startswith(b"bcc") or
+                    three.encode() in line]
+        assert letter.endswith(b"\n\nBcc: body\n")
+
+
+def test_resent(smtpd, users):
+    """Sent again: only to whom it is sent again, and the last time only."""
+    one, two, three = users(3)
+    send(smtpd, "-t", text=(
+        "Resent-From: alice\nResent-To: %s\nResent-From: x@example.test\n"
+        "Resent-To: %s\nFrom: a@example.test\nTo: %s\n\n" % (
+            one, two, three)).encode())
+    stored(one)
+    send(smtpd, two, three)
+    assert b"Resent" not in stored(two)[1] + stored(three)[1]
+
+
+def test_sender(smtpd, user):
+    for args, path in ((["-f", "list@example.test"], b"list@example.test"),
+                       (["-fbob"], b"bob@mx.example.test"),
+                       (["-r", "Bob <bob@x.test>"], b"bob@x.test"),
+                       (["-f", "<>"], b""), (["-f", ""], b"")):
+        send(smtpd, *args, user)
+        count = len(wait_messages(user, 1))
+        assert messages(user)[-1].startswith(b"Return-Path: <%s>\n" % path)
+        for name in os.listdir(_new(user)):
+            os.unlink(_new(user) + "/" + name)
+        assert count == 1
+    assert "not one sender" in send(smtpd, "-f", "a, b", user, status=USAGE)
+
+
+def _new(user):
+    return postern.accounts.people[user][2] + "/Maildir/new"
+
+
+def test_from_field(smtpd, users):
+    name = iter(users(5))
+    for args, text, wanted in (
+            (["-F", 'The "Boss"'], b"Subject: x\n\ny\n",
+             b'From: "The \\"Boss\\""\n <alice@mx.example.test>\nSubject: x\n'),
+            (["-F", "J\u00fcrgen X"], b"\ny\n",
+             b"From: =?utf-8?q?J=C3=BCrgen_X?=\n <alice@mx.example.test>\n"),
+            (["-f", "bob@x.test"], b"y\n", b"From: bob@x.test\n"),
+            (["-f", "<>", "-F", "a\nb"], b"", b"From: alice@mx.example.test\n"),
+            (["-F", "ignored"], b"From: me\n\ny\n", b"From: me\n")):
+        user = next(name)
+        send(smtpd, *args, user, text=text)
+        letter = stored(user)[1]
+        assert letter.startswith(wanted), letter
+        assert (b"\n\ny\n" in letter) == (b"y" in text)
+
+
+def test_dots(smtpd, users):
+    for args, text, wanted in (
+            ([], b"Subject: x\n\n..\n.a\n.\nb\n", b"..\n.a\n"),
+            ([], b"Subject: x\r\n\r\na\rb\0\r\n.\r\nb\r\n", b"a\nb\n"),
+            (["-i"], b"Subject: x\n\n.\n..\n.a\n.", b".\n..\n.a\n.\n"),
+            (["-oi"], b"Subject: x\n\n.\nb", b".\nb\n"),
+            (["-O", "IgnoreDots"], b"Subject: x\n\n.\nb", b".\nb\n")):
+        user, = users(1)
+        send(smtpd, *args, user, text=text)
+        assert stored(user)[1].split(b"\n\n", 1)[1] == wanted
+
+
+def test_large(smtpd, user):
+    """Whole, line by line, with dots wherever pieces meet."""
+    body = b"".join(b"." * (n % 97) + b"%d\xc3\xbc\n" % n
+                    for n in range(30000)) + b"." * 200000 + b"\n"
+    send(smtpd, "-i", user, text=b"Subject: x\n\n" + body)
+    assert stored(user)[1].split(b"\n\n", 1)[1] == body
+
+
+def test_header_too_long(smtpd, user):
+    text = b"".join(b"X-%d: %s\n" % (n, b"x" * 900) for n in range(300))
+    assert "header is over" in send(smtpd, user, text=text, status=DATAERR)
+
+
+def test_what_waits_for_input(smtpd, user):
+    """Nobody is connected to before all of the message is there."""
+    with subprocess.Popen([PROGRAM, "-C", smtpd.conf_path, user],
+                          stdin=subprocess.PIPE) as process:
+        process.stdin.write(LETTER)
+        process.stdin.flush()
+        assert not smtpd.session_processes()
+        process.kill()
+    assert messages(user) == []
+
+
+def test_smtp(smtpd, user):
+    text = b"".join((b"EHLO x\r\nMAIL FROM:<a@x.test>\r\nRCPT TO:<",
+                     user.encode(), b"@localhost>\r\nDATA\r\n"))
+    done = run([PROGRAM, "-C", smtpd.conf_path, "-bs"],
+               text + b"Subject: y\r\n\r\nhi\r\n.\r\nQUIT\r\n")
+    assert done.returncode == 0 and done.stderr == b""
+    codes = re.findall(rb"^(\d\d\d) ", done.stdout, re.M)
+    assert codes == [b"220", b"250", b"250", b"250", b"354", b"250", b"221"]
+    assert stored(user)[1].endswith(b"\n\nhi\n")
+
+
+def test_not_sending(smtpd, user):
+    assert user in send(smtpd, "-bv", user)
+    send(smtpd, "-bv", "unknown", status=NOUSER)
+    assert "log" in send(smtpd, "-bp", status=UNAVAILABLE)
+    assert "nothing to do" in send(smtpd, "-bi")
+    assert send(smtpd, "-q") == "" and send(smtpd, "-q30m") == ""
+    send(smtpd, "-q", user, status=USAGE)
+    for name, status in (("mailq", UNAVAILABLE), ("newaliases", 0)):
+        done = subprocess.run([name], executable=PROGRAM, check=False,
+                              capture_output=True)
+        assert done.returncode == status and b"\n" in (
+            done.stdout + done.stderr)
+    assert messages(user) == []
+
+
+def test_mistakes(smtpd, user):
+    for args in (["-bd"], ["-bz", user], ["-Z", user], ["-f"], [],
+                 ["-N", "never,delay", user], ["-N", "x\r\nDATA", user],
+                 ["-R", "some", user], ["-V", "a\nb", user], ["a b"],
+                 ["<" + user], [user + "@x..test"], [user + "\r\nDATA"]):
+        send(smtpd, *args, status=USAGE)
+    send(smtpd, "-t", text=b"To: (nobody)\n\n", status=DATAERR)
+    send(smtpd, "-t", text=b"To: a b\n\n", status=DATAERR)
+    # After the first address none is an option any more.
+    send(smtpd, user, "-fx", status=NOUSER)
+    assert messages(user) == []
+
+
+def test_refused(smtpd, user):
+    """For all or for none, and who it was is said."""
+    text = send(smtpd, user, "unknown", status=NOUSER)
+    assert "unknown@mx.example.test: 550 5.1.1" in text
+    assert "nothing was sent" in text
+    assert messages(user) == []
+
+
+def test_dsn(smtpd, users):
+    user, sender = users(2)
+    send(smtpd, "-N", "success,delay", "-R", "hdrs", "-V", "a+b=c", user,
+         user=sender)
+    stored(user)
+    report = stored(sender)[1]
+    assert b"Original-Envelope-Id: a+b=c\n" in report
+
+
+def test_nobody_there(daemons, tmp_path):
+    daemon = daemons("smtpd")
+    shutil.copy(os.path.join(postern.BUILD, "bin", "sendmail"), PROGRAM)
+    assert daemon.stop() == 0
+    for mode in ("-bm", "-bs"):
+        text = send(daemon, mode, "alice", status=TEMPFAIL)
+        assert "no mail server at %s/smtpd.sock" % daemon.run_dir in text
+    daemon.kill_tree()
+    # No configuration that can be read: where it is by default.
+    done = run([PROGRAM, "-C", str(tmp_path / "none"), "alice"], LETTER)
+    assert done.returncode == TEMPFAIL and b"/smtpd.sock" in done.stderr
+
+
+# As other programs call it
+
+def test_cron(smtpd, user):
+    postern.write("/etc/aliases", "root: %s\n" % user)
+    done = run([program(smtpd), "-i", "-FCronDaemon", "-B8BITMIME", "-oem",
+                "root"], (
+                    "From: root (Cron Daemon)\nTo: root\nSubject: Cron <root@h>"
+                    " echo\nMIME-Version: 1.0\nContent-Type: text/plain; "
+                    "charset=UTF-8\nContent-Transfer-Encoding: 8bit\n\n"
+                    "gr\u00fc\u00dfe\n.\n10%\r20%\n").encode(), "root")
+    assert done.returncode == 0 and done.stderr == b""
+    letter = stored(user)[1]
+    assert letter.endswith("\n\ngr\u00fc\u00dfe\n.\n10%\n20%\n".encode())
+    assert letter.startswith(b"From: root (Cron Daemon)\n")
+
+
+def test_php(smtpd, user):
+    done = run(["/bin/sh", "-c", program(smtpd) + " -t -i -fweb@example.test"],
+               b"To: %s@example.test\r\nSubject: form\r\nX-PHP: 1\r\n\r\n"
+               b"first\r\n.\r\nlast\r\n" % user.encode(), "bob")
+    assert done.returncode == 0 and done.stderr == b""
+    letter = stored(user)[1]
+    assert letter.startswith(b"From: web@example.test\nTo: ")
+    assert letter.endswith(b"\n\nfirst\n.\nlast\n")
+
+
+@pytest.mark.skipif(not shutil.which("mutt"), reason="no mutt")
+def test_mutt(smtpd, users):
+    one, two = users(2)
+    done = run(["mutt", "-n", "-F", "/dev/null", "-e", "set copy=no",
+                "-e", "set send_charset=utf-8",
+                "-e", "set sendmail=\"%s -oem -oi\"" % program(smtpd),
+                "-s", "hi", "-b", two + "@example.test", "--",
+                one + "@example.test"], "gr\u00fc\u00dfe\n.\nx\n".encode())
+    assert done.returncode == 0, done
+    for user in (one, two):
+        letter = stored(user)[1]
+        assert letter.endswith("gr\u00fc\u00dfe\n.\nx\n".encode())
+        assert two.encode() not in letter
+
+
+@pytest.mark.skipif(not shutil.which("s-nail"), reason="no s-nail")
+def test_s_nail(smtpd, users):
+    one, two = users(2)
+    done = run(["s-nail", "-:/", "-S", "mta=" + program(smtpd), "-S",
+                "sendwait", "-s", "hi", "-c", two + "@example.test",
+                one + "@example.test"], b"text\n")
+    assert done.returncode == 0, done
+    for user in (one, two):
+        assert stored(user)[1].endswith(b"\n\ntext\n")
+    # What was refused is known to the program that called.
+    done = run(["s-nail", "-:/", "-S", "mta=" + program(smtpd), "-S",
+                "sendwait", "-s", "hi", "unknown@example.test"], b"text\n")
+    assert done.returncode != 0, done
