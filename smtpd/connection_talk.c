@@ -178,13 +178,13 @@ connection_send(struct connection *c)
 	}
 }
 
-/* An idle connection that was over: it says nothing of the letter. */
+/* An idle connection that was over, or is now: that says nothing of the letter. */
 static int
 is_to_restart(const struct errand *e, uint32_t verdict, uint32_t stage,
     uint32_t code)
 {
 	return verdict == DELIVERY_DEFERRED && stage == RELAY_AT_START &&
-	    code == 0 && e->tries < RESTARTS_MAX;
+	    (code == 0 || code == 421) && e->tries < RESTARTS_MAX;
 }
 
 static int

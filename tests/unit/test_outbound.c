@@ -439,7 +439,7 @@ test_restart(void **state)
 	welcome(gate);
 	assert_int_equal(hear_letter(gate), 2);
 	say_to(gate, 0, DELIVERY_DEFERRED, RELAY_AT_START, 0);
-	say_to(gate, 1, DELIVERY_DEFERRED, RELAY_AT_START, 0);
+	say_to(gate, 1, DELIVERY_DEFERRED, RELAY_AT_START, 421);
 	say_end(gate, 0);
 	assert_int_equal(done_count, 0);
 	close(gate);
