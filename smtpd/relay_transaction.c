@@ -201,7 +201,10 @@ take(struct transaction *t)
 			r->is_open = 0;
 		break;
 	case SAY_MAIL:
-		if (!reply_is_good(&r->reply))
+		/* It has had enough on this connection, not of this letter. */
+		if (r->reply.code == 421 && r->is_used)
+			give_up(t, RELAY_AT_START);
+		else if (!reply_is_good(&r->reply))
 			give_up(t, RELAY_AT_MAIL);
 		else
 			r->is_open = 1;

@@ -294,6 +294,32 @@ test_does_not_fit(void **state)
 	host_bye();
 }
 
+/* A host that has had enough letters on one connection: a new one, then. */
+static void
+test_enough(void **state)
+{
+	(void)state;
+	host_greet("mx,PIPELINING");
+	ask_to("alice@example.org");
+	ask_send("x\n", 1);
+	host_expect("MAIL FROM:<bob@example.net>\r\n"
+	    "RCPT TO:<alice@example.org>\r\nDATA\r\n");
+	host_say("250 ok\r\n250 ok\r\n354 go");
+	host_expect("x\r\n.\r\n");
+	host_say("250 ok");
+	get_sent(1);
+	ask_to("alice@example.org");
+	ask_send("x\n", 1);
+	host_expect("MAIL FROM:<bob@example.net>\r\n"
+	    "RCPT TO:<alice@example.org>\r\nDATA\r\n");
+	host_say("421 4.7.0 too many");
+	get_sent(1);
+	assert_int_equal(settled[0].verdict, DELIVERY_DEFERRED);
+	assert_int_equal(settled[0].stage, RELAY_AT_START);
+	assert_int_equal(settled[0].code, 421);
+	assert_false(sent.is_reusable);
+}
+
 /* BDAT waits for RCPT, and is for nobody never. */
 static void
 test_chunking(void **state)
@@ -507,7 +533,7 @@ main(void)
 		T(test_helo),
 		T(test_parameters),
 		T(test_utf8_wanted),
-		T(test_does_not_fit),
+		T(test_does_not_fit), T(test_enough),
 		T(test_chunking),
 		T(test_lmtp),
 		T(test_window),
