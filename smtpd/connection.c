@@ -84,7 +84,8 @@ connection_patience(const struct connection *c)
 }
 
 void
-connection_set_state(struct connection *c, enum connection_state state, uint64_t patience)
+connection_set_state(struct connection *c, enum connection_state state,
+    uint64_t patience)
 {
 	c->state = state;
 	c->deadline = c->destination->outbound->now + patience;
@@ -233,8 +234,8 @@ connection_start(struct connection *c)
 	if (connect(c->sock, (const struct sockaddr *)&a->address, a->len) ==
 	    -1 && errno != EINPROGRESS)
 		return -1;
-	connection_set_state(c, CONNECTION_OPENING, patience < CONNECT_MS ? patience :
-	    CONNECT_MS);
+	connection_set_state(c, CONNECTION_OPENING, patience < CONNECT_MS ?
+	    patience : CONNECT_MS);
 	return 0;
 }
 
@@ -342,7 +343,8 @@ connection_relay(struct connection *c, int fd)
 		return;
 	}
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
-	connection_set_state(c, CONNECTION_GREETING, GREET_TIMES * connection_patience(c));
+	connection_set_state(c, CONNECTION_GREETING, GREET_TIMES *
+	    connection_patience(c));
 	if (connection_greet(c) == -1) {
 		connection_avoid_for(c, "no relay to", errno);
 		connection_try_next(c);
@@ -373,7 +375,8 @@ connection_expire(struct connection *c)
 		do_without(c);
 		break;
 	case CONNECTION_GREETING:
-		connection_refused(c, RELAY_DEFER, "4.4.2", "the host does not answer");
+		connection_refused(c, RELAY_DEFER, "4.4.2",
+		    "the host does not answer");
 		break;
 	default:
 		connection_close(c);

@@ -170,15 +170,15 @@ connection_send(struct connection *c)
 	if (c->batch_count == 0)
 		return;
 	c->served++;
-	connection_set_state(c, CONNECTION_SENDING, SEND_TIMES * connection_patience(c) +
-	    c->batch[0]->letter->length);
+	connection_set_state(c, CONNECTION_SENDING, SEND_TIMES *
+	    connection_patience(c) + c->batch[0]->letter->length);
 	if (send_letter(c) == -1) {
 		take_back(c);
 		connection_close(c);
 	}
 }
 
-/* An idle connection that was over, or is now: that says nothing of the letter. */
+/* An idle connection that was over, or is now: nothing is said of the letter. */
 static int
 is_to_restart(const struct errand *e, uint32_t verdict, uint32_t stage,
     uint32_t code)

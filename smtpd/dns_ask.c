@@ -28,7 +28,7 @@ struct dns_question {
 	enum dns_type		 type;
 	uint64_t		 deadline;
 	uint64_t		 sent_at;
-	dns_answered		 answered;	/* NULL: nobody waits any more */
+	dns_answered		 answered;	/* NULL: nobody waits */
 	void			*arg;
 	char			 name[HOSTNAME_MAX];
 };
