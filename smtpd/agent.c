@@ -103,6 +103,8 @@ smtp_serve(struct agent *agent)
 		    agent->config->spool_dir, strerror(errno));
 	aliases_open(&s.aliases, agent->config, aliases_ignore);
 	aliases_hold(&s.aliases);
+	if (dir != -1)
+		aliases_index_open(&s.aliases, dir);
 	s.policy = (struct policy){
 		.config = agent->config, .facts = &agent->facts,
 		.aliases = &s.aliases

@@ -18,7 +18,7 @@
 
 /* The file being parsed.  Strings go to out, which is as large as the file. */
 struct parse {
-	const char		*at, *end;
+	const char		*start, *at, *end;
 	const char		*path;
 	size_t			 line;
 	const struct config	*config;
@@ -284,6 +284,7 @@ parse_alias(struct parse *p)
 
 	memset(&alias, 0, sizeof(alias));
 	alias.line = p->line;
+	alias.offset = (size_t)(p->at - p->start);
 	if (take_item(p, ':', item, &quoted, &escaped) == -1 ||
 	    p->at == p->end || *p->at != ':' || item[0] == '\0' ||
 	    strlen(item) >= ALIAS_NAME_MAX) {
@@ -300,6 +301,7 @@ parse_alias(struct parse *p)
 	alias.name = keep(p, item);
 	if (alias.name == NULL || parse_targets(p, &alias) == -1)
 		return -1;
+	alias.length = (size_t)(p->at - p->start) - alias.offset;
 	a->entries[a->count++] = alias;
 	return 0;
 }
@@ -339,7 +341,7 @@ static int
 parse_begin(struct parse *p, const char *text, size_t len)
 {
 	memset(p->aliases, 0, sizeof(*p->aliases));
-	p->at = text;
+	p->start = p->at = text;
 	p->end = text + len;
 	p->line = 1;
 	/* A string's NUL has the place of its ':', ',' or line end. */

@@ -38,6 +38,8 @@ struct target {
 struct alias {
 	const char	*name;		/* lower case */
 	size_t		 line;		/* of the file, from 1 */
+	size_t		 offset;	/* of what was parsed for it */
+	size_t		 length;
 	int		 is_bad;	/* as if not set, and mail waits */
 	size_t		 first;		/* index in targets */
 	size_t		 count;
@@ -88,6 +90,9 @@ enum aliases_state {
 struct aliases_file {
 	int		 dir;		/* the file's directory, -1: none */
 	int		 held;		/* the file, kept open, or -1 */
+	int		 index_dir;	/* write an index there, or -1 */
+	int		 index;		/* of the file held, or -1 */
+	int		 is_indexed;	/* aliases has what was looked up */
 	const char	*path;		/* as configured */
 	const char	*base;		/* below dir */
 	const struct config *config;
@@ -108,6 +113,31 @@ void	aliases_hold(struct aliases_file *);
 /* Read it if it is new or has changed (one fstatat() if not). */
 void	aliases_refresh(struct aliases_file *);
 void	aliases_close(struct aliases_file *);
+
+/*
+ * The alias of that name, or NULL; after a refresh.  *in is what its targets
+ * are in; both are good until the next look-up.  With an index, what it costs
+ * does not grow with the file.
+ */
+const struct alias *aliases_lookup(struct aliases_file *, const char *name,
+	    const struct aliases **in);
+
+/*
+ * aliases_index.c.  An index in the spool directory, for files of
+ * ALIASES_INDEX_MIN octets or more: written after a refresh; 0, or -1 with
+ * errno.
+ */
+#define ALIASES_INDEX_MIN	4096
+int	aliases_index_write(const struct aliases_file *, int dir);
+/* Use it, if there is one, for the file held. */
+void	aliases_index_open(struct aliases_file *, int dir);
+/* For aliases_file.c: is there one of this file? */
+int	aliases_index_is_of(const struct aliases_file *, const struct stat *);
+/*
+ * The same: 1, and aliases has it; 0, there is none; -1, the index can't be
+ * used.  The name is in lower case.
+ */
+int	aliases_index_find(struct aliases_file *, const char *name);
 
 /*
  * A file that ":include:PATH" names, read now.  It must lie in the directory

@@ -42,7 +42,7 @@ aliases_open(struct aliases_file *file, const struct config *config,
 	size_t len;
 
 	memset(file, 0, sizeof(*file));
-	file->dir = file->held = -1;
+	file->dir = file->held = file->index_dir = file->index = -1;
 	file->path = config->aliases;
 	file->config = config;
 	file->report = report;
@@ -64,8 +64,10 @@ aliases_close(struct aliases_file *file)
 		close(file->dir);
 	if (file->held != -1)
 		close(file->held);
+	if (file->index != -1)
+		close(file->index);
 	memset(file, 0, sizeof(*file));
-	file->dir = file->held = -1;
+	file->dir = file->held = file->index_dir = file->index = -1;
 }
 
 static int
@@ -109,24 +111,30 @@ aliases_read(int fd, size_t size, size_t *len)
 	return text;
 }
 
+/* What is wrong with it, or NULL. */
+static const char *
+check_file(struct aliases_file *file, int fd)
+{
+	if (fstat(fd, &file->seen) == -1)
+		return strerror(errno);
+	/* Who writes aliases says whose mailbox root's mail goes to (C24). */
+	if (!S_ISREG(file->seen.st_mode) || file->seen.st_uid != 0 ||
+	    (file->seen.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+		return "must be a file of root's, writable by no other";
+	if (file->seen.st_size > ALIASES_FILE_MAX)
+		return "too large";
+	return NULL;
+}
+
 static void
 load(struct aliases_file *file, int fd)
 {
+	const char *why = check_file(file, fd);
 	char *text;
 	size_t len;
 
-	if (fstat(fd, &file->seen) == -1) {
-		refuse(file, strerror(errno));
-		return;
-	}
-	/* Who writes aliases says whose mailbox root's mail goes to (C24). */
-	if (!S_ISREG(file->seen.st_mode) || file->seen.st_uid != 0 ||
-	    (file->seen.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-		refuse(file, "must be a file of root's, writable by no other");
-		return;
-	}
-	if (file->seen.st_size > ALIASES_FILE_MAX) {
-		refuse(file, "too large");
+	if (why != NULL) {
+		refuse(file, why);
 		return;
 	}
 	text = aliases_read(fd, (size_t)file->seen.st_size, &len);
@@ -171,14 +179,49 @@ aliases_hold(struct aliases_file *file)
 	file->dir = -1;
 }
 
+/* Read all of it, once. */
 static void
-refresh_held(struct aliases_file *file)
+load_held(struct aliases_file *file)
 {
-	if (file->held == -1)
-		return;
+	file->is_indexed = 0;
 	load(file, file->held);
 	close(file->held);
 	file->held = -1;
+}
+
+static void
+refresh_held(struct aliases_file *file)
+{
+	if (file->held == -1 || file->is_indexed)
+		return;
+	if (check_file(file, file->held) == NULL &&
+	    aliases_index_is_of(file, &file->seen)) {
+		file->is_indexed = 1;
+		file->state = ALIASES_GOOD;
+	} else
+		load_held(file);
+}
+
+const struct alias *
+aliases_lookup(struct aliases_file *file, const char *name,
+    const struct aliases **in)
+{
+	char key[ALIAS_NAME_MAX];
+	size_t i;
+
+	*in = &file->aliases;
+	if (!file->is_indexed)
+		return aliases_find(*in, name);
+	if (strlcpy(key, name, sizeof(key)) >= sizeof(key))
+		return NULL;
+	for (i = 0; key[i] != '\0'; i++)
+		if (key[i] >= 'A' && key[i] <= 'Z')
+			key[i] = (char)(key[i] - 'A' + 'a');
+	if (aliases_index_find(file, key) == -1) {
+		aliases_free(&file->aliases);
+		load_held(file);
+	}
+	return aliases_find(*in, key);
 }
 
 void
@@ -203,4 +246,9 @@ aliases_refresh(struct aliases_file *file)
 	}
 	load(file, fd);
 	close(fd);
+	/* Sessions can do without it, at a price. */
+	if (file->index_dir != -1 &&
+	    aliases_index_write(file, file->index_dir) == -1)
+		log_event(LOG_NOTICE, 0, "event=no-aliases-index "
+		    "error=\"%s\"", strerror(errno));
 }

@@ -157,9 +157,10 @@ find_local(struct policy *p, const char *local,
     char account[POLICY_ACCOUNT_MAX])
 {
 	enum nss_status result;
+	const struct aliases *in;
 
 	account[0] = '\0';
-	if (aliases_find(&p->aliases->aliases, local) != NULL ||
+	if (aliases_lookup(p->aliases, local, &in) != NULL ||
 	    strcasecmp(local, "postmaster") == 0 ||
 	    strcasecmp(local, "root") == 0)
 		return NSS_FOUND;
@@ -341,7 +342,7 @@ int
 policy_expand(struct policy *p, const char *local, const char *domain,
     uint32_t member, struct policy_verdict *v)
 {
-	const struct aliases *aliases = &p->aliases->aliases;
+	const struct aliases *in;
 	char account[POLICY_ACCOUNT_MAX];
 	const struct alias *alias;
 
@@ -349,9 +350,9 @@ policy_expand(struct policy *p, const char *local, const char *domain,
 	if (!may_ask(p) || (domain[0] != '\0' && !is_local(p, domain)) ||
 	    local_recipient(p, local, account, v) != ROUTE_LOCAL)
 		return 0;
-	alias = aliases_find(aliases, local);
+	alias = aliases_lookup(p->aliases, local, &in);
 	if (alias != NULL && !alias->is_bad && member < alias->count) {
-		tell_member(p, aliases_target(aliases, alias, member), v);
+		tell_member(p, aliases_target(in, alias, member), v);
 		return member + 1 < alias->count;
 	}
 	if (tell(p, local, domain, v) == -1)

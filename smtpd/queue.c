@@ -148,6 +148,7 @@ start(void)
 		fatal("spool directory %s", config.spool_dir);
 	open_spool_as_owner(spool_dir);
 	aliases_open(&queue.aliases, &config, aliases_log);
+	queue.aliases.index_dir = spool_dir;
 	role_confine_queue(&config, spool_dir, queue.aliases.dir);
 	if (fcntl(FD_MASTER, F_SETFL, O_NONBLOCK) == -1)
 		fatal("O_NONBLOCK");
@@ -347,6 +348,8 @@ take_spool(void)
 	queue_tick(&queue);
 	/* What came before may have been tried by whoever had it. */
 	queue.started = queue.now;
+	/* With its index, before sessions need one. */
+	aliases_refresh(&queue.aliases);
 	rescan_at = 0;
 	return 0;
 }

@@ -1,4 +1,4 @@
-/* LINK: smtpd/aliases smtpd/expand smtpd/aliases_include smtpd/aliases_file smtpd/account smtpd/address smtpd/xtext smtpd/envelope privsep/config privsep/log privsep/message wire/utf8 smtpd/aliases_file privsep/log privsep/message */
+/* LINK: smtpd/aliases smtpd/expand smtpd/aliases_include smtpd/aliases_file smtpd/aliases_index smtpd/account smtpd/address smtpd/xtext smtpd/envelope privsep/config privsep/log privsep/message wire/utf8 smtpd/aliases_file privsep/log privsep/message */
 /*
  * The aliases file, the lists that it includes, and what its aliases come to: no name may lead outside of
  * what an account can be called, nor may the work grow without bounds.

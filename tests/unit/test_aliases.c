@@ -1,4 +1,4 @@
-/* LINK: smtpd/aliases smtpd/aliases_file smtpd/expand smtpd/aliases_include smtpd/account smtpd/address smtpd/xtext smtpd/spool_read smtpd/spool smtpd/envelope privsep/config privsep/log privsep/message wire/utf8 */
+/* LINK: smtpd/aliases smtpd/aliases_file smtpd/aliases_index smtpd/expand smtpd/aliases_include smtpd/account smtpd/address smtpd/xtext smtpd/spool_read smtpd/spool smtpd/envelope privsep/config privsep/log privsep/message wire/utf8 */
 /*
  * Aliases: the file's grammar, its mistakes, who may own it (C24), and what a
  * recipient comes to in the end.
@@ -43,7 +43,7 @@ setup(void **state)
 	strcpy(config.domains[0], "here.example");
 	config.domain_count = 1;
 	memset(&file, 0, sizeof(file));
-	file.dir = file.held = -1;
+	file.dir = file.held = file.index_dir = file.index = -1;
 	file.state = ALIASES_GOOD;
 	file.config = &config;
 	file.path = "";
@@ -525,6 +525,129 @@ includes(void **state)
 	assert_int_equal(unlink(config.aliases) | rmdir(dir), 0);
 }
 
+static const char *
+look_up(const char *name)
+{
+	static char text[256];
+	const struct aliases *in;
+	const struct alias *a;
+	size_t i;
+
+	a = aliases_lookup(&file, name, &in);
+	if (a == NULL)
+		return NULL;
+	text[0] = '\0';
+	for (i = 0; i < a->count; i++) {
+		strlcat(text, aliases_target(in, a, i)->text, sizeof(text));
+		strlcat(text, " ", sizeof(text));
+	}
+	return a->is_bad ? "BAD" : text;
+}
+
+#define MANY	6000
+
+static void
+put_many(const char *target)
+{
+	FILE *f;
+	int i;
+
+	(void)unlink(config.aliases);
+	f = fopen(config.aliases, "w");
+	assert_non_null(f);
+	fputs("# many\nTwo: alice,\n\tbob\nbad: |x\n", f);
+	for (i = 0; i < MANY; i++)
+		fprintf(f, "name%d: %s%d\n\n", i, target, i);
+	fputs("two: carol\nlast: dave", f);
+	fclose(f);
+	assert_int_equal(chmod(config.aliases, 0644), 0);
+}
+
+/* A session's look-ups; whether there was an index for it. */
+static int
+session(int dir, const char *target)
+{
+	char name[32], want[32];
+	int i, was_indexed;
+
+	aliases_close(&file);
+	aliases_open(&file, &config, aliases_ignore);
+	aliases_hold(&file);
+	aliases_index_open(&file, dir);
+	aliases_refresh(&file);
+	was_indexed = file.is_indexed;
+	assert_int_equal(file.state, ALIASES_GOOD);
+	assert_null(look_up("nobody"));
+	assert_null(look_up(""));
+	for (i = 0; i < MANY; i += 7) {
+		snprintf(name, sizeof(name), i % 2 == 0 ? "name%d" :
+		    "NAME%d", i);
+		snprintf(want, sizeof(want), "%s%d ", target, i);
+		assert_non_null(look_up(name));
+		assert_string_equal(look_up(name), want);
+	}
+	assert_string_equal(look_up("two"), "alice bob ");
+	assert_string_equal(look_up("last"), "dave ");
+	assert_string_equal(look_up("Bad"), "BAD");
+	/* None of all these has made it read the whole. */
+	assert_int_equal(file.is_indexed, was_indexed);
+	return was_indexed;
+}
+
+/* With an index or not, stale or damaged (C23): the same answers. */
+static void
+indexed(void **state)
+{
+	char dir[] = "/tmp/test_aliases.XXXXXX", path[64];
+	uint8_t noise[512];
+	struct stat st;
+	int d, fd, i;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_non_null(mkdtemp(dir));
+	snprintf(config.aliases, sizeof(config.aliases), "%s/aliases", dir);
+	snprintf(path, sizeof(path), "%s/aliases.index", dir);
+	d = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	put_many("t");
+	assert_int_equal(session(d, "t"), 0);
+	aliases_close(&file);
+	aliases_open(&file, &config, aliases_ignore);
+	file.index_dir = d;
+	aliases_refresh(&file);
+	assert_int_equal(session(d, "t"), 1);
+	put_many("u");
+	assert_int_equal(session(d, "u"), 0);
+	aliases_close(&file);
+	aliases_open(&file, &config, aliases_ignore);
+	file.index_dir = d;
+	aliases_refresh(&file);
+	assert_int_equal(session(d, "u"), 1);
+	assert_int_equal(stat(path, &st), 0);
+	/* One octet of a page: whoever meets it reads all of the file. */
+	for (i = 0; i < 40; i++) {
+		fd = open(path, O_RDWR | O_CLOEXEC);
+		assert_int_equal(pread(fd, noise, 1, st.st_size / 40 * i), 1);
+		noise[0] ^= 0x10;
+		assert_int_equal(pwrite(fd, noise, 1, st.st_size / 40 * i), 1);
+		close(fd);
+		aliases_close(&file);
+		aliases_open(&file, &config, aliases_ignore);
+		aliases_hold(&file);
+		aliases_index_open(&file, d);
+		aliases_refresh(&file);
+		assert_string_equal(look_up("name77"), "u77 ");
+		assert_null(look_up("nobody"));
+		assert_string_equal(look_up("last"), "dave ");
+	}
+	assert_int_equal(file.is_indexed, 0);
+	assert_int_equal(truncate(path, 700), 0);
+	assert_int_equal(session(d, "u"), 0);
+	assert_int_equal(unlink(path) | unlink(config.aliases), 0);
+	assert_int_equal(close(d) | rmdir(dir), 0);
+}
+
 #define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -534,7 +657,7 @@ main(void)
 		TEST(grammar), TEST(mistakes), TEST(many), TEST(expansions),
 		TEST(elsewhere), TEST(owners),
 		TEST(includes), TEST(troubles), TEST(bomb), TEST(account_names),
-		TEST(on_disk),
+		TEST(on_disk), TEST(indexed),
 	};
 
 	return cmocka_run_group_tests_name("test_aliases", tests, NULL, NULL);

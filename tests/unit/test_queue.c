@@ -1,4 +1,4 @@
-/* LINK: smtpd/waiting smtpd/job smtpd/settle smtpd/split smtpd/forward smtpd/notice smtpd/bounce smtpd/derived smtpd/trace smtpd/schedule smtpd/handout smtpd/handout_line smtpd/spool smtpd/spool_read smtpd/spool_write smtpd/envelope smtpd/expand smtpd/aliases_include smtpd/aliases smtpd/aliases_file smtpd/account smtpd/address smtpd/xtext privsep/config privsep/log privsep/message OUTBOUND privsep/config_route wire/utf8 */
+/* LINK: smtpd/waiting smtpd/job smtpd/settle smtpd/split smtpd/forward smtpd/notice smtpd/bounce smtpd/derived smtpd/trace smtpd/schedule smtpd/handout smtpd/handout_line smtpd/spool smtpd/spool_read smtpd/spool_write smtpd/envelope smtpd/expand smtpd/aliases_include smtpd/aliases smtpd/aliases_file smtpd/aliases_index smtpd/account smtpd/address smtpd/xtext privsep/config privsep/log privsep/message OUTBOUND privsep/config_route wire/utf8 */
 /*
  * The queue without its process: the heap, the retry schedule, and letters in
  * a spool handed out to delivery agents that this test plays, in every way in
@@ -83,6 +83,10 @@ setup(void **state)
 	assert_non_null(dns);
 	queue_init(&q, &config, &ops, &elsewhere, dns);
 	q.aliases.dir = q.aliases.held = -1;
+	q.aliases.index_dir = q.aliases.index = -1;
+	q.aliases.config = &config;
+	q.aliases.path = "";
+	q.aliases.report = aliases_ignore;
 	set_aliases("team: alice, bob\n");
 	strcpy(strchr(place, '.') + 1, "XXXXXX");
 	assert_non_null(mkdtemp(place));
@@ -948,6 +952,175 @@ locked(void **state)
 }
 
 static void
+send_address(const char *address)
+{
+	struct message m;
+
+	message_begin(&m, REPLY_FORWARD);
+	put_str(&m, address);
+	assert_int_equal(message_send(agent, &m), 0);
+	end();
+}
+
+/* The only letter in queue/, opened. */
+static void
+open_only(struct letter *l, struct spool_name *name)
+{
+	char text[SPOOL_NAME_MAX];
+	struct dirent *entry;
+	DIR *d = fdopendir(openat(q.spool.queue, ".",
+	    O_RDONLY | O_DIRECTORY));
+
+	text[0] = '\0';
+	while ((entry = readdir(d)) != NULL)
+		if (entry->d_name[0] != '.') {
+			assert_string_equal(text, "");
+			strlcpy(text, entry->d_name, sizeof(text));
+		}
+	closedir(d);
+	assert_int_equal(spool_name_parse(text, name), 0);
+	assert_int_equal(letter_open(&q.spool, name, l), 0);
+}
+
+/* A letter of its own, and nothing left to do for the old one. */
+static void
+forwarded(void **state)
+{
+	struct spool_name name, next;
+	struct letter l;
+	struct message m;
+	char text[64];
+
+	(void)state;
+	name = letter_for("alice", NULL);
+	begin();
+	give_channel();
+	identify("alice");
+	take_deliver();
+	send_address("carol@there.example");
+	send_address("dave");
+	say(REQ_DELIVER, DELIVERY_FORWARDED, "2.0.0", "forwarded");
+	heard(&m, REQ_SETTLE);
+	say(REQ_SETTLE, 0, NULL, NULL);
+	assert_int_equal(count_in(q.spool.held, 0), 0);
+	open_only(&l, &next);
+	assert_string_not_equal(next.id, name.id);
+	assert_string_equal(l.envelope.sender, "s@there.example");
+	assert_int_equal(l.envelope.derived, DERIVED_NOT);
+	assert_int_equal(l.envelope.recipient_count, 2);
+	assert_string_equal(l.envelope.recipients[0].local, "carol");
+	assert_string_equal(l.envelope.recipients[0].domain, "there.example");
+	assert_string_equal(l.envelope.recipients[1].local, "dave");
+	assert_string_equal(l.envelope.recipients[1].account, "");
+	assert_int_equal(pread(l.fd, text, sizeof(text), (off_t)l.offset),
+	    (ssize_t)l.length);
+	assert_int_equal(l.length, strlen("Delivered-To: alice@localhost\n"
+	    "Received: x\n\nhello\n"));
+	assert_memory_equal(text, "Delivered-To: alice@localhost\nReceived: ",
+	    40);
+	letter_close(&l);
+}
+
+/* Not written: it waits, and the mailbox remembers what it has. */
+static void
+not_forwarded(void **state)
+{
+	struct spool_name name, next;
+	struct letter l;
+	int held = q.spool.held;
+
+	(void)state;
+	name = letter_for("alice", NULL);
+	begin();
+	give_channel();
+	identify("alice");
+	take_deliver();
+	send_address("carol@there.example");
+	q.spool.held = -1;
+	say(REQ_DELIVER, DELIVERY_FORWARDED, "2.0.0", "forwarded");
+	q.spool.held = held;
+	assert_true(is_closed());
+	open_only(&l, &next);
+	assert_string_equal(next.id, name.id);
+	assert_int_equal(l.outcome_count, 1);
+	assert_int_equal(l.outcomes[0].kind, OUTCOME_DEFERRED);
+	letter_close(&l);
+}
+
+/* What an agent may say of addresses, and in which order. */
+static void
+forwarded_oddly(void **state)
+{
+	static const char *const bad[] = {
+		"", "a b@there.example", "a@", "<a@there.example>", "a\nb"
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]) + 3; i++) {
+		letter_for("alice", NULL);
+		begin();
+		give_channel();
+		identify("alice");
+		take_deliver();
+		if (i < sizeof(bad) / sizeof(bad[0]))
+			send_address(bad[i]);
+		else if (i == sizeof(bad) / sizeof(bad[0]))
+			say(REQ_DELIVER, DELIVERY_FORWARDED, "2.0.0", "none");
+		else {
+			send_address("a@there.example");
+			say(REQ_DELIVER, i % 2 == 0 ? DELIVERED :
+			    DELIVERY_FORWARDED + 1, "2.0.0", "odd");
+		}
+		assert_true(is_closed());
+		assert_int_equal(count_in(q.spool.queue, 1), 1);
+		assert_int_equal(count_in(q.spool.held, 0), 0);
+	}
+}
+
+/* Under the owner's name, to accounts that are not looked up again. */
+static void
+list(void **state)
+{
+	struct spool_name name;
+	const struct job *job;
+
+	(void)state;
+	set_aliases("team: \\alice, carol, alice\nalice: dave\n"
+	    "owner-team: bob\n");
+	name = letter_for("team", NULL);
+	begin();
+	assert_int_equal(count_in(q.spool.held, 0), 0);
+	assert_int_equal(count_in(q.spool.queue, 0), 1);
+	job = TAILQ_FIRST(&q.jobs);
+	assert_non_null(job);
+	assert_string_not_equal(job->letter.name.id, name.id);
+	assert_string_equal(job->letter.envelope.sender,
+	    "owner-team@localhost");
+	assert_int_equal(job->letter.envelope.derived, DERIVED_LIST);
+	assert_int_equal(job->errand_count, 3);
+	assert_string_equal(job->errands[0].account, "alice");
+	assert_string_equal(job->errands[1].account, "carol");
+	assert_string_equal(job->errands[2].account, "dave");
+}
+
+/* One mistake in a list: nobody is left out, and nobody gets it twice. */
+static void
+list_waits(void **state)
+{
+	struct spool_name name, next;
+	struct letter l;
+
+	(void)state;
+	set_aliases("team: alice, bad\nbad: |x\nowner-team: bob\n");
+	name = letter_for("team", NULL);
+	begin();
+	open_only(&l, &next);
+	assert_string_equal(next.id, name.id);
+	letter_close(&l);
+}
+
+static void
 damaged(void **state)
 {
 	struct spool_name name = letter_for("alice", NULL);
@@ -1166,6 +1339,8 @@ main(void)
 		TEST(several), TEST(partly), TEST(agent_crashes),
 		TEST(agent_dies_late), TEST(agent_is_silent),
 		TEST(no_channel), TEST(root_waits), TEST(locked),
+		TEST(forwarded), TEST(not_forwarded),
+		TEST(forwarded_oddly), TEST(list), TEST(list_waits),
 		TEST(damaged), TEST(hints), TEST(backlog),
 		TEST(gives_up_soon), TEST(clock_put_back),
 		TEST(not_forgotten), TEST(failure_not_forgotten),
