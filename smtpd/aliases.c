@@ -196,6 +196,10 @@ check_target(const struct parse *p, char *item, int quoted,
 
 	if (item[0] == '\0')
 		return "empty target";
+	if (strcmp(item, "/dev/null") == 0) {
+		*kind = TARGET_NOTHING;
+		return NULL;
+	}
 	if (item[0] == '|')
 		return "commands are not supported in aliases";
 	if (item[0] == '/')

@@ -5,8 +5,8 @@
  * with the one before; "#" begins a comment line; names are compared without
  * regard to case, double quotes and backslash quote.  A target is an account
  * or another alias, either with a local domain or none; "\name", the account
- * and never an alias; an address elsewhere; ":include:PATH", whose file lists
- * more of these.  An alias with any other target is told of in the log and
+ * and never an alias; an address elsewhere; "/dev/null", nobody;
+ * ":include:PATH", whose file lists more of these.  An alias with any other target is told of in the log and
  * kept as a bad one: mail for it waits.
  */
 #ifndef SMTPD_ALIASES_H
@@ -27,6 +27,7 @@ enum target_kind {
 	TARGET_ACCOUNT,		/* an account and never an alias */
 	TARGET_REMOTE,		/* "local@domain" as in a command, the domain
 				 * in lower case and not a local one */
+	TARGET_NOTHING,		/* "/dev/null" */
 	TARGET_INCLUDE		/* an absolute path */
 };
 

@@ -200,9 +200,10 @@ forward(struct delivery *d, const struct deliver_request *r,
 		    "forwarded, and comes back to it");
 		return;
 	}
-	v->verdict = DELIVERY_FORWARDED;
+	v->verdict = f->count > 0 ? DELIVERY_FORWARDED : DELIVERED;
 	v->status = "2.0.0";
-	snprintf(v->text, sizeof(v->text), "forwarded");
+	snprintf(v->text, sizeof(v->text), "%s", f->count > 0 ? "forwarded" :
+	    "thrown away, as ~/.forward says");
 }
 
 static void

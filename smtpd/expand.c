@@ -266,6 +266,9 @@ follow(struct work *w, size_t at)
 	case TARGET_REMOTE:
 		add_target(w, TARGET_REMOTE, t->text, list);
 		break;
+	case TARGET_NOTHING:
+		w->result->is_thrown_away = 1;
+		break;
 	case TARGET_INCLUDE:
 		follow_include(w, at);
 		break;
@@ -281,6 +284,7 @@ expand_free(struct expansion *r)
 		aliases_free(&r->included[i]);
 	r->included_count = r->count = 0;
 	r->trouble = 0;
+	r->is_thrown_away = 0;
 }
 
 void
@@ -300,7 +304,8 @@ expand(const struct aliases_file *file, const struct recipient *recipient,
 	for (at = 0; at < w.count; at++)
 		follow(&w, at);
 	/* Whoever gets nothing must not be taken for one who has it. */
-	if (result->count == 0 && result->trouble == 0)
+	if (result->count == 0 && result->trouble == 0 &&
+	    !result->is_thrown_away)
 		trouble(&w, OUTCOME_DEFERRED, "4.3.5",
 		    "%.64s leads to nobody", recipient->local);
 }

@@ -31,6 +31,7 @@ struct expand_target {
 struct expansion {
 	size_t		 count;
 	struct expand_target targets[EXPAND_MAX];
+	int		 is_thrown_away;	/* by one alias at least */
 	/*
 	 * What could not be expanded, if anything: OUTCOME_DEFERRED or
 	 * OUTCOME_FAILED and why; else 0.  The targets above are good anyway.

@@ -14,6 +14,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "address.h"
 #include "forward.h"
 
 #define HEADER_MAX	(256 * 1024)	/* of a letter, looked at for the mark */
@@ -80,6 +81,16 @@ has_address(const struct forward *f, const char *address)
 	return 0;
 }
 
+/* What the queue will take: "\"a b\"" without a domain is no name here. */
+static int
+is_sendable(const char *text)
+{
+	struct address address;
+
+	return address_mailbox(text, strlen(text), ADDRESS_BARE, &address) ==
+	    ADDRESS_OK;
+}
+
 int
 forward_parse(struct forward *f, const char *text, size_t len,
     const struct identity *who, const struct config *config)
@@ -97,14 +108,22 @@ forward_parse(struct forward *f, const char *text, size_t len,
 		f->refused = all->is_bad ? "has a mistake" : "too long";
 		return 0;
 	}
+	f->is_set = all->count > 0;
 	for (i = 0; i < all->count; i++) {
 		t = aliases_target(&f->list, all, i);
-		f->is_set = 1;
+		if (t->kind == TARGET_NOTHING)
+			continue;
 		if (t->kind != TARGET_REMOTE &&
 		    strcasecmp(t->text, who->name) == 0)
 			f->keeps = 1;
+		else if (!is_sendable(t->text))
+			f->refused = "has a mistake";
 		else if (!has_address(f, t->text))
 			f->addresses[f->count++] = t->text;
+	}
+	if (f->refused != NULL) {
+		f->is_set = f->keeps = 0;
+		f->count = 0;
 	}
 	return 0;
 }

@@ -3,7 +3,7 @@
  *
  * Names and addresses, at commas and at line ends, as in an alias (aliases.h);
  * "#" begins a comment line.  The user's own name, with a backslash or
- * without, is the mailbox.
+ * without, is the mailbox; "/dev/null" is nothing.
  *
  * One that can't be used, because somebody else could have written it or it
  * has a mistake, is as if it were not there: the mail is in the mailbox, and

@@ -209,6 +209,9 @@ job_expand(struct queue *q, struct job *job)
 		}
 		expand(&q->aliases, r, &x);
 		add_targets(q, job, &x, i);
+		if (x.is_thrown_away && x.count == 0)
+			log_event(LOG_INFO, 0, "event=discarded id=%s "
+			    "recipient=%u", job->letter.name.id, i);
 		if (x.trouble != 0)
 			add_trouble(q, job, &x, i);
 	}

@@ -75,6 +75,13 @@ def test_list(smtpd, users, aliases):
     assert not smtpd.log("secret")
 
 
+def test_nowhere(smtpd, aliases):
+    aliases("noreply: /dev/null\n")
+    send(smtpd, "noreply")
+    smtpd.wait_log("event=discarded ")
+    eventually(lambda: not os.listdir(smtpd.spool + "/queue"), "it is over")
+
+
 def test_owner(smtpd, users, aliases):
     """The members' letters have the owner for a sender, who gets bounces."""
     owner, first, second = users(3)

@@ -78,6 +78,15 @@ def test_and_here(smtpd, people):
     assert len(postern.messages(alice)) == 1
 
 
+def test_nowhere(smtpd, people):
+    alice = people[0]
+    forward(alice, "/dev/null\n")
+    send(smtpd, alice)
+    smtpd.wait_log(r"event=delivered .*account=%s .*thrown away" % alice)
+    over(smtpd)
+    assert postern.messages(alice) == []
+
+
 def test_loops(smtpd, people):
     """Round in a ring: the sender is told. With a mailbox in it: it ends."""
     alice, bob, carol = people

@@ -82,7 +82,8 @@ targets(const char *name)
 {
 	static const char *const marks[] = {
 		[TARGET_NAME] = "", [TARGET_ACCOUNT] = "\\",
-		[TARGET_REMOTE] = "@", [TARGET_INCLUDE] = "<"
+		[TARGET_REMOTE] = "@", [TARGET_NOTHING] = "-",
+		[TARGET_INCLUDE] = "<"
 	};
 	static char text[1024];
 	const struct alias *a = aliases_find(&file.aliases, name);
@@ -242,6 +243,17 @@ expansions(void **state)
 	run("both", "");
 	assert_int_equal(x.count, 4);
 	assert_int_equal(x.trouble, 0);
+	parse("nobody: /dev/null\nsome: nobody, alice\n");
+	assert_string_equal(targets("nobody"), "-/dev/null");
+	run("nobody", "");
+	assert_int_equal(x.count, 0);
+	assert_int_equal(x.trouble, 0);
+	assert_int_equal(x.is_thrown_away, 1);
+	assert_one("some", "", "alice");
+	assert_one("alice", "alice", "alice");
+	assert_int_equal(x.is_thrown_away, 0);
+	parse("root: admin\nadmin: alice\npostmaster2: root\n"
+	    "me: me, bob\nkeep: \\keep, bob\n");
 	/* A detail is the account's, or the alias's. */
 	assert_one("dave+x", "dave", "dave");
 	assert_one("postmaster2+x", "", "alice");

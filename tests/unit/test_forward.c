@@ -95,7 +95,7 @@ assert_says(const char *text, const char *expected)
 		strlcat(got, f.addresses[i], sizeof(got));
 	}
 	assert_string_equal(got, expected);
-	assert_int_equal(f.is_set, got[0] != '\0' && got[0] != '!');
+	assert_int_equal(f.is_set, f.keeps || f.count > 0);
 	if (f.refused != NULL)
 		assert_null(strstr(f.refused, "secret"));
 }
@@ -120,6 +120,14 @@ says(void **state)
 	assert_says("\"|/bin/secret x\", bob", "!");
 	assert_says("/secret", "!");
 	assert_says(":include:/secret", "!");
+	assert_says("bob, \\\"(\\\"", "!");
+	assert_says("\\\"(\\\"@else.example", "\"(\"@else.example");
+	forward_free(&f);
+	assert_int_equal(forward_parse(&f, "/dev/null", 9, &who, &config), 0);
+	assert_int_equal(f.is_set, 1);
+	assert_int_equal(f.keeps + f.count, 0);
+	assert_says("/dev/null2", "!");
+	assert_says("/dev/null, bob", "bob");
 	assert_says("root:x:0:0:secret:/root:/bin/sh\n", "!");
 	assert_says("bob secret\n", "!");
 }
