@@ -160,7 +160,7 @@ keep(struct parse *p, const char *s)
 	return start;
 }
 
-/* An address: what is wrong with it, or NULL; item becomes what it stands for. */
+/* What is wrong with an address, or NULL; item becomes what it stands for. */
 static const char *
 check_address(const struct parse *p, char *item, enum target_kind *kind)
 {

@@ -24,8 +24,9 @@ struct expand_target {
 };
 
 /*
- * Targets, unique, in the order found, each as found first: strings of the aliases, the envelope or
- * included, good until one of these is freed or expand() is called again.
+ * Targets, unique, in the order found, each as found first: strings of the
+ * aliases, the envelope or included, good until one of these is freed or
+ * expand() is called again.
  * All zero before the first.
  */
 struct expansion {
