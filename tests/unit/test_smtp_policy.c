@@ -87,7 +87,7 @@ dsn_faults(void **state)
 			orcpt = bad[i].orcpt;
 			send_rcpt(REQ_RCPT, "alice", "here.example");
 		}
-		assert_int_equal(message_wait(gate, &m, 0, 10000), 0);
+		assert_int_equal(message_wait(gate, &m, 0, 60000), 0);
 	}
 	nothing_queued();
 }
@@ -315,7 +315,7 @@ expn(const char *local, const char *domain, uint32_t member, int is_more)
 	put_str(&m, domain);
 	put_u32(&m, member);
 	assert_int_equal(message_send(gate, &m), 0);
-	assert_int_equal(message_wait(gate, &m, 0, 10000), 1);
+	assert_int_equal(message_wait(gate, &m, 0, 60000), 1);
 	assert_int_equal(m.type, REPLY_OF(REQ_EXPAND));
 	code = get_u32(&m);
 	get_str(&m, status, sizeof(status));

@@ -195,7 +195,7 @@ test_faults(void **state)
 			assert_int_equal(verdict(REQ_MAIL, NULL), 250);
 			send_rcpt(REQ_RCPT, bad[i].local, "here.example");
 		}
-		assert_int_equal(message_wait(gate, &m, 0, 10000), 0);
+		assert_int_equal(message_wait(gate, &m, 0, 60000), 0);
 	}
 }
 
