@@ -282,3 +282,14 @@ child_let_go(struct child *c)
 	if (c->channel.fd != -1)
 		watch_close(&c->channel);
 }
+
+void
+child_forget(struct child *c)
+{
+	child_let_go(c);
+	/* What it said last may not have been read yet. */
+	if (c->log.fd != -1)
+		log_ready(&c->log, EPOLLIN);
+	if (c->log.fd != -1)
+		watch_close(&c->log);
+}

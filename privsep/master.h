@@ -161,6 +161,8 @@ int	child_start(struct child *, const char *executable,
 	    const struct child_descriptors *);
 /* Close the sockets to it: a role ends when its master lets go. */
 void	child_let_go(struct child *);
+/* It has ended: hear its last words, and close what is left. */
+void	child_forget(struct child *);
 
 /* generation.c */
 /*

@@ -85,8 +85,7 @@ queue_start(void)
 {
 	struct child *c = &master.queue;
 
-	if (c->log.fd != -1)
-		watch_close(&c->log);
+	child_forget(c);
 	queue.last = master.now;
 	queue.is_wanted = 0;
 	c->heard = queue_heard;

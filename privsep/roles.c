@@ -64,10 +64,8 @@ roles_forget(struct generation *g)
 	struct child *c;
 	size_t i;
 
-	roles_let_go(g);
 	for (i = 0; (c = roles_at(g, i)) != NULL; i++)
-		if (c->log.fd != -1)
-			watch_close(&c->log);
+		child_forget(c);
 }
 
 void

@@ -283,8 +283,7 @@ def test_no_room_for_the_path(daemons):
     daemon = postern.Daemon("smtpd", run=postern.BASE + "/" + "x" * 100)
     daemon.start(wait=False)
     assert daemon.process.wait(postern.PATIENCE * 2) != 0
-    assert any("File name too long" in line for line in daemon.lines), (
-        daemon.lines)
+    daemon.wait_log("File name too long")
 
 
 def test_rate(daemons):
@@ -300,4 +299,4 @@ def test_rate(daemons):
         with Smtp(daemon) as smtp:
             smtp.quit()
     assert Smtp(daemon, None).greeting.code == 421
-    assert daemon.log(r"event=refused client=127.0.0.1 .* why=source-rate")
+    daemon.wait_log(r"event=refused client=127.0.0.1 .* why=source-rate")
