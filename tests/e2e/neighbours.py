@@ -307,9 +307,10 @@ def mail(box):
     return done.returncode, done.stdout
 
 
-def _on_terminal(argv, box, patience=30):
+def _on_terminal(argv, box, patience=110):
     """mutt: its exit status, and all that it has shown.
 
+    If it has to be killed it leaves its dotlock, and the others wait for it.
     Where something went wrong it forgets what it was told to do and waits for
     keys.  It asks whether to break another's dotlock after some seconds, and
     holds its own lock meanwhile.

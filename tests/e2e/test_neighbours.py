@@ -41,6 +41,9 @@ SUM = re.compile(rb"^X-Sum: (\S+)\r?$", re.M)
 PARTS = {"pop3d": ("pop3d reads", "pop3d deletes"),
          "dovecot": ("dovecot reads", "dovecot deletes"),
          "mutt": ("mutt reads",), "s-nail": ("s-nail reads",)}
+# Both end well though they could not lock an mbox, and so filed letters away
+# and left them where they were; mutt forgets its marks when another rewrites it.
+TROUBLE = re.compile(rb"[Uu]nable to |Timeout exceeded|externally modified")
 OWNERS = {"keep": 20, "pop3d": 35, "dovecot": 20, "mutt": 15, "s-nail": 10}
 
 
@@ -318,8 +321,7 @@ class Village:
         status, said = outcome
         account.said.append((program, status, said))
         self.did(program + (" reads" if status == 0 else ": fails"))
-        # mutt forgets its marks when another has rewritten an mbox.
-        if status != 0 or b"externally modified" in said:
+        if status != 0 or TROUBLE.search(said):
             account.failed.add(program)
 
     # The play
