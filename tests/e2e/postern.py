@@ -159,6 +159,7 @@ class Daemon:
             "limits-exempt": "127.0.0.0/8",
             "max-sessions": "200",
             "max-sessions-per-source": "200",
+            "max-messages": "100000",
             "run-dir": self.run_dir, "spool-dir": self.spool,
             "libexec-dir": LIBEXEC,
             "pam-confdir": BASE + "/pam.d",
