@@ -9,7 +9,7 @@ import pytest
 
 import postern
 import tls
-from postern import Dialogue, Pop, Smtp, home, maildir, password, put_message
+from postern import Dialogue, Pop, home, maildir, password, put_message
 
 SHORT = b"Subject: one\nFrom: a@example.test\n\nHello.\n"
 CODES = re.compile(r"-ERR \[([^]]*)\] ")
@@ -212,8 +212,8 @@ def test_utf8_takes_no_argument(pop3d):
 def test_messages_are_sent_as_they_are(pop3d, user, mode):
     """UTF-8, another character set, or none: the octets that are stored.
 
-    No message in a maildrop requires UTF-8 mode, since smtpd takes none that
-    would; so there is nothing to refuse and nothing to make a surrogate of.
+    One that came by SMTPUTF8 goes to a client without UTF-8 mode as well: see
+    POP3.md.
     """
     contents = [
         "Subject: Gr\u00fc\u00dfe\nFrom: \u4f60@example.test\n\n\u2014\n".encode(),
@@ -231,13 +231,6 @@ def test_messages_are_sent_as_they_are(pop3d, user, mode):
             assert got == content.replace(b"\n", b"\r\n")
             assert len(got) == sizes[number]
             pop.multi("TOP %d 1" % number)
-
-
-def test_no_smtputf8_is_taken(smtpd, user):
-    """What the test above stands on."""
-    with Smtp(smtpd) as smtp:
-        assert "SMTPUTF8" not in smtp.expect("EHLO x.example", 250).text
-        smtp.expect("MAIL FROM:<a@example.test> SMTPUTF8", 501, 504, 555)
 
 
 # LOGIN-DELAY (RFC 2449, 6.5 and 8.1.1)
