@@ -7,6 +7,8 @@
  */
 #include <sys/queue.h>
 
+#include <arpa/nameser.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -102,12 +104,13 @@ answered(void *arg, int rcode, void *packet, int len, int security,
 	struct lookup *l = arg;
 	struct dns_answer *answer = new_answer(l);
 
-	(void)rcode;
 	(void)why_bogus;
 	(void)was_ratelimited;
 	if (security == BOGUS)
 		answer->status = DNS_BOGUS;
-	else if (packet != NULL && len > 0)
+	else if ((rcode == ns_r_noerror || rcode == ns_r_nxdomain) &&
+	    packet != NULL && len > 0)
+		/* Of a failure it may be the question that we get back. */
 		dns_packet_read(packet, (size_t)len, l->name, answer);
 	answer->is_secure = security == SECURE;
 	reply(l, answer);
