@@ -375,7 +375,7 @@ connection_expire(struct connection *c)
 		do_without(c);
 		break;
 	case CONNECTION_GREETING:
-		connection_refused(c, RELAY_DEFER, "4.4.2",
+		connection_refused(c, RELAY_DEFER, 0, "4.4.2",
 		    "the host does not answer");
 		break;
 	default:

@@ -134,6 +134,6 @@ void	connection_send(struct connection *);
 void	connection_heard(struct connection *);
 /* The host takes no letters: the next address, or the same without TLS. */
 void	connection_refused(struct connection *, uint32_t relay_verdict,
-	    const char *status, const char *text);
+	    uint32_t code, const char *status, const char *text);
 
 #endif

@@ -63,13 +63,14 @@ log_greeting(const struct connection *c, const char *tls, int is_verified)
 
 /* The host is none that takes letters; the next address, or without TLS. */
 void
-connection_refused(struct connection *c, uint32_t verdict, const char *status,
-    const char *text)
+connection_refused(struct connection *c, uint32_t verdict, uint32_t code,
+    const char *status, const char *text)
 {
 	struct errand_result r = connection_result(verdict == RELAY_FAIL ?
 	    DELIVERY_FAILED : DELIVERY_DEFERRED, status, text);
 	const struct mx_address *a = connection_address(c);
 
+	r.code = code;
 	if (verdict == RELAY_NO_TLS && !c->in_clear && a != NULL &&
 	    c->destination->hop.tls == RELAY_TLS_MAY) {
 		connection_shut(c);
@@ -89,9 +90,9 @@ heard_greet(struct connection *c, struct message *m)
 {
 	char status[RELAY_STATUS_MAX], text[RELAY_TEXT_MAX];
 	char tls[LOG_VALUE_MAX];
-	uint32_t verdict = get_u32(m), extensions, is_verified;
+	uint32_t verdict = get_u32(m), code = get_u32(m);
+	uint32_t extensions, is_verified;
 
-	(void)get_u32(m);
 	get_str(m, status, sizeof(status));
 	get_str(m, text, sizeof(text));
 	extensions = get_u32(m);
@@ -99,11 +100,12 @@ heard_greet(struct connection *c, struct message *m)
 	get_str(m, tls, sizeof(tls));
 	is_verified = get_u32(m);
 	if (get_end(m) == -1 || verdict > RELAY_NO_TLS) {
-		connection_refused(c, RELAY_DEFER, "4.3.0", "the relay failed");
+		connection_refused(c, RELAY_DEFER, 0, "4.3.0",
+		    "the relay failed");
 		return;
 	}
 	if (verdict != RELAY_READY) {
-		connection_refused(c, verdict, status, text);
+		connection_refused(c, verdict, code, status, text);
 		return;
 	}
 	log_greeting(c, tls, is_verified != 0);
@@ -251,7 +253,7 @@ static void
 lost(struct connection *c)
 {
 	if (c->state == CONNECTION_GREETING)
-		connection_refused(c, RELAY_DEFER, "4.4.2",
+		connection_refused(c, RELAY_DEFER, 0, "4.4.2",
 		    "the relay to the host ended");
 	else
 		connection_close(c);

@@ -29,7 +29,7 @@ enum dns_type {			/* as in the DNS (RFC 1035, 3596) */
 };
 
 enum dns_status {
-	DNS_OK,
+	DNS_OK,			/* with no record: none that can be used */
 	DNS_NODATA,		/* the name is there, nothing of this type */
 	DNS_NXDOMAIN,
 	DNS_TEMPFAIL,		/* no answer, SERVFAIL, nonsense */

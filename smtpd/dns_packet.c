@@ -139,10 +139,14 @@ take_record(const ns_msg *msg, const ns_rr *rr, struct dns_answer *answer)
 	insert(answer, &r);
 }
 
+/*
+ * Records that are there, but of which none can be used, are not the same as
+ * none: a domain whose mail exchangers have impossible names is not its own.
+ */
 static enum dns_status
 take_records(ns_msg *msg, const char *name, struct dns_answer *answer)
 {
-	int i, n = record_count(msg);
+	int i, n = record_count(msg), has_some = 0;
 	ns_rr rr;
 
 	for (i = 0; i < n; i++) {
@@ -150,10 +154,11 @@ take_records(ns_msg *msg, const char *name, struct dns_answer *answer)
 			return DNS_TEMPFAIL;
 		if (!is_of(&rr, name, (int)answer->type))
 			continue;
+		has_some = 1;
 		take_ttl(&rr, answer);
 		take_record(msg, &rr, answer);
 	}
-	return answer->count > 0 ? DNS_OK : DNS_NODATA;
+	return has_some ? DNS_OK : DNS_NODATA;
 }
 
 static enum dns_status

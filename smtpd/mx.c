@@ -238,7 +238,7 @@ heard_address(struct host *h, int which, const struct dns_answer *a)
 	if (a->status == DNS_OK && a->ttl < mx->ttl)
 		mx->ttl = a->ttl;
 	mx->is_unanswered |= a->status == DNS_TEMPFAIL ||
-	    a->status == DNS_BOGUS;
+	    a->status == DNS_BOGUS || (a->status == DNS_OK && a->count == 0);
 	mx->is_secure &= a->is_secure != 0;
 	if (--mx->outstanding == 0)
 		conclude_addresses(mx);
@@ -350,7 +350,7 @@ heard_mx(void *arg, const struct dns_answer *a)
 	mx->is_secure &= a->is_secure != 0;
 	if (a->status == DNS_OK && a->ttl < mx->ttl)
 		mx->ttl = a->ttl;
-	if (a->status == DNS_NODATA || (a->status == DNS_OK && a->count == 0))
+	if (a->status == DNS_NODATA)
 		take_itself(mx);
 	else if (a->status == DNS_OK)
 		take_hosts(mx, a);
@@ -361,6 +361,9 @@ heard_mx(void *arg, const struct dns_answer *a)
 		conclude(r, OUTCOME_DEFERRED, "4.4.3",
 		    "no name server tells who takes mail for %.128s",
 		    mx->hop->host);
+	else if (a->status == DNS_OK && a->count == 0)
+		conclude(r, OUTCOME_FAILED, "5.4.4", "the mail exchangers of "
+		    "%.128s have names that no host can have", mx->hop->host);
 	else if (mx->host_count == 0 && mx->has_self)
 		conclude(r, OUTCOME_FAILED, "5.4.6", LOOPS);
 	else if (mx->host_count == 0)

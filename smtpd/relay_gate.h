@@ -84,9 +84,10 @@ enum relay_protocol { RELAY_SMTP, RELAY_LMTP };
 
 enum relay_verdict {
 	RELAY_READY,
-	RELAY_DEFER,	/* not this host now: the next address, or later */
-	RELAY_FAIL,	/* 5xx to the greeting or to EHLO and HELO: this host
-			 * takes none; the next MX, and a bounce if all say so */
+	RELAY_DEFER,	/* not this host now, whether it greeted 4xx or 5xx:
+			 * the next address, or later */
+	RELAY_FAIL,	/* 5xx to EHLO and HELO: this host takes none from us;
+			 * the next MX, and a bounce if all say so */
 	RELAY_NO_TLS	/* RELAY_TLS_MAY, and the handshake failed: connect to
 			 * the same address again with RELAY_TLS_NONE */
 };

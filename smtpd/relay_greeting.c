@@ -32,6 +32,15 @@ await_greeting(struct relay *r)
 {
 	if (relay_hear(r, RELAY_COMMAND_MINUTES) == -1)
 		return RELAY_DEFER;
+	/*
+	 * Hosts are known to greet so when they are overloaded, or take a
+	 * client for a spammer's for a while: nothing was asked yet, so
+	 * nothing is refused for good.
+	 */
+	if (r->reply.code / 100 == 5) {
+		reply_soften(&r->reply);
+		return RELAY_DEFER;
+	}
 	return judge(r);
 }
 

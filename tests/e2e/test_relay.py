@@ -86,6 +86,7 @@ def test_implicit_mx_through_cname(smtpd, zone):
     ("nowhere.example", "5.1.2"), ("null.example", "5.1.10"),
     ("bare.example", "5.4.4"), ("loop.example", "5.4.6"),
     ("mxloop.example", "5.4.6"), ("zero.example", "5.4.6"),
+    ("illegal.example", "5.4.4"),
 ))
 def test_nobody_there(smtpd, zone, domain, status):
     zone.mail("null.example", (0, "."))
@@ -98,6 +99,9 @@ def test_nobody_there(smtpd, zone, domain, status):
     zone.host("other.example", "192.0.2.2")
     zone.mail("zero.example", (10, "zero.zero.example"))
     zone.host("zero.zero.example", "0.0.0.0")
+    # The domain has an address, too, but says that others take its mail.
+    zone.mail("illegal.example", (10, "mx 1.example"), (20, "m/x.example"))
+    zone.host("illegal.example", "192.0.2.2")
     with Sink() as sink:
         send(smtpd, "b@" + domain)
         smtpd.wait_log(r"event=failed .*to=b@%s .*status=%s " % (
@@ -150,7 +154,7 @@ MANY = "".join("250-line %d of very many\r\n" % i for i in range(100000))
 
 MISBEHAVIOURS = {
     "greets 4xx": ({"greeting": once("421 4.3.2 busy")}, "later"),
-    "greets 5xx": ({"greeting": "554 5.3.2 no mail here"}, "fails 5.3.2"),
+    "greets 5xx": ({"greeting": once("554 5.3.2 no mail now")}, "later"),
     "closes": ({"greeting": close_once}, "later"),
     "greets with nonsense": ({"greeting": once("HTTP/1.1 200 OK")}, "later"),
     "HELO only": ({"EHLO": "502 5.5.1 what"}, "taken"),
@@ -210,6 +214,25 @@ def test_silence(smtpd, zone):
     with Sink("192.0.2.1", greeting=nothing), Sink("192.0.2.2") as second:
         send(smtpd, "b@silent.example")
         eventually(lambda: second.letters, "the second gets it", seconds=60)
+
+
+def test_5xx_greeting_is_not_the_end(smtpd, zone):
+    """It is the next host's turn; and all of them may mean today only."""
+    zone.mail("proud.example", (10, "p1.example"), (20, "p2.example"))
+    zone.host("p1.example", "192.0.2.1")
+    zone.host("p2.example", "192.0.2.2")
+    refusal = "554 5.7.1 no access for you"
+    with Sink("192.0.2.1", greeting=refusal), Sink("192.0.2.2") as second:
+        send(smtpd, "b@proud.example")
+        eventually(lambda: second.letters, "the second gets it")
+    with Sink("192.0.2.1", greeting=refusal), \
+            Sink("192.0.2.2", greeting=refusal):
+        send(smtpd, "c@proud.example")
+        line = smtpd.wait_log(r"event=deferred .*to=c@proud.example ")[0]
+        assert "status=4.7.1" in line and "no access for you" in line
+    with Sink("192.0.2.2") as second:
+        eventually(lambda: second.letters, "it comes when they let us in")
+    assert not smtpd.log(r"event=failed .*@proud.example")
 
 
 def test_some_of_them(smtpd, zone):

@@ -229,7 +229,15 @@ test_odd_names(void **state)
 		put_name("evil\r\n.example");
 		done(data);
 	}
-	expect("1.2.0.192.in-addr.arpa", DNS_NODATA, 0);
+	expect("1.2.0.192.in-addr.arpa", DNS_OK, 0);
+	/* Some, and none that is any good: not the same as no mail exchanger. */
+	begin(DNS_MX, 0, "example.org");
+	exchanger("example.org", 1, "a b.example");
+	exchanger("example.org", 2, "a\nb.example");
+	expect("example.org", DNS_OK, 0);
+	begin(DNS_A, 0, "example.org");
+	octets("example.org", DNS_A, "\177\0\0", 3);
+	expect("example.org", DNS_OK, 0);
 }
 
 static void

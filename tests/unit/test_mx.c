@@ -293,6 +293,19 @@ test_bad_names(void **state)
 	exchanger(10, "-a.example");
 	say(DNS_MX, "example.org");
 	expect_trouble(OUTCOME_FAILED, "5.4.4");
+	/* Nor is a domain with none but such names its own mail exchanger. */
+	result_count = 0;
+	start();
+	say_nothing(DNS_MX, "example.org", DNS_OK);
+	expect_trouble(OUTCOME_FAILED, "5.4.4");
+	/* Addresses that are none are no answer. */
+	result_count = 0;
+	start();
+	exchanger(10, "b.example");
+	say(DNS_MX, "example.org");
+	say_nothing(DNS_A, "b.example", DNS_OK);
+	say_nothing(DNS_AAAA, "b.example", DNS_NODATA);
+	expect_trouble(OUTCOME_DEFERRED, "4.4.3");
 }
 
 static void

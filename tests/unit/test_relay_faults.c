@@ -55,7 +55,7 @@ static const struct fault faults[] = {
 	{ "greets with 421", { ">421 4.3.2 busy" }, { 0 }, 0, RELAY_DEFER, 0,
 	    421, "4.3.2", "busy", 1 },
 	{ "greets with 554", { ">554 no mail here", "<QUIT", ">221 bye" },
-	    { 0 }, 0, RELAY_FAIL, 0, 554, "5.0.0", "no mail here", 0 },
+	    { 0 }, 0, RELAY_DEFER, 0, 554, "4.0.0", "no mail here", 0 },
 	{ "greets with 354", { ">354 go" }, { 0 }, 0, RELAY_DEFER, 0, 0,
 	    "4.5.0", NO_SMTP, 1 },
 	{ "closes after EHLO", { ">220 mx", "<EHLO", "!" }, { 0 }, 0,
