@@ -163,3 +163,12 @@ def test_C21_at_random(smtpd, zone):
                    seconds=60)
     assert not smtpd.log("event=died")
     zone.names["r.example"] = {}
+
+
+def test_domains_of_a_network_of_its_own(smtpd, zone):
+    """libunbound would say of these, without asking, that there are none."""
+    with Sink() as sink:
+        for domain in ("office.test", "office.home.arpa"):
+            zone.host(domain, "192.0.2.2")
+            send(smtpd, "b@" + domain)
+            eventually(lambda d=domain: got(sink, d), domain)
