@@ -23,9 +23,16 @@ NEIGHBOURS = ["dovecot-core", "dovecot-pop3d", "libexttextcat-2.0-0",
               "libstemmer0d", "libsodium23", "libtirpc3", "libicu72",
               "postfix", "libdb5.3", "libnsl2", "libsasl2-2"]
 
+# A name server and the other mail servers of tests/e2e/test_hosts*.py.
+NAME_SERVER = ["nsd", "libfstrm0", "libprotobuf-c1", "libevent-2.1-7"]
+MAIL_SERVERS = [*NEIGHBOURS, "dovecot-lmtpd", "opensmtpd",
+                "exim4-daemon-light", "libgnutls-dane0", "libidn12",
+                "libevent-2.1-7"]
+
 # Mail to send.
 SAMPLES = ["libpython3.11-testsuite", "spamassassin"]
-ALL = [*SAMPLES, *SUPERSERVERS, *NEIGHBOURS]
+ALL = list(dict.fromkeys([*SAMPLES, *SUPERSERVERS, *NEIGHBOURS, *NAME_SERVER,
+                          *MAIL_SERVERS, "git-email"]))
 
 
 def unpack(build, *names):

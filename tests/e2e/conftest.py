@@ -1,7 +1,6 @@
 """Fixtures: the private host, a daemon a module, a fresh account a test."""
 import itertools
 import os
-import re
 import sys
 
 import pytest
@@ -96,12 +95,6 @@ def users(host):
     return fresh
 
 
-# What no client can bring about, whatever it does.
-ABNORMAL = re.compile(
-    r"event=(worker-crash|role-ended|died|gate-fault|gate-failed|no-agent|"
-    r"no-login|no-generation|no-queue|spool-fault|unreadable|undeliverable)")
-
-
 @pytest.fixture(autouse=True)
 def still_alive(request):
     """After each test: is the daemon still alive, and did nothing crash?"""
@@ -114,7 +107,7 @@ def still_alive(request):
             daemon.program, "\n".join(daemon.lines[-20:]))
         if "may_crash" not in request.keywords:
             odd = [line for line in daemon.lines[start:]
-                   if ABNORMAL.search(line)]
+                   if postern.ABNORMAL.search(line)]
             assert not odd, odd
     found = reports()
     assert not found, found
@@ -136,3 +129,8 @@ def pytest_runtest_makereport(item, call):
             if daemon is not None:
                 report.sections.append((
                     "log of " + name, "\n".join(daemon.lines[-30:])))
+        for name in item.funcargs:
+            for what, lines in getattr(item.funcargs[name], "logs", dict)(
+                    ).items():
+                report.sections.append(("log of %s at %s" % (what, name),
+                                        "\n".join(lines[-40:])))

@@ -107,27 +107,33 @@ AROUND_SIGNAL = re.compile(
     r"AddressSanitizer:DEADLYSIGNAL$|AddressSanitizer can not provide "
     r"additional info\.$|SUMMARY: AddressSanitizer: SEGV ")
 
+# What no client can bring about, whatever it does.
+ABNORMAL = re.compile(
+    r"event=(worker-crash|role-ended|died|gate-fault|gate-failed|no-agent|"
+    r"no-login|no-generation|no-queue|spool-fault|unreadable|undeliverable)")
+
 
 class Daemon:
     """One pop3d or smtpd with directories, ports and log of its own.
 
-    It listens for service on port, and for those in also on ports[service].
+    It listens for service on port, and for those in also on ports[service]; at
+    a host of the tests' network (hosts.py) on the standard ports.
     """
 
     next_port = 10000
     every = []			# of the whole run
 
     def __init__(self, program, conf="", name=None, service=None,
-                 addresses=("127.0.0.1",), run=None, also=()):
-        self.program = program
+                 addresses=("127.0.0.1",), run=None, also=(), at=None):
+        self.program, self.at = program, at
         self.service = service or {"pop3d": "pop3", "smtpd": "smtp"}[program]
         self.dir = os.path.join(BASE, name or "%s-%d" % (program,
                                                        Daemon.next_port))
         self.ports = {}
         for each in (self.service, *also):
-            self.ports[each] = Daemon.next_port
+            self.ports[each] = at.PORTS[each] if at else Daemon.next_port
             Daemon.next_port += 1
-        self.addresses = addresses
+        self.addresses = at.addresses if at else addresses
         self.run_dir = run or self.dir + "/run"
         self.spool = self.dir + "/spool"
         os.makedirs(self.dir, 0o755)
@@ -176,7 +182,8 @@ class Daemon:
 
     def start(self, wait=True):
         self.process = subprocess.Popen(
-            [os.path.join(BUILD, "sbin", self.program), "-d", "-f",
+            [*(self.at.enter if self.at else ()),
+             os.path.join(BUILD, "sbin", self.program), "-d", "-f",
              self.conf_path], stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             start_new_session=True, cwd="/",
