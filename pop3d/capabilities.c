@@ -56,10 +56,9 @@ command_capa(struct session *s, const struct arguments *args)
 }
 
 /*
- * From here on names and secrets are UTF-8 or wrong.  Letters are sent as they
- * are, before and after: none in the maildrop needs the mode, since smtpd
- * takes none that would (SMTPUTF8).  Outlook says it after login, too late,
- * and gives up if that is an error (QUIRKS).
+ * From here on names and secrets are UTF-8 or wrong, and letters that came by
+ * SMTPUTF8 are sent as they are, without surrogates (surrogate.h).  Outlook
+ * says it after login, too late, and gives up if that is an error (QUIRKS).
  */
 void
 command_utf8(struct session *s, const struct arguments *args)

@@ -1,5 +1,5 @@
 /*
- * content: line ends, NULs, byte stuffing and TOP's selection.
+ * content: line ends, NULs, byte stuffing, surrogates and TOP's selection.
  *
  * Runs in the worker, as worker-user, confined; touches memory and the wire.
  */
@@ -13,11 +13,13 @@
  * small.  A TLS record has 16 KiB at most.
  */
 #define ROOM_LEAST	256
+#define PIECE		1024	/* octets of a header replaced at a time */
 
 void
-content_begin(struct content *c, struct wire *w)
+content_begin(struct content *c, struct wire *w, int is_surrogate)
 {
 	c->wire = w;
+	c->is_surrogate = is_surrogate;
 	c->octets = 0;
 	c->last = '\n';
 	c->header = HEADER_LINE_BEGINS;
@@ -102,16 +104,12 @@ copy_text(uint8_t *out, const uint8_t *p, const uint8_t *end, uint8_t last,
 	return out;
 }
 
-void
-content_put(struct content *c, const uint8_t *p, size_t len)
+static void
+put_text(struct content *c, const uint8_t *p, size_t len)
 {
 	size_t room, n, dots = 0;
 	uint8_t *out, *end;
 
-	if (len == 0)
-		return;
-	if (c->header != HEADER_ENDED)
-		octets_header(&c->header, p, len);
 	for (; len > 0; p += n, len -= n) {
 		room = wire_room(c->wire, ROOM_LEAST, &out);
 		if (room == 0)
@@ -126,6 +124,37 @@ content_put(struct content *c, const uint8_t *p, size_t len)
 		c->last = p[n - 1];
 	}
 	c->octets -= dots;
+}
+
+/* A NUL would become an octet that is not ASCII, too. */
+static void
+put_ascii(struct content *c, const uint8_t *p, size_t len)
+{
+	uint8_t piece[PIECE];
+	size_t i, n;
+
+	for (; len > 0; p += n, len -= n) {
+		n = len < sizeof(piece) ? len : sizeof(piece);
+		for (i = 0; i < n; i++)
+			piece[i] = p[i] == 0 || p[i] > 127 ? '?' : p[i];
+		put_text(c, piece, n);
+	}
+}
+
+void
+content_put(struct content *c, const uint8_t *p, size_t len)
+{
+	size_t n;
+
+	if (c->header != HEADER_ENDED && len > 0) {
+		n = octets_header(&c->header, p, len);
+		if (c->is_surrogate) {
+			put_ascii(c, p, n);
+			p += n;
+			len -= n;
+		}
+	}
+	put_text(c, p, len);
 }
 
 void

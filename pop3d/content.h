@@ -2,7 +2,7 @@
  * content: a message's stored content as POP3 sends it: line ends as
  * wire/octets.h says, 0x80 for every NUL, a dot put before a line that begins
  * with one (RFC 1939, 3), and for TOP only the header and so many lines of
- * the body.
+ * the body; and of a surrogate (surrogate.h) a header in ASCII.
  * Content comes in pieces, split anywhere.
  */
 #ifndef POP3D_CONTENT_H
@@ -18,10 +18,11 @@ struct content {
 	struct wire	*wire;
 	uint64_t	 octets;	/* sent, without dots put before */
 	uint8_t		 last;		/* octet of content, LF before the first */
+	int		 is_surrogate;	/* its header shall be ASCII */
 	enum octets_header header;
 };
 
-void	content_begin(struct content *, struct wire *);
+void	content_begin(struct content *, struct wire *, int is_surrogate);
 void	content_put(struct content *, const uint8_t *, size_t);
 /*
  * Finish the last line, and a header that has not ended if that is wanted; the

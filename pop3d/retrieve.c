@@ -14,6 +14,7 @@
 #include "../wire/mbox_filter.h"
 #include "content.h"
 #include "session.h"
+#include "surrogate.h"
 #include "transaction.h"
 
 #define RETR_BLOCK	65536	/* octets read at a time */
@@ -27,6 +28,7 @@ struct source {
 	struct fetched	 f;
 	uint64_t	 at;	/* octets read of f.length */
 	int		 is_short;	/* there were fewer than that */
+	int		 is_surrogate;	/* sent with an ASCII header */
 	struct mbox_filter filter;	/* if f.content is CONTENT_MBOX */
 };
 
@@ -86,12 +88,15 @@ source_open(struct session *s, uint32_t number, struct source *src)
 
 /*
  * The first block, before anything is promised: a message that can't be read
- * at all is refused, and the session goes on.
+ * at all is refused, and the session goes on.  There it is seen, too, whether
+ * it is one that this client gets a surrogate for (RFC 6856).
  */
 static int
 source_begin(struct session *s, struct source *src, size_t max, ssize_t *n)
 {
 	*n = source_read(src, max);
+	src->is_surrogate = *n > 0 && !s->is_utf8 &&
+	    surrogate_is_needed(block, (size_t)*n);
 	if (*n != -1 || src->is_short)
 		return 0;
 	log_event(LOG_ERR, s->worker->facts.session,
@@ -153,7 +158,7 @@ send_message(struct session *s, uint32_t number, uint64_t listed,
 
 	if (source_begin(s, src, RETR_BLOCK, &n) == -1)
 		return;
-	content_begin(&c, &s->wire);
+	content_begin(&c, &s->wire, src->is_surrogate);
 	wire_printf(&s->wire, "+OK %" PRIu64 " octets\r\n", listed);
 	for (; n > 0; n = source_read(src, RETR_BLOCK)) {
 		put_stored(src, &c, NULL, (size_t)n);
@@ -209,7 +214,7 @@ send_top(struct session *s, uint32_t number, uint64_t lines,
 
 	if (source_begin(s, src, TOP_BLOCK, &n) == -1)
 		return;
-	content_begin(&c, &s->wire);
+	content_begin(&c, &s->wire, src->is_surrogate);
 	top_begin(&t, lines);
 	wire_printf(&s->wire, "+OK top of message\r\n");
 	for (; n > 0; n = source_read(src, TOP_BLOCK)) {

@@ -17,7 +17,7 @@ octets_init(struct octets *o)
 	o->header = HEADER_LINE_BEGINS;
 }
 
-void
+size_t
 octets_header(enum octets_header *header, const void *data, size_t len)
 {
 	const uint8_t *p = data, *end = p + len;
@@ -26,7 +26,7 @@ octets_header(enum octets_header *header, const void *data, size_t len)
 		if (*header == HEADER_LINE_TEXT) {
 			p = memchr(p, '\n', (size_t)(end - p));
 			if (p == NULL)
-				return;
+				return len;
 			*header = HEADER_LINE_BEGINS;
 		} else if (*p == '\n')
 			*header = HEADER_ENDED;
@@ -36,6 +36,7 @@ octets_header(enum octets_header *header, const void *data, size_t len)
 			*header = HEADER_LINE_TEXT;
 		p++;
 	}
+	return (size_t)(p - (const uint8_t *)data);
 }
 
 void

@@ -21,8 +21,11 @@ enum octets_header {
 	HEADER_ENDED
 };
 
-/* Look for the end of the header in a further piece of content. */
-void		octets_header(enum octets_header *, const void *, size_t);
+/*
+ * Look for the end of the header in a further piece of content: how many octets
+ * of it are header, its empty line included.
+ */
+size_t		octets_header(enum octets_header *, const void *, size_t);
 
 /* What is between two pieces of content; any split gives the same total. */
 struct octets {

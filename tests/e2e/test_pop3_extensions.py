@@ -1,12 +1,15 @@
 """CAPA and what it announces: RFC 2449, 2595, 3206, 5034, 6856."""
 import base64
 import os
+import poplib
 import re
+import smtplib
 import stat
 import time
 
 import pytest
 
+import boxes
 import postern
 import tls
 from postern import Dialogue, Pop, home, maildir, password, put_message
@@ -212,8 +215,8 @@ def test_utf8_takes_no_argument(pop3d):
 def test_messages_are_sent_as_they_are(pop3d, user, mode):
     """UTF-8, another character set, or none: the octets that are stored.
 
-    One that came by SMTPUTF8 goes to a client without UTF-8 mode as well: see
-    POP3.md.
+    Nothing says that they are letters of UTF-8 mode: they did not come by
+    SMTPUTF8.
     """
     contents = [
         "Subject: Gr\u00fc\u00dfe\nFrom: \u4f60@example.test\n\n\u2014\n".encode(),
@@ -231,6 +234,80 @@ def test_messages_are_sent_as_they_are(pop3d, user, mode):
             assert got == content.replace(b"\n", b"\r\n")
             assert len(got) == sizes[number]
             pop.multi("TOP %d 1" % number)
+
+
+@pytest.fixture(scope="module")
+def smtpd(daemons):
+    return daemons("smtpd", "retry-schedule 1s\n")
+
+
+def collect(pop3d, user, mode):
+    """{subject: (listed size, RETR, TOP n 0)}, by poplib."""
+    pop, found = poplib.POP3("127.0.0.1", pop3d.ports["pop3"], 30), {}
+    if mode:
+        assert pop.utf8().startswith(b"+OK")
+    pop.user(user)
+    pop.pass_(password(user))
+    for line in pop.list()[1]:
+        number, size = (int(word) for word in line.split())
+        whole = b"\r\n".join(pop.retr(number)[1]) + b"\r\n"
+        top = b"\r\n".join(pop.top(number, 0)[1]) + b"\r\n"
+        name = re.search(rb"^X-Name: (.*)\r$", whole, re.M).group(1)
+        found[name.decode()] = (size, whole, top)
+    pop.quit()
+    return found
+
+
+@pytest.mark.parametrize("way", ("smtpd", "maildir by others"))
+def test_surrogates_of_what_came_by_smtputf8(pop3d, smtpd, user, way):
+    """RFC 6856, 2.1 and 4: without UTF8 nobody gets such a header raw."""
+    body = "Gr\u00fc\u00dfe \u2014\r\n.\r\n"
+    declared = ("X-Name: declared\r\nFrom: J\u00f6rg <j\u00f6rg@example.test>"
+                "\r\nSubject: \u4f60\u597d\r\n\r\n" + body).encode()
+    not_declared = declared.replace(b"declared", b"old", 1)
+    if way == "smtpd":
+        with smtplib.SMTP("127.0.0.1", smtpd.port, timeout=30) as smtp:
+            # The sender's address comes back in Return-Path, at the top.
+            smtp.sendmail("j\u00f6rg@example.test", user + "@example.test",
+                          declared, ["SMTPUTF8", "BODY=8BITMIME"])
+            smtp.sendmail("jorg@example.test", user + "@example.test",
+                          not_declared, ["BODY=8BITMIME"])
+        postern.wait_messages(user, 2)
+    else:
+        for word, content in (("UTF8SMTPS", declared),
+                              ("ESMTP", not_declared)):
+            put_message(user, (
+                "Return-Path: <j\u00f6rg@x>\nReceived: from a (b [::1])\n\t"
+                "by c (Postfix) with %s id 1; now\n" % word).encode() +
+                content.replace(b"\r\n", b"\n"))
+    raw, plain = collect(pop3d, user, True), collect(pop3d, user, False)
+    assert sorted(raw) == sorted(plain) == ["declared", "old"]
+    assert raw["old"] == plain["old"]
+    assert raw["declared"][1].endswith(declared)
+    for found in (raw, plain):
+        for size, whole, top in found.values():
+            assert len(whole) == size and whole.startswith(top)
+            assert whole.endswith(body.encode())
+    header = plain["declared"][2]
+    assert header.isascii() and not raw["declared"][2].isascii()
+    assert b"\r\nSubject: ??????\r\n" in header
+    assert b"Return-Path: <j??rg@" in header
+    assert len(plain["declared"][1]) == len(raw["declared"][1])
+
+
+def test_surrogate_in_an_mbox(daemons, user):
+    box = boxes.Mbox(user)
+    pop3d = daemons("pop3d", boxes.Mbox.conf)
+    with open(box.path, "wb") as file:
+        file.write(b"From x Mon Nov 23 04:46:20 2026\nStatus: RO\n"
+                   b"Received: by h with UTF8SMTP;\nX-Name: a\n"
+                   b"Subject: \xc3\xbc\n\n>From \xc3\xbc\n\n")
+    raw = collect(pop3d, user, True)["a"]
+    plain = collect(pop3d, user, False)["a"]
+    assert raw[1] == (b"Received: by h with UTF8SMTP;\r\nX-Name: a\r\n"
+                      b"Subject: \xc3\xbc\r\n\r\nFrom \xc3\xbc\r\n")
+    assert plain[1] == raw[1].replace(b"t: \xc3\xbc", b"t: ??")
+    assert plain[0] == raw[0] == len(raw[1])
 
 
 # LOGIN-DELAY (RFC 2449, 6.5 and 8.1.1)

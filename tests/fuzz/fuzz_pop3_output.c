@@ -2,7 +2,8 @@
 /*
  * fuzz_pop3_output: any content in any pieces.  What was sent, unstuffed, is
  * what a model octet by octet makes of it; what was counted while sending is
- * what octets_count() says; TOP is a prefix of it that ends with a line.
+ * what octets_count() says; TOP is a prefix of it that ends with a line;
+ * the header of a surrogate is ASCII.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -30,34 +31,39 @@ capture(struct wire *from, const void *data, size_t len)
 	return (ssize_t)len;
 }
 
-static int
-has_empty_line(const uint8_t *p, size_t len)
+/* Octets before the first empty line; len: there is none. */
+static size_t
+header_of(const uint8_t *p, size_t len)
 {
 	size_t i;
 
 	for (i = 0; i < len; i++)
 		if ((i == 0 || p[i - 1] == '\n') && (p[i] == '\n' ||
 		    (p[i] == '\r' && i + 1 < len && p[i + 1] == '\n')))
-			return 1;
-	return 0;
+			break;
+	return i;
 }
 
 static void
-make_model(const uint8_t *p, size_t len)
+make_model(const uint8_t *p, size_t len, int is_surrogate)
 {
-	size_t i;
+	size_t i, header = header_of(p, len);
 
 	model_len = 0;
 	for (i = 0; i < len; i++) {
 		if (p[i] == '\n' && (i == 0 || p[i - 1] != '\r'))
 			model[model_len++] = '\r';
-		model[model_len++] = p[i] == '\0' ? 0x80 : p[i];
+		if (is_surrogate && i < header && (p[i] == '\0' ||
+		    p[i] > 127))
+			model[model_len++] = '?';
+		else
+			model[model_len++] = p[i] == '\0' ? 0x80 : p[i];
 	}
 	if (len > 0 && p[len - 1] != '\n') {
 		model[model_len++] = '\r';
 		model[model_len++] = '\n';
 	}
-	if (len > 0 && !has_empty_line(p, len)) {
+	if (len > 0 && header == len) {
 		model[model_len++] = '\r';
 		model[model_len++] = '\n';
 	}
@@ -84,7 +90,8 @@ unstuff(uint8_t *p, size_t len)
 }
 
 static uint64_t
-send_pieces(const uint8_t *p, size_t len, size_t piece, struct top *t)
+send_pieces(const uint8_t *p, size_t len, size_t piece, struct top *t,
+    int is_surrogate)
 {
 	struct content c;
 	size_t n, at;
@@ -92,7 +99,7 @@ send_pieces(const uint8_t *p, size_t len, size_t piece, struct top *t)
 	wire_init(&w, -1, 0);
 	w.transport_write = capture;
 	out_len = 0;
-	content_begin(&c, &w);
+	content_begin(&c, &w, is_surrogate);
 	for (at = 0; at < len && !(t != NULL && t->is_full); at += n) {
 		n = len - at < piece ? len - at : piece;
 		content_put(&c, p + at, t != NULL ? top_take(t, p + at, n) : n);
@@ -113,10 +120,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct top t;
 	size_t piece, half;
 	uint64_t sent;
+	int is_surrogate;
 
 	if (size < 2 || size > INPUT_MAX)
 		return 0;
-	piece = (size_t)data[0] + 1;
+	piece = (size_t)data[0] / 2 + 1;
+	is_surrogate = data[0] % 2;
 	top_begin(&t, data[1]);
 	data += 2;
 	size -= 2;
@@ -124,12 +133,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	octets_init(&o);
 	octets_count(&o, data, half);
 	octets_count(&o, data + half, size - half);
-	make_model(data, size);
-	sent = send_pieces(data, size, piece, NULL);
+	make_model(data, size, is_surrogate);
+	sent = send_pieces(data, size, piece, NULL, is_surrogate);
 	if (sent != octets_total(&o) || sent != model_len ||
 	    out_len != model_len || memcmp(out, model, model_len) != 0)
 		abort();
-	sent = send_pieces(data, size, piece, &t);
+	sent = send_pieces(data, size, piece, &t, is_surrogate);
 	if (out_len > model_len || memcmp(out, model, out_len) != 0 ||
 	    sent != out_len || (out_len > 0 && out[out_len - 1] != '\n'))
 		abort();

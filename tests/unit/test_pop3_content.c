@@ -36,7 +36,7 @@ begin(struct content *c)
 	wire_init(&w, -1, 0);
 	w.transport_write = capture;
 	out_len = 0;
-	content_begin(c, &w);
+	content_begin(c, &w, 0);
 }
 
 static const struct {
@@ -92,6 +92,35 @@ test_all_splits(void **state)
 				assert_int_equal(c.octets, octets_total(&o));
 			}
 	}
+}
+
+/* As long as it was, in ASCII up to the first empty line, and no further. */
+static void
+test_surrogate(void **state)
+{
+	static const char in[] = "S: \xc3\xbc\0\n.\xff\n\r\x80\r\n\r\n\xc3\n\n";
+	static const char expected[] = "S: ???\r\n..?\r\n\r?\r\n\r\n\xc3\r\n\r\n";
+	const uint8_t *p = (const uint8_t *)in;
+	size_t a, b, len = sizeof(in) - 1;
+	struct content c;
+	struct octets o;
+
+	(void)state;
+	octets_init(&o);
+	octets_count(&o, in, len);
+	for (a = 0; a <= len; a++)
+		for (b = a; b <= len; b++) {
+			begin(&c);
+			c.is_surrogate = 1;
+			content_put(&c, p, a);
+			content_put(&c, p + a, b - a);
+			content_put(&c, p + b, len - b);
+			content_end(&c);
+			assert_int_equal(wire_flush(&w), WIRE_OK);
+			assert_int_equal(out_len, sizeof(expected) - 1);
+			assert_memory_equal(out, expected, out_len);
+			assert_int_equal(c.octets, octets_total(&o));
+		}
 }
 
 /* It is sent once, and only where no empty line has come. */
@@ -308,6 +337,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_all_splits),
 		cmocka_unit_test(test_end_of_header),
+		cmocka_unit_test(test_surrogate),
 		cmocka_unit_test(test_nuls),
 		cmocka_unit_test(test_buffer_borders),
 		cmocka_unit_test(test_model),

@@ -1,4 +1,4 @@
-/* LINK: pop3d/session pop3d/login pop3d/commands pop3d/maildrop pop3d/stubs pop3d/transaction pop3d/retrieve pop3d/content pop3d/capabilities pop3d/agent pop3d/policy mailbox/state mailbox/path wire/utf8 wire/octets wire/mbox_filter wire/wire wire/sasl privsep/message privsep/gates privsep/log privsep/facts */
+/* LINK: pop3d/session pop3d/login pop3d/commands pop3d/maildrop pop3d/stubs pop3d/transaction pop3d/retrieve pop3d/content pop3d/surrogate pop3d/capabilities pop3d/agent pop3d/policy mailbox/state mailbox/path wire/utf8 wire/octets wire/mbox_filter wire/wire wire/sasl privsep/message privsep/gates privsep/log privsep/facts */
 /*
  * test_pop3_session: whole sessions of a worker and an agent, what a client
  * says and what it hears.
@@ -597,6 +597,35 @@ test_utf8(void **state)
 	    "+OK send PASS\r\n+OK 3 messages (60 octets)\r\n"
 	    "+OK UTF-8 mode\r\n+OK goodbye\r\n");
 	assert_int_equal(fake.done->logins, 3);
+}
+
+/* RFC 6856, 4: what came by SMTPUTF8 is ASCII until UTF8 was said. */
+static void
+test_surrogate(void **state)
+{
+	static const char *two[] = {
+	    "Received: by h with UTF8SMTP;\nS: \xc3\xbc\n\n\xc3\xbc\n",
+	    "Received: by h with ESMTP;\nS: \xc3\xbc\n\n\xc3\xbc\n" };
+
+	(void)state;
+	fake.contents = two;
+	fake.count = 2;
+	dialogue(LOGIN "RETR 1\r\nTOP 1 0\r\nTOP 1 1\r\nRETR 2\r\nUTF8\r\n"
+	    "RETR 1\r\nTOP 1 0\r\n");
+	assert_heard("+OK send PASS\r\n+OK 2 messages (85 octets)\r\n"
+	    "+OK 44 octets\r\nReceived: by h with UTF8SMTP;\r\nS: ??\r\n\r\n"
+	    "\xc3\xbc\r\n.\r\n"
+	    "+OK top of message\r\nReceived: by h with UTF8SMTP;\r\nS: ??\r\n"
+	    "\r\n.\r\n"
+	    "+OK top of message\r\nReceived: by h with UTF8SMTP;\r\nS: ??\r\n"
+	    "\r\n\xc3\xbc\r\n.\r\n"
+	    "+OK 41 octets\r\nReceived: by h with ESMTP;\r\nS: \xc3\xbc\r\n"
+	    "\r\n\xc3\xbc\r\n.\r\n"
+	    "+OK UTF-8 mode\r\n"
+	    "+OK 44 octets\r\nReceived: by h with UTF8SMTP;\r\nS: \xc3\xbc"
+	    "\r\n\r\n\xc3\xbc\r\n.\r\n"
+	    "+OK top of message\r\nReceived: by h with UTF8SMTP;\r\n"
+	    "S: \xc3\xbc\r\n\r\n.\r\n");
 }
 
 /* RFC 2449, 6.5 and 6.7: the policy is told, and the agent acts by it. */
@@ -1304,6 +1333,7 @@ main(void)
 		SESSION_TEST(test_expunge_fails),
 		SESSION_TEST(test_lang),
 		SESSION_TEST(test_utf8),
+		SESSION_TEST(test_surrogate),
 		SESSION_TEST(test_policy),
 		SESSION_TEST(test_states),
 		SESSION_TEST(test_login_refused),
