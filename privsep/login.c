@@ -3,7 +3,8 @@
  *
  * Runs as root; the parent only keeps PAM's modules loaded and forks a child
  * for each session that wants in.  The child answers LOGIN for a worker or
- * IDENTIFY for the queue, hands identity and session to agents, and exits.
+ * IDENTIFY for the queue, hands identity and session to agents, and exits; or
+ * it answers MEMBERS for the queue, and exits.
  * Reads nothing from the network; a worker's request is the only outside
  * input, by way of the gates below.
  */
@@ -12,6 +13,7 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -272,13 +274,77 @@ answer_identify(void *session, int sock, struct message *m)
 	return reply_identify(sock, IDENTIFIED, "");
 }
 
-static const struct gate identify_gates[] = {
+/* As many whole names as one reply holds, of those from here to end. */
+static size_t
+page_size(const char *names, const char *end)
+{
+	size_t size = (size_t)(end - names);
+
+	if (size <= MEMBERS_PAGE)
+		return size;
+	for (size = MEMBERS_PAGE; names[size - 1] != '\0'; size--)
+		;
+	return size;
+}
+
+static int
+reply_members(int sock, enum members_verdict verdict,
+    const struct members *members)
+{
+	const char *at = members->names != NULL ? members->names : "";
+	const char *end = at + members->size;
+	struct message m;
+	size_t size;
+
+	do {
+		size = page_size(at, end);
+		message_begin(&m, REPLY_MEMBERS);
+		put_u32(&m, (uint32_t)verdict);
+		put_u32(&m, at + size < end);
+		put_data(&m, at, size);
+		if (message_send(sock, &m) == -1)
+			break;
+		at += size;
+	} while (at < end);
+	return STATE_END;
+}
+
+/* The queue asks who is in a group. */
+static int
+answer_members(void *session, int sock, struct message *m)
+{
+	static const enum members_verdict verdicts[] = {
+		[ACCOUNT_OK] = MEMBERS_FOUND,
+		[ACCOUNT_UNKNOWN] = MEMBERS_UNKNOWN,
+		[ACCOUNT_REFUSED] = MEMBERS_TOO_MANY,
+		[ACCOUNT_TEMPFAIL] = MEMBERS_DEFERRED,
+	};
+	static const struct members nobody;
+	enum account_status status;
+	char name[ACCOUNT_NAME_MAX];
+	struct members members;
+	int state;
+
+	(void)session;
+	get_str(m, name, sizeof(name));
+	if (get_end(m) == -1)
+		return STATE_FAULT;
+	status = group_members(&login.config, name, &members);
+	state = reply_members(sock, verdicts[status],
+	    status == ACCOUNT_OK ? &members : &nobody);
+	free(members.names);
+	return state;
+}
+
+static const struct gate queue_gates[] = {
 	{ REQ_IDENTIFY, "IDENTIFY", IN_STATE(0), 1, 0, 4,
 	    4 + ACCOUNT_NAME_MAX, answer_identify },
+	{ REQ_MEMBERS, "MEMBERS", IN_STATE(0), 1, 0, 4,
+	    4 + ACCOUNT_NAME_MAX, answer_members },
 };
 
-static const struct gate_table identify_table = {
-	"identify", identify_gates, 1, 0
+static const struct gate_table queue_table = {
+	"queue", queue_gates, 2, 0
 };
 
 static void
@@ -287,7 +353,7 @@ login_life(const struct facts *facts, int sock)
 	struct login_session s = { .facts = *facts, .socket = sock };
 	const struct gate_table *table;
 
-	table = facts->service == SERVICE_DELIVERY ? &identify_table :
+	table = facts->service == SERVICE_DELIVERY ? &queue_table :
 	    &login_table;
 	if (gates_serve(table, &s, sock,
 	    (int)login.config.login_timeout * 1000) == -1 && errno == EPROTO) {

@@ -4,6 +4,8 @@
 #ifndef PRIVSEP_LOGIN_H
 #define PRIVSEP_LOGIN_H
 
+#include <pwd.h>
+
 #include "config.h"
 #include "facts.h"
 
@@ -20,6 +22,22 @@ enum account_status {
  */
 enum account_status account_find(const struct config *, const char *name,
 	    struct identity *);
+/* The same of an entry that was looked up. */
+enum account_status account_judge(const struct config *,
+	    const struct passwd *, struct identity *);
+/*
+ * The accounts of a Unix group that mail is for, those whose primary group it
+ * is among them; names are one after the other, each with its NUL, the
+ * caller's to free.  ACCOUNT_REFUSED: there are more than MEMBERS_MAX.
+ */
+struct members {
+	char	*names;
+	size_t	 size;			/* octets, with their NULs */
+	size_t	 room;
+	size_t	 count;
+};
+enum account_status group_members(const struct config *, const char *group,
+	    struct members *);
 /*
  * The account that a login name means: itself, or the part before an @ whose
  * domain is local.  0, or -1 when there is none that it could be.

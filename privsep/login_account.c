@@ -30,6 +30,23 @@ account_of_login(const struct config *config, const char *login,
 }
 
 enum account_status
+account_judge(const struct config *config, const struct passwd *pw,
+    struct identity *who)
+{
+	if (strlcpy(who->name, pw->pw_name, sizeof(who->name)) >=
+	    sizeof(who->name) ||
+	    strlcpy(who->home, pw->pw_dir, sizeof(who->home)) >=
+	    sizeof(who->home))
+		return ACCOUNT_REFUSED;
+	who->uid = pw->pw_uid;
+	who->gid = pw->pw_gid;
+	if (who->uid == 0 || who->gid == 0 || who->uid == NOBODY_UID ||
+	    who->uid < config->login_min_uid || who->home[0] != '/')
+		return ACCOUNT_REFUSED;
+	return ACCOUNT_OK;
+}
+
+enum account_status
 account_find(const struct config *config, const char *name,
     struct identity *who)
 {
@@ -44,15 +61,5 @@ account_find(const struct config *config, const char *name,
 	case NSS_FAILED:
 		return ACCOUNT_TEMPFAIL;
 	}
-	if (strlcpy(who->name, pw.pw_name, sizeof(who->name)) >=
-	    sizeof(who->name) ||
-	    strlcpy(who->home, pw.pw_dir, sizeof(who->home)) >=
-	    sizeof(who->home))
-		return ACCOUNT_REFUSED;
-	who->uid = pw.pw_uid;
-	who->gid = pw.pw_gid;
-	if (who->uid == 0 || who->gid == 0 || who->uid == NOBODY_UID ||
-	    who->uid < config->login_min_uid || who->home[0] != '/')
-		return ACCOUNT_REFUSED;
-	return ACCOUNT_OK;
+	return account_judge(config, &pw, who);
 }

@@ -1,5 +1,5 @@
 /*
- * nss: an account by its name or uid.
+ * nss: an account by its name or uid, or a group.
  *
  * Runs in login's children, as root, and in SMTP session agents, as
  * queue-user; asks NSS, whatever modules the host has configured.
@@ -54,4 +54,32 @@ nss_find_uid(uid_t uid, struct passwd *pw, char *buf, size_t size)
 		return NSS_FOUND;
 	return error == 0 && has_root(pw, buf, size) ? NSS_UNKNOWN :
 	    NSS_FAILED;
+}
+
+/* The group that every host has, whatever its name. */
+static int
+has_first_group(struct group *gr, char *buf, size_t size)
+{
+	struct group *found = NULL;
+
+	while (getgrgid_r(0, gr, buf, size, &found) == EINTR)
+		;
+	return found != NULL;
+}
+
+enum nss_status
+nss_find_group(const char *name, struct group *gr, char *buf, size_t size)
+{
+	struct group *found = NULL;
+	int error;
+
+	do
+		error = getgrnam_r(name, gr, buf, size, &found);
+	while (error == EINTR);
+	if (found != NULL)
+		return NSS_FOUND;
+	if (error == 0 && has_first_group(gr, buf, size))
+		return NSS_UNKNOWN;
+	errno = error;
+	return NSS_FAILED;
 }

@@ -1,9 +1,10 @@
 /*
- * nss: an account by its name or uid, with "unknown" told from "out of order".
+ * nss: an account by its name or uid, or a group, with "unknown" told from "out of order".
  */
 #ifndef PRIVSEP_NSS_H
 #define PRIVSEP_NSS_H
 
+#include <grp.h>
 #include <pwd.h>
 #include <stddef.h>
 
@@ -20,6 +21,12 @@ enum nss_status nss_find(const char *name, struct passwd *pw, char *buf,
 	    size_t size);
 /* The same by uid; one of several that share it. */
 enum nss_status nss_find_uid(uid_t, struct passwd *pw, char *buf,
+	    size_t size);
+/*
+ * The same for a group.  NSS_FAILED with errno ERANGE: buf is too small for
+ * its members.
+ */
+enum nss_status nss_find_group(const char *name, struct group *, char *buf,
 	    size_t size);
 
 #endif

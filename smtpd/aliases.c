@@ -11,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "smtpd/account.h"
 #include "smtpd/address.h"
 #include "smtpd/aliases.h"
 
@@ -186,6 +187,24 @@ check_address(const struct parse *p, char *item, enum target_kind *kind)
 	return NULL;
 }
 
+/* ":group:NAME": the same. */
+static const char *
+check_group(char *item, enum target_kind *kind)
+{
+	static const char group[] = ":group:";
+	size_t len = sizeof(group) - 1;
+
+	if (strncasecmp(item, group, len) != 0)
+		return "target is neither an account nor an address";
+	while (is_blank(item[len]))
+		len++;
+	if (!is_account_name(item + len))
+		return ":group: needs the name of a group";
+	memmove(item, item + len, strlen(item + len) + 1);
+	*kind = TARGET_GROUP;
+	return NULL;
+}
+
 /* What is wrong with a target, or NULL; item becomes its text. */
 static const char *
 check_target(const struct parse *p, char *item, int quoted,
@@ -207,7 +226,7 @@ check_target(const struct parse *p, char *item, int quoted,
 	if (quoted || item[0] != ':')
 		return check_address(p, item, kind);
 	if (strncasecmp(item, include, len) != 0)
-		return "target is neither an account nor an address";
+		return check_group(item, kind);
 	while (is_blank(item[len]))
 		len++;
 	if (item[len] != '/')

@@ -6,8 +6,9 @@
  * regard to case, double quotes and backslash quote.  A target is an account
  * or another alias, either with a local domain or none; "\name", the account
  * and never an alias; an address elsewhere; "/dev/null", nobody;
- * ":include:PATH", whose file lists more of these.  An alias with any other
- * target is told of in the log and kept as a bad one: mail for it waits.
+ * ":include:PATH", whose file lists more of these; ":group:NAME", the members
+ * of a Unix group.  An alias with any other target is told of in the log and
+ * kept as a bad one: mail for it waits.
  */
 #ifndef SMTPD_ALIASES_H
 #define SMTPD_ALIASES_H
@@ -28,7 +29,8 @@ enum target_kind {
 	TARGET_REMOTE,		/* "local@domain" as in a command, the domain
 				 * in lower case and not a local one */
 	TARGET_NOTHING,		/* "/dev/null" */
-	TARGET_INCLUDE		/* an absolute path */
+	TARGET_INCLUDE,		/* an absolute path */
+	TARGET_GROUP		/* a Unix group's name */
 };
 
 struct target {

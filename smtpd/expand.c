@@ -3,7 +3,7 @@
  *
  * Runs in the queue, as queue-user; touches memory, and reads the files that
  * aliases include.  Whether an account exists is asked of login, when the
- * letter is handed out.
+ * letter is handed out; who is in a Unix group, by groups.c, before.
  *
  * root and postmaster are special: they may be mailed on every host (RFC 5321
  * section 4.5.1), nothing is ever delivered as uid 0, and so their mail waits
@@ -28,9 +28,11 @@ struct step {
 };
 
 struct work {
-	const struct aliases_file *file;
+	const struct expand_names *names;
+	const struct aliases_file *file;	/* of names */
 	const struct recipient	*recipient;
 	struct expansion	*result;
+	size_t			 group_count;
 	size_t			 count;
 	struct step		 steps[EXPAND_MAX];
 	uint16_t		 seen[SEEN_SLOTS];	/* of the result's
@@ -122,19 +124,23 @@ add_step(struct work *w, enum target_kind kind, const char *text,
 	s->depth = depth;
 }
 
+/* Is this the name of a step that led here, this one aside? */
+static int
+is_above(const struct work *w, size_t at, const char *name)
+{
+	while (at != 0) {
+		at = w->steps[at].parent;
+		if (strcasecmp(w->steps[at].target.text, name) == 0)
+			return 1;
+	}
+	return 0;
+}
+
 /* Does this alias stand behind itself, further up? */
 static int
 is_loop(const struct work *w, size_t at)
 {
-	size_t i = at;
-
-	while (i != 0) {
-		i = w->steps[i].parent;
-		if (strcasecmp(w->steps[i].target.text,
-		    w->steps[at].target.text) == 0)
-			return 1;
-	}
-	return 0;
+	return is_above(w, at, w->steps[at].target.text);
 }
 
 /* Without an alias: an account; the recipient's own was found by policy. */
@@ -250,6 +256,56 @@ follow_include(struct work *w, size_t at)
 	}
 }
 
+/* An entry that names what is not there: where it stands is told once. */
+static void
+bad_group(struct work *w, size_t at, struct group *group)
+{
+	const struct step *in = &w->steps[w->steps[at].parent];
+	const char *what = group->state == GROUP_UNKNOWN ?
+	    "is unknown" : "has too many members";
+	const struct alias *alias;
+	char text[ACCOUNT_LIMIT + 64];
+
+	snprintf(text, sizeof(text), "group %s %s", group->name, what);
+	if (!group->is_told) {
+		alias = find_alias(w, in->target.text);
+		if (in->target.kind == TARGET_INCLUDE)
+			w->file->report(in->target.text, 0, text);
+		else
+			w->file->report(w->file->path,
+			    alias != NULL ? alias->line : 0, text);
+	}
+	group->is_told = 1;
+	trouble(w, OUTCOME_DEFERRED, "4.3.5", "%s", text);
+}
+
+static void
+follow_group(struct work *w, size_t at)
+{
+	const char *name = w->steps[at].target.text, *member = NULL;
+	struct group *group = NULL;
+
+	if (w->names->groups != NULL && w->group_count < EXPAND_GROUPS)
+		group = groups_get(w->names->groups, name, w->names->now);
+	w->group_count++;
+	if (group == NULL || group->state == GROUP_FAILED)
+		trouble(w, OUTCOME_DEFERRED, "4.3.0",
+		    "can't tell now who is in group %.64s", name);
+	else if (group_is_awaited(group))
+		w->result->awaited = group;
+	else if (group->state == GROUP_KNOWN)
+		member = group_next(group, NULL);
+	else
+		bad_group(w, at, group);
+	/* A member's mail goes where that goes; but "ann: :group:g" with ann
+	 * in it means the account. */
+	while (member != NULL) {
+		add_step(w, is_above(w, at, member) ? TARGET_ACCOUNT :
+		    TARGET_NAME, member, w->steps[at].list, at);
+		member = group_next(group, member);
+	}
+}
+
 static void
 follow(struct work *w, size_t at)
 {
@@ -272,6 +328,9 @@ follow(struct work *w, size_t at)
 	case TARGET_INCLUDE:
 		follow_include(w, at);
 		break;
+	case TARGET_GROUP:
+		follow_group(w, at);
+		break;
 	}
 }
 
@@ -285,22 +344,25 @@ expand_free(struct expansion *r)
 	r->included_count = r->count = 0;
 	r->trouble = 0;
 	r->is_thrown_away = 0;
+	r->awaited = NULL;
 }
 
 void
-expand(const struct aliases_file *file, const struct recipient *recipient,
+expand(const struct expand_names *names, const struct recipient *recipient,
     struct expansion *result)
 {
 	static struct work w;	/* too large for a stack; nothing nests here */
 	size_t at;
 
-	w.file = file;
+	w.names = names;
+	w.file = names->aliases;
 	w.recipient = recipient;
 	w.result = result;
-	w.count = 0;
+	w.group_count = w.count = 0;
 	memset(w.seen, 0, sizeof(w.seen));
 	expand_free(result);
 	add_step(&w, TARGET_NAME, recipient->local, NULL, 0);
+	/* What is awaited is asked for all at once. */
 	for (at = 0; at < w.count; at++)
 		follow(&w, at);
 	/* Whoever gets nothing must not be taken for one who has it. */

@@ -9,11 +9,20 @@
 #include "privsep/facts.h"
 #include "smtpd/aliases.h"
 #include "smtpd/envelope.h"
+#include "smtpd/groups.h"
 #include "smtpd/spool.h"
 
 #define EXPAND_MAX	10000	/* names looked at for one recipient */
 #define EXPAND_DEPTH	10	/* aliases behind aliases */
 #define EXPAND_INCLUDES	100	/* files read for one recipient */
+#define EXPAND_GROUPS	100	/* and Unix groups asked for */
+
+/* Where names are looked up. */
+struct expand_names {
+	const struct aliases_file *aliases;
+	struct groups	*groups;	/* NULL: none can be asked for */
+	uint64_t	 now;		/* monotonic ms */
+};
 
 struct expand_target {
 	enum target_kind kind;	/* ACCOUNT or REMOTE */
@@ -25,8 +34,8 @@ struct expand_target {
 
 /*
  * Targets, unique, in the order found, each as found first: strings of the
- * aliases, the envelope or included, good until one of these is freed or
- * expand() is called again.
+ * aliases, the envelope, included or the groups, good until one of these is
+ * freed, expand() is called again, or a group is heard of.
  * All zero before the first.
  */
 struct expansion {
@@ -40,11 +49,16 @@ struct expansion {
 	enum outcome_kind trouble;
 	char		 status[OUTCOME_STATUS_MAX];
 	char		 text[OUTCOME_TEXT_MAX];
+	/*
+	 * A group that login has been asked for: nothing of this counts, and
+	 * the letter is to be parked there (groups.h).  Or NULL.
+	 */
+	struct group	*awaited;
 	struct aliases	 included[EXPAND_INCLUDES];
 	size_t		 included_count;
 };
 
-void	expand(const struct aliases_file *, const struct recipient *,
+void	expand(const struct expand_names *, const struct recipient *,
 	    struct expansion *);
 /* Forget what the last one was; it is as zeroed then. */
 void	expand_free(struct expansion *);

@@ -113,7 +113,9 @@ forward_parse(struct forward *f, const char *text, size_t len,
 		t = aliases_target(&f->list, all, i);
 		if (t->kind == TARGET_NOTHING)
 			continue;
-		if (t->kind != TARGET_REMOTE &&
+		if (t->kind == TARGET_GROUP)
+			f->refused = "has a mistake";
+		else if (t->kind != TARGET_REMOTE &&
 		    strcasecmp(t->text, who->name) == 0)
 			f->keeps = 1;
 		else if (!is_sendable(t->text))

@@ -187,10 +187,17 @@ add_targets(struct queue *q, struct job *job, const struct expansion *x,
 	}
 }
 
-static void
+/*
+ * To errands.  Or the group without which that can't be done; then the job is
+ * not one yet.
+ */
+static struct group *
 job_expand(struct queue *q, struct job *job)
 {
 	static struct expansion x;	/* too large for a stack */
+	const struct expand_names names = {
+		.aliases = &q->aliases, .groups = &q->groups, .now = q->now_ms
+	};
 	const struct envelope *envelope = &job->letter.envelope;
 	const struct recipient *r;
 	uint32_t i;
@@ -207,7 +214,9 @@ job_expand(struct queue *q, struct job *job)
 			add_errand(job, r->account, 0, i);
 			continue;
 		}
-		expand(&q->aliases, r, &x);
+		expand(&names, r, &x);
+		if (x.awaited != NULL)
+			return x.awaited;
 		add_targets(q, job, &x, i);
 		if (x.is_thrown_away && x.count == 0)
 			log_event(LOG_INFO, 0, "event=discarded id=%s "
@@ -215,6 +224,7 @@ job_expand(struct queue *q, struct job *job)
 		if (x.trouble != 0)
 			add_trouble(q, job, &x, i);
 	}
+	return NULL;
 }
 
 static int
@@ -367,9 +377,21 @@ hand_out(struct queue *q, struct errand *e)
 	return 0;
 }
 
+/* Closed, until it is known who is in the group; this was no attempt. */
+static void
+job_await(struct queue *q, struct job *job, struct group *group)
+{
+	const struct spool_name *name = &job->letter.name;
+
+	if (groups_park(group, name) == -1)
+		queue_look_again(q, name, q->now + FAULT_WAIT);
+	job_free(q, job);
+}
+
 static void
 job_start(struct queue *q, const struct schedule_entry *entry)
 {
+	struct group *group;
 	struct job *job;
 	size_t i;
 
@@ -378,7 +400,11 @@ job_start(struct queue *q, const struct schedule_entry *entry)
 	job = job_open(q, entry);
 	if (job == NULL)
 		return;
-	job_expand(q, job);
+	group = job_expand(q, job);
+	if (group != NULL) {
+		job_await(q, job, group);
+		return;
+	}
 	/* Even with nothing to do there is an end to come to. */
 	job->is_touched = 1;
 	job->outstanding = job->errand_count;

@@ -9,6 +9,7 @@
 
 #include "privsep/config.h"
 #include "smtpd/aliases.h"
+#include "smtpd/groups.h"
 #include "smtpd/handout.h"
 #include "smtpd/outbound.h"
 #include "smtpd/schedule.h"
@@ -42,6 +43,7 @@ struct queue {
 	struct spool		 spool;
 	struct aliases_file	 aliases;
 	struct schedule		 schedule;
+	struct groups		 groups;
 	struct handout		 handout;
 	struct outbound		 outbound;
 	struct job_list		 jobs;

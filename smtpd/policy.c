@@ -330,6 +330,12 @@ tell_member(const struct policy *p, const struct target *member,
 {
 	struct address address;
 
+	if (member->kind == TARGET_GROUP) {
+		snprintf(told, sizeof(told), "Members of the group %.64s",
+		    member->text);
+		*v = (struct policy_verdict){ 250, "2.1.5", told };
+		return;
+	}
 	if (member->kind > TARGET_REMOTE ||
 	    address_mailbox(member->text, strlen(member->text), ADDRESS_BARE,
 	    &address) != ADDRESS_OK ||

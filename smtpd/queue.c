@@ -34,7 +34,7 @@
 #define WATCH_HINT	1
 #define WATCH_SPOOL	2
 #define WATCH_DNS	3
-#define WATCH_LINES	4	/* then those of outbound */
+#define WATCH_LINES	4	/* groups', handout's, then outbound's */
 
 static struct config config;
 static struct queue queue;
@@ -178,6 +178,7 @@ timeout(void)
 	uint64_t due = schedule_next(&queue.schedule);
 	uint64_t next = rescan_at;
 
+	next = sooner(next, groups_next(&queue.groups));
 	next = sooner(next, handout_next(&queue.handout));
 	next = sooner(next, outbound_next(&queue.outbound));
 	next = sooner(next, dns_next(dns));
@@ -204,6 +205,8 @@ take_channel(struct message *m)
 		bug("the master sent a malformed %u", m->type);
 	switch (m->type) {
 	case CH_DELIVERY:
+		if (groups_channel(&queue.groups, tag, fd, queue.now_ms))
+			break;
 		handout_channel(&queue.handout, tag, fd, queue.now_ms);
 		break;
 	case CH_RELAY:
@@ -291,6 +294,7 @@ work(void)
 		rescan();
 	queue_start_due(&queue);
 	queue_settle(&queue);
+	groups_ask(&queue.groups, queue.now_ms);
 	handout_ask(&queue.handout, queue.now_ms);
 	outbound_run(&queue.outbound, queue.now_ms);
 	queue_settle(&queue);
@@ -299,11 +303,12 @@ work(void)
 static void
 await(struct pollfd *pfd)
 {
-	struct pollfd *lines = pfd + WATCH_LINES, *others;
+	struct pollfd *groups = pfd + WATCH_LINES, *lines, *others;
 	size_t n;
 
 	pfd[WATCH_SPOOL].fd = queue.now_ms >= look_at ? spool_watch : -1;
 	dns_poll(dns, &pfd[WATCH_DNS]);
+	lines = groups + groups_poll(&queue.groups, groups);
 	others = lines + handout_poll(&queue.handout, lines);
 	n = (size_t)(others - pfd) + outbound_poll(&queue.outbound, others);
 	if (poll(pfd, (nfds_t)n, timeout()) == -1) {
@@ -312,6 +317,8 @@ await(struct pollfd *pfd)
 		return;
 	}
 	queue_tick(&queue);
+	groups_ready(&queue.groups, groups, queue.now_ms);
+	groups_expire(&queue.groups, queue.now_ms);
 	handout_ready(&queue.handout, lines, queue.now_ms);
 	handout_expire(&queue.handout, queue.now_ms);
 	outbound_ready(&queue.outbound, others, queue.now_ms);
@@ -403,8 +410,8 @@ run_for_ever(struct pollfd *pfd)
 int
 main(void)
 {
-	static struct pollfd pfd[WATCH_LINES + HANDOUT_CHANNELS +
-	    OUTBOUND_CONNECTIONS] = {
+	static struct pollfd pfd[WATCH_LINES + GROUPS_CHANNELS +
+	    HANDOUT_CHANNELS + OUTBOUND_CONNECTIONS] = {
 		[WATCH_MASTER] = { .fd = FD_MASTER, .events = POLLIN },
 		[WATCH_HINT] = { .fd = FD_HINT, .events = POLLIN },
 		[WATCH_SPOOL] = { .fd = -1, .events = POLLIN },

@@ -88,7 +88,8 @@ scheduler_look(int watch, struct queue *q)
 int
 scheduler_is_done(const struct queue *q)
 {
-	return q->job_count == 0 && q->handout.channels == 0 &&
+	return q->job_count == 0 && groups_is_idle(&q->groups) &&
+	    q->handout.channels == 0 &&
 	    TAILQ_EMPTY(&q->handout.wanting) &&
 	    outbound_is_idle(&q->outbound) &&
 	    schedule_next(&q->schedule) > q->now &&

@@ -23,6 +23,7 @@ queue_init(struct queue *q, const struct config *config,
 	q->config = config;
 	TAILQ_INIT(&q->jobs);
 	schedule_init(&q->schedule, SCHEDULE_LIMIT);
+	groups_init(&q->groups, handout_ops, q);
 	handout_init(&q->handout, handout_ops, q, config->hostname);
 	outbound_init(&q->outbound, outbound_ops, q, config, dns);
 	queue_tick(q);
@@ -71,6 +72,7 @@ queue_scan(struct queue *q)
 	size_t strange;
 	int removed;
 
+	groups_forget_parked(&q->groups);
 	handout_forget_parked(&q->handout);
 	outbound_forget_parked(&q->outbound);
 	schedule_begin(&q->schedule);

@@ -1,4 +1,4 @@
-/* LINK: smtpd/aliases smtpd/aliases_file smtpd/aliases_index smtpd/expand smtpd/aliases_include smtpd/account smtpd/address smtpd/xtext smtpd/spool_read smtpd/spool smtpd/envelope privsep/config privsep/log privsep/message wire/utf8 */
+/* LINK: smtpd/aliases smtpd/aliases_file smtpd/aliases_index smtpd/expand smtpd/groups smtpd/aliases_include smtpd/account smtpd/address smtpd/xtext smtpd/spool_read smtpd/spool smtpd/envelope privsep/config privsep/log privsep/message wire/utf8 */
 /*
  * Aliases: the file's grammar, its mistakes, who may own it (C24), and what a
  * recipient comes to in the end.
@@ -83,7 +83,7 @@ targets(const char *name)
 	static const char *const marks[] = {
 		[TARGET_NAME] = "", [TARGET_ACCOUNT] = "\\",
 		[TARGET_REMOTE] = "@", [TARGET_NOTHING] = "-",
-		[TARGET_INCLUDE] = "<"
+		[TARGET_INCLUDE] = "<", [TARGET_GROUP] = "%"
 	};
 	static char text[1024];
 	const struct alias *a = aliases_find(&file.aliases, name);
@@ -139,6 +139,13 @@ grammar(void **state)
 	    "@\"a b\"@else.example @x@else.example");
 	assert_string_equal(targets("list"), "</etc/list bob </etc/a b");
 	assert_string_equal(targets("esc"), "\\bob \\bob");
+	parse("all: :group:staff, :Group: www-data\nbad: :group:\n"
+	    "odd: :group:a/b\nquoted: \":group:staff\"\n");
+	assert_string_equal(targets("all"), "%staff %www-data");
+	assert_string_equal(targets("bad"), "BAD");
+	assert_string_equal(targets("odd"), "BAD");
+	assert_string_equal(targets("quoted"), "BAD");
+	assert_int_equal(reports, 3);
 	parse("");
 	assert_null(targets("root"));
 	parse(":");
@@ -212,7 +219,7 @@ run(const char *local, const char *account)
 		.orcpt = ""
 	};
 
-	expand(&file, &r, &x);
+	expand(&(struct expand_names){ .aliases = &file }, &r, &x);
 }
 
 static void

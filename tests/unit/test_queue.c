@@ -1,4 +1,4 @@
-/* LINK: smtpd/waiting smtpd/job smtpd/settle smtpd/split smtpd/forward smtpd/notice smtpd/bounce smtpd/derived smtpd/trace smtpd/schedule smtpd/handout smtpd/handout_line smtpd/spool smtpd/spool_read smtpd/spool_write smtpd/envelope smtpd/expand smtpd/aliases_include smtpd/aliases smtpd/aliases_file smtpd/aliases_index smtpd/account smtpd/address smtpd/xtext privsep/config privsep/log privsep/message OUTBOUND privsep/config_route wire/utf8 */
+/* LINK: smtpd/waiting smtpd/job smtpd/settle smtpd/split smtpd/forward smtpd/notice smtpd/bounce smtpd/derived smtpd/trace smtpd/schedule smtpd/handout smtpd/handout_line smtpd/spool smtpd/spool_read smtpd/spool_write smtpd/envelope smtpd/expand smtpd/groups smtpd/aliases_include smtpd/aliases smtpd/aliases_file smtpd/aliases_index smtpd/account smtpd/address smtpd/xtext privsep/config privsep/log privsep/message OUTBOUND privsep/config_route wire/utf8 */
 /*
  * The queue without its process: the heap, the retry schedule, and letters in
  * a spool handed out to delivery agents that this test plays, in every way in
@@ -22,6 +22,7 @@
 #include "privsep/config.h"
 #include "privsep/config_table.h"
 #include "privsep/log.h"
+#include "privsep/login_gate.h"
 #include "privsep/message.h"
 #include "smtpd/job.h"
 
@@ -129,6 +130,7 @@ teardown(void **state)
 		close(silent[--silent_count]);
 	/* Lines let their errands go, so that the jobs can. */
 	handout_forget_parked(&q.handout);
+	groups_free(&q.groups);
 	q.now_ms += 100 * MINUTE_MS;
 	handout_ask(&q.handout, q.now_ms);
 	while (asked_count > 0) {
@@ -457,6 +459,72 @@ delivered(void **state)
 	assert_true(is_closed());
 	assert_int_equal(q.job_count, 0);
 	assert_int_equal(q.handout.channels, 0);
+}
+
+/* What login says about the only group; until then nobody has the letter. */
+static void
+answer_group(uint32_t verdict, const char *names, size_t size)
+{
+	struct pollfd pfd[GROUPS_CHANNELS];
+	struct message m;
+	int pair[2];
+
+	begin();
+	assert_int_equal(q.job_count, 0);
+	groups_ask(&q.groups, q.now_ms);
+	assert_int_equal(asked_count, 1);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	assert_int_equal(groups_channel(&q.groups, asked[--asked_count],
+	    pair[0], q.now_ms), 1);
+	message_begin(&m, REPLY_MEMBERS);
+	put_u32(&m, verdict);
+	put_u32(&m, 0);
+	put_data(&m, names, size);
+	assert_int_equal(message_send(pair[1], &m), 0);
+	assert_int_equal(groups_poll(&q.groups, pfd), 1);
+	assert_int_equal(poll(pfd, 1, 0), 1);
+	groups_ready(&q.groups, pfd, q.now_ms);
+	close(pair[1]);
+}
+
+/* A letter for a group is closed until it is known who that is. */
+static void
+group_awaited(void **state)
+{
+	struct spool_name name;
+
+	(void)state;
+	set_aliases("team: :group:staff, alice\n");
+	name = letter_for("team", NULL);
+	answer_group(MEMBERS_DEFERRED, "", 0);
+	begin();
+	/* Alice at least; the others another time. */
+	assert_int_equal(q.job_count, 1);
+	give_channel();
+	identify("alice");
+	take_deliver();
+	say(REQ_DELIVER, DELIVERED, "2.0.0", "ok");
+	is_asked_to_settle(&name);
+	say(REQ_SETTLE, 0, NULL, NULL);
+	assert_int_equal(q.job_count, 0);
+	assert_int_equal(count_in(q.spool.queue, 0), 1);
+	q.now += 120;
+	q.now_ms += 2 * MINUTE_MS;
+	answer_group(MEMBERS_FOUND, "bob\0alice", 10);
+	begin();
+	give_channel();
+	identify("bob");
+	take_deliver();
+	say(REQ_DELIVER, DELIVERED, "2.0.0", "ok");
+	assert_int_equal(count_in(q.spool.queue, 0), 0);
+	/* Known for a minute, so it goes out at once; and then not. */
+	letter_for("team", NULL);
+	begin();
+	assert_int_equal(q.job_count, 1);
+	q.now_ms += MINUTE_MS;
+	letter_for("team", NULL);
+	begin();
+	assert_int_equal(q.job_count, 1);
 }
 
 /* The same agent takes the next letter for its account. */
@@ -1334,7 +1402,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(heap), TEST(retries), TEST(delivered), TEST(reused),
+		TEST(heap), TEST(retries), TEST(delivered), TEST(group_awaited),
+		TEST(reused),
 		TEST(scanned), TEST(deferred), TEST(gives_up), TEST(failed),
 		TEST(several), TEST(partly), TEST(agent_crashes),
 		TEST(agent_dies_late), TEST(agent_is_silent),
