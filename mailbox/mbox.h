@@ -125,9 +125,10 @@ int	mbox_is_from(const uint8_t *line, size_t len);
  * Read a file of that size to the end, from its beginning (0) or that of a
  * message, and call found for each one but a leading "FOLDER INTERNAL DATA",
  * with all set but ordinal.
- * *first is where the first such message is, or would be.  It stops when
- * found returns something else than 0, and returns it.  EBADMSG: there is no
- * "From " line, so the file is no mbox; ENODATA: it became shorter.
+ * *first is where the first such message is, or would be: empty lines may stand
+ * before it.  It stops when found returns something else than 0, and returns
+ * it.  EBADMSG: there is no "From " line, so the file is no mbox; ENODATA: it
+ * became shorter.
  */
 typedef int (*mbox_found)(void *arg, const struct mbox_entry *);
 int	mbox_scan(int fd, uint64_t from, uint64_t size, uint64_t *first,

@@ -149,8 +149,8 @@ count_held(struct mbox_digest *d)
 }
 
 /*
- * A message that is all header may lack the end of its last line, or the
- * empty line.  Whoever delivers the next one puts them there.
+ * A message that is all header, or not even that, may lack the end of its last
+ * line, or the empty line.  Whoever delivers the next one puts them there.
  */
 static void
 name_missing(struct mbox_digest *d)
@@ -173,7 +173,7 @@ mbox_digest_end(struct mbox_digest *d, struct mbox_entry *entry)
 	int is_all_header;
 
 	count_held(d);
-	is_all_header = d->filter.in_header && d->octets.count > 0;
+	is_all_header = d->filter.in_header;
 	if (is_all_header)
 		name_missing(d);
 	mbox_filter_end(&d->filter, &span);
@@ -181,6 +181,9 @@ mbox_digest_end(struct mbox_digest *d, struct mbox_entry *entry)
 	if (!is_all_header && d->body < BODY_SUMMED && d->octets.last != '\n')
 		add_to_rest(d, "\n", 1);
 	entry->octets = octets_total(&d->octets);
+	/* So nothing but a "From " line is an empty line, too. */
+	if (entry->octets == 0)
+		entry->octets = 2;
 }
 
 static void

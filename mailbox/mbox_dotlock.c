@@ -5,9 +5,13 @@
  * the process that uses the mbox; makes and removes NAME.lock.
  *
  * The file holds the process's number in decimal and a line end, as Debian's
- * liblockfile writes it, so that others can see that it is dead.  Where the
- * disk is full it is empty, which no program minds: it must be possible to
- * remove mail then.
+ * liblockfile writes it.  That number means something only where it was given:
+ * a spool may be shared with other hosts and with containers that number their
+ * processes anew.  So a second line says where: the boot of the kernel and the
+ * namespace of processes, both unique.  Only a lock of here is removed because
+ * its process is dead; any other has to grow old.  Where the disk is full the
+ * file is empty, which no program minds: it must be possible to remove mail
+ * then.
  */
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -15,13 +19,21 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "io.h"
 #include "mbox_keeper.h"
+
+#define HERE_MAX	80	/* octets of the second line, with its LF and NUL */
+#define LOCK_TEXT_MAX	(HERE_MAX + 24)
+#define BOOT_ID_LEN	36
+
+static char here[HERE_MAX];	/* the second line; empty: not known */
 
 static void
 close_keep_errno(int fd)
@@ -58,7 +70,7 @@ int
 dotlock_make(int directory, const char *name, uid_t user,
     struct dotlock *lock)
 {
-	char number[24];
+	char text[LOCK_TEXT_MAX];
 	struct stat st;
 	int fd, n;
 
@@ -75,8 +87,8 @@ dotlock_make(int directory, const char *name, uid_t user,
 		close_keep_errno(fd);
 		return -1;
 	}
-	n = snprintf(number, sizeof(number), "%ld\n", (long)getpid());
-	if (write(fd, number, (size_t)n) != n)
+	n = snprintf(text, sizeof(text), "%ld\n%s", (long)getpid(), here);
+	if (write(fd, text, (size_t)n) != n)
 		errno = 0;		/* without a number it is a lock, too */
 	lock->fd = fd;
 	lock->dev = st.st_dev;
@@ -113,11 +125,31 @@ dotlock_remove(int directory, const char *name, struct dotlock *lock)
 	return r;
 }
 
-/* The process that a lock names, or -1. */
+/* Find out what here is. */
+static void
+find_here(void)
+{
+	char boot[BOOT_ID_LEN + 1] = "";
+	struct stat st;
+	int fd;
+
+	here[0] = '\0';
+	fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	if (fd == -1)
+		return;
+	if (io_pread(fd, boot, BOOT_ID_LEN, 0) == 0 &&
+	    strspn(boot, "0123456789abcdef-") == BOOT_ID_LEN &&
+	    stat("/proc/self/ns/pid", &st) == 0)
+		snprintf(here, sizeof(here), "%s %ju\n", boot,
+		    (uintmax_t)st.st_ino);
+	close(fd);
+}
+
+/* The process of here that a lock names, or -1. */
 static pid_t
 owner_of(int fd)
 {
-	char text[24];
+	char text[LOCK_TEXT_MAX], *second;
 	const char *error;
 	ssize_t n;
 	long long number;
@@ -126,7 +158,10 @@ owner_of(int fd)
 	if (n <= 0)
 		return -1;
 	text[n] = '\0';
-	text[strcspn(text, "\r\n")] = '\0';
+	second = strchr(text, '\n');
+	if (second == NULL || here[0] == '\0' || strcmp(second + 1, here) != 0)
+		return -1;
+	*second = '\0';
 	number = strtonum(text, 1, 1 << 30, &error);
 	return error == NULL ? (pid_t)number : -1;
 }
@@ -138,6 +173,7 @@ dotlock_clear_dead(int directory, const char *name)
 	pid_t owner;
 	int fd;
 
+	find_here();
 	fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
 	    O_NOCTTY | O_CLOEXEC);
 	if (fd == -1)

@@ -45,8 +45,9 @@ int	dotlock_touch(const struct dotlock *);
 /* Remove it, if it still is ours. */
 int	dotlock_remove(int directory, const char *name, struct dotlock *);
 /*
- * Remove one whose content is the number of a process that is not there any
- * more.  Reads it, so before a process is confined.
+ * Remove one that was made here, on this host and in this namespace of
+ * processes, by a process that is not there any more.  Reads it and /proc, so
+ * before a process is confined; locks that are made from then on say where.
  */
 void	dotlock_clear_dead(int directory, const char *name);
 

@@ -160,6 +160,8 @@ find_file(struct mailbox *mb)
 	for (tries = 0; tries < 3; tries++) {
 		if (mbox_file_open(mb) == 0)
 			return 0;
+		if (errno == EAGAIN)		/* somebody replaces it */
+			break;
 		if (errno != ENOENT)
 			return -1;
 		if (!mb->is_delivery)
@@ -167,7 +169,7 @@ find_file(struct mailbox *mb)
 		if (mbox_create(mb) == -1)
 			return -1;
 	}
-	errno = EBUSY;			/* somebody removes it all the time */
+	errno = EBUSY;			/* or removes it all the time */
 	return -1;
 }
 

@@ -6,7 +6,9 @@
  * shorten the file meanwhile, and a mapping would end us by SIGBUS.
  *
  * A message begins at the start of the file or behind an empty line, with a
- * line that mbox_is_from() takes.  There is one exception.  Some programs
+ * line that mbox_is_from() takes; empty lines before the first one, which
+ * editors and scripts leave there, are no part of any.  There is one
+ * exception.  Some programs
  * (mutt among them) do not quote such a line in a body, but say in a
  * Content-Length field where the body ends.  The field is worth trusting only
  * where it is needed and right: at a line that would separate messages, if the
@@ -44,6 +46,7 @@ enum landing { LANDING_UNKNOWN, LANDING_TRUE, LANDING_FALSE };
 struct scan {
 	int			 fd;
 	uint64_t		 size;		/* of the file */
+	uint64_t		 start;		/* where the first message is */
 	uint64_t		 offset;	/* of window[0] */
 	size_t			 len;		/* octets in the window */
 	size_t			 at;		/* looked at before here */
@@ -383,7 +386,7 @@ end_message(struct scan *s)
 static int
 is_pseudo(const struct scan *s)
 {
-	return s->entry->from == 0 &&
+	return s->entry->from == s->start &&
 	    s->found == (FOUND_SUBJECT | FOUND_IMAP);
 }
 
@@ -431,6 +434,29 @@ give_all(struct scan *s, mbox_found found, void *arg)
 	return r;
 }
 
+/* To the beginning of the first message that is read. */
+static int
+find_start(struct scan *s)
+{
+	const uint8_t *p;
+
+	for (;;) {
+		/* The whole of the next line. */
+		if (s->len - s->at < MBOX_FROM_MAX && refill(s) == -1)
+			return -1;
+		p = window + s->at;
+		s->start = s->offset + s->at;
+		if (s->start < s->size && *p == '\n')
+			s->at++;
+		else if (s->size - s->start >= 2 && p[0] == '\r' &&
+		    p[1] == '\n')
+			s->at += 2;
+		else
+			return 0;
+		s->fed = s->at;
+	}
+}
+
 int
 mbox_scan(int fd, uint64_t from, uint64_t size, uint64_t *first,
     mbox_found found, void *arg)
@@ -443,11 +469,13 @@ mbox_scan(int fd, uint64_t from, uint64_t size, uint64_t *first,
 	s.offset = from;
 	s.len = s.at = s.fed = s.count = 0;
 	*first = from;
-	if (from == size)
-		return 0;
-	if (refill(&s) == -1)
+	if (find_start(&s) == -1)
 		return -1;
-	if (!mbox_is_from(window, line_length(window, window + s.len))) {
+	*first = s.start;
+	if (s.start == size)
+		return 0;
+	if (!mbox_is_from(window + s.at, line_length(window + s.at,
+	    window + s.len))) {
 		errno = EBADMSG;
 		return -1;
 	}
@@ -458,7 +486,7 @@ mbox_scan(int fd, uint64_t from, uint64_t size, uint64_t *first,
 		if (read_message(&s) == -1)
 			return -1;
 		if (is_pseudo(&s))
-			*first = s.entry->space;
+			*first = s.entry->from + s.entry->space;
 		else if (++s.count == MBOX_DIGESTS &&
 		    (r = give_all(&s, found, arg)) != 0)
 			return r;

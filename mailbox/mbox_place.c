@@ -18,6 +18,8 @@
 #include "path.h"
 #include "state.h"
 
+#define REPLACED_MAX	10	/* in a row, each just when we open it */
+
 static void
 close_file(int *fd)
 {
@@ -99,8 +101,9 @@ open_checked(const struct mailbox *mb, int flags, struct stat *st)
 	return fd;
 }
 
-int
-mbox_file_open(struct mailbox *mb)
+/* Both descriptors, of one file; EAGAIN: it was replaced between both. */
+static int
+open_both(struct mailbox *mb)
 {
 	struct stat st, same;
 
@@ -121,12 +124,23 @@ mbox_file_open(struct mailbox *mb)
 	if (mb->reader != -1 &&
 	    (st.st_dev != same.st_dev || st.st_ino != same.st_ino)) {
 		close_file(&mb->reader);
-		errno = EAGAIN;		/* replaced between both */
+		errno = EAGAIN;
 	}
 	if (mb->reader != -1)
 		return 0;
 	close_file(&mb->file);
 	return -1;
+}
+
+int
+mbox_file_open(struct mailbox *mb)
+{
+	int r, tries = 0;
+
+	do
+		r = open_both(mb);
+	while (r == -1 && errno == EAGAIN && ++tries < REPLACED_MAX);
+	return r;
 }
 
 int

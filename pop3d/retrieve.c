@@ -174,7 +174,7 @@ send_message(struct session *s, uint32_t number, uint64_t listed,
 	put_stored(src, &c, NULL, 0);
 	content_end(&c);
 	/* Only if it was counted: what is sent is what was listed. */
-	if (c.octets > 0 && c.octets + 2 == listed)
+	if (c.octets + 2 == listed)
 		content_end_header(&c);
 	if (n == -1 || c.octets != listed ||
 	    !maildrop_is_unchanged(&s->drop, number, &src->f)) {

@@ -37,8 +37,8 @@ take(void *arg, const struct mbox_entry *e)
 	must(e->space - e->from_len - e->length <= 2);
 	must(mbox_is_from(text + e->from, e->from_len));
 	if (e->from > 0)
-		must(text[e->from - 1] == '\n' && (text[e->from - 2] == '\n' ||
-		    text[e->from - 2] == '\r'));
+		must(text[e->from - 1] == '\n' && (e->from == 1 ||
+		    text[e->from - 2] == '\n' || text[e->from - 2] == '\r'));
 	at = e->from + e->space;
 	if (count == MESSAGES_MAX)
 		return 1;

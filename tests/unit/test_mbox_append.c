@@ -119,6 +119,9 @@ test_others_stay(void **state)
 		"A: b\r\n\r\nx", "A: b\r\n\r\n", "A: b\r\n",
 		"A: b\n\n>", "A: b\n\n>Fro", "A: b\n>", "A: b\nStatus: R",
 		"A: b\n\n\n\n", "A: b\r\n\r\nx\r\n\r\n\r\n",
+		/* nothing but the "From " line, or what is hidden */
+		"", "\n", "\r\n", "\n\n", "Status: RO", "Status: RO\n",
+		"Status: RO\n\n"
 	};
 	struct mailbox_message before;
 	uint64_t octets, offset, length;

@@ -170,8 +170,10 @@ test_known(void **state)
 		const char	*text;
 		const char	*uidl;
 	} known[] = {
-		{ FROM "\n",
-		    "81fbffb6adf7b2349fd843551debfa6cd9cbc5aa" },
+		{ FROM "\n",		/* and with its empty line */
+		    "12c2a21b51bbff4caf973edf4bb7e1484610c315" },
+		{ FROM "\n\n",
+		    "12c2a21b51bbff4caf973edf4bb7e1484610c315" },
 		{ FROM "\nA: b\n\nx\n",
 		    "605d2a2c16b47e7e7b3efdb249d8354c43f2ed6c" },
 		{ FROM "\r\nA: b\r\nStatus: RO\r\n\r\n>From x\r\n\r\n",

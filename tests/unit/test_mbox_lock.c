@@ -1,5 +1,5 @@
 /* LINK: MAILBOX privsep/gates privsep/message privsep/log */
-/* LIBS: -lmd -lbsd -Wl,--wrap=fstatat */
+/* LIBS: -lmd -lbsd -Wl,--wrap=fstatat,--wrap=openat */
 /*
  * test_mbox_lock: the locks of an mbox, and the keeper.
  */
@@ -34,6 +34,34 @@ __wrap_fstatat(int directory, const char *name, struct stat *st, int flags)
 		assert_int_equal(unlinkat(directory, name, 0), 0);
 	}
 	return __real_fstatat(directory, name, st, flags);
+}
+
+static int replacements;	/* of mbox, still to be done by somebody else */
+
+int	__real_openat(int, const char *, int, ...);
+int	__wrap_openat(int, const char *, int, ...);
+
+/* They come between its first opening, O_RDWR, and the second. */
+int
+__wrap_openat(int directory, const char *name, int flags, ...)
+{
+	mode_t mode = 0;
+	va_list ap;
+	int fd;
+
+	va_start(ap, flags);
+	if ((flags & O_CREAT) != 0)
+		mode = va_arg(ap, mode_t);
+	va_end(ap);
+	if (replacements > 0 && strcmp(name, "mbox") == 0 &&
+	    (flags & O_ACCMODE) == O_RDONLY) {
+		replacements--;
+		fd = __real_openat(directory, "new", O_WRONLY | O_CREAT, 0600);
+		close(fd);
+		assert_int_equal(renameat(directory, "new", directory, name),
+		    0);
+	}
+	return __real_openat(directory, name, flags, mode);
 }
 
 static int
@@ -152,22 +180,46 @@ test_nobody_waits(void **state)
 static void
 test_dead_owner(void **state)
 {
-	char number[32];
+	const struct {
+		const char	*before;	/* the second line */
+		int		 has_where;
+		const char	*behind;
+		int		 stays;
+	} locks[] = {
+		{ "\n", 1, "", 0 },
+		/* not known to be of here: liblockfile's, another host's */
+		{ "\n", 0, "", 1 }, { "", 0, "", 1 }, { "\nx", 1, "", 1 },
+		{ "\n", 1, "x", 1 }, { "\n\n", 1, "", 1 },
+		{ " \n", 1, "", 1 }, { "\r\n", 1, "", 1 }
+	};
+	char text[256], where[128];
+	struct text ours;
+	size_t i;
 	pid_t pid;
 
 	(void)state;
 	assert_int_equal(enter(1), 0);
+	dotlock_clear_dead(home, LOCK);
+	assert_int_equal(lock_error(0), 0);
+	ours = get(LOCK);
+	strlcpy(where, strchr(ours.data, '\n') + 1, sizeof(where));
+	free(ours.data);
+	mbox_unlock(box);
+	assert_in_range(strlen(where), 40, 79);
 	pid = fork();
 	if (pid == 0)
 		_exit(0);
 	waitpid(pid, NULL, 0);
-	snprintf(number, sizeof(number), "%d\n", pid);
-	put(LOCK, number, strlen(number));
-	dotlock_clear_dead(home, LOCK);
-	assert_false(has(LOCK));
+	for (i = 0; i < sizeof(locks) / sizeof(locks[0]); i++) {
+		snprintf(text, sizeof(text), "%d%s%s%s", pid, locks[i].before,
+		    locks[i].has_where ? where : "", locks[i].behind);
+		put(LOCK, text, strlen(text));
+		dotlock_clear_dead(home, LOCK);
+		assert_int_equal(has(LOCK), locks[i].stays);
+	}
 	/* A live one's, an unreadable one, somebody's own idea of a lock. */
-	snprintf(number, sizeof(number), "%d", getpid());
-	put(LOCK, number, strlen(number));
+	snprintf(text, sizeof(text), "%d\n%s", getpid(), where);
+	put(LOCK, text, strlen(text));
 	dotlock_clear_dead(home, LOCK);
 	assert_true(has(LOCK));
 	put(LOCK, "-1\n", 3);
@@ -237,6 +289,26 @@ test_replaced(void **state)
 	assert_int_equal(box->file, -1);
 	assert_false(has(LOCK));
 	mbox_unlock(box);
+}
+
+/* Just between the two openings of it, as often as wanted. */
+static void
+test_replaced_between(void **state)
+{
+	(void)state;
+	assert_int_equal(enter(1), 0);
+	put("mbox", "From a Mon Jan  1 00:00:00 2024\n\nx\n", 36);
+	assert_int_equal(unlinkat(home, "mbox", 0), 0);
+	replacements = 2;
+	assert_int_equal(lock_error(0), 0);
+	assert_int_equal(replacements, 0);
+	assert_true(mbox_file_is_named(box));
+	mbox_unlock(box);
+	/* Always: it is busy, and nothing else is wrong with it. */
+	assert_int_equal(unlinkat(home, "mbox", 0), 0);
+	replacements = INT_MAX;
+	assert_int_equal(lock_error(50), EBUSY);
+	replacements = 0;
 }
 
 /* A keeper of its own for the test, and the end that an agent would have. */
@@ -410,6 +482,7 @@ main(void)
 		TEST(test_lost_dotlock),
 		TEST(test_touch),
 		TEST(test_replaced),
+		TEST(test_replaced_between),
 		TEST(test_keeper),
 		TEST(test_keeper_dies),
 		TEST(test_keeper_hostile),

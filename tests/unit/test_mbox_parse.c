@@ -184,7 +184,7 @@ test_ends(void **state)
 	scan(FROM);
 	assert_int_equal(count, 1);
 	assert_stored(0, "");
-	assert_int_equal(found[0].octets, 0);
+	assert_int_equal(found[0].octets, 2);	/* its empty line */
 	scan("From a@b Mon Nov 23 04:46:20 2026");
 	assert_int_equal(count, 1);
 	assert_stored(0, "");
@@ -234,7 +234,8 @@ static void
 test_no_mbox(void **state)
 {
 	static const char *const texts[] = {
-		"\n", "x", "Subject: x\n\nx\n", "\n" FROM, " " FROM,
+		"x", "Subject: x\n\nx\n", "\n" "x\n\n" FROM, " " FROM,
+		"\r" FROM, "\n\r", "\n " FROM, "\nFrom nobody\n",
 		"From nobody\n\n" FROM, "garbage\n\n" FROM "A: b\n\nx\n"
 	};
 	size_t i;
@@ -244,6 +245,38 @@ test_no_mbox(void **state)
 		assert_int_equal(scan_octets(texts[i], strlen(texts[i])), -1);
 		assert_int_equal(errno, EBADMSG);
 		assert_int_equal(count, 0);
+	}
+}
+
+/* What `echo > /var/mail/user` leaves, and what comes behind it. */
+static void
+test_begins_empty(void **state)
+{
+	static const char *const before[] = { "\n", "\r\n", "\n\n\r\n\n" };
+	char mbox[WINDOW + 4096];
+	size_t i, len;
+
+	(void)state;
+	for (i = 0; i < sizeof(before) / sizeof(before[0]); i++) {
+		scan(before[i]);
+		assert_int_equal(count, 0);
+		assert_int_equal(first, strlen(before[i]));
+		snprintf(mbox, sizeof(mbox), "%s" FROM "A: b\n\nx\n\n" FROM
+		    "A: c\n\n", before[i]);
+		scan(mbox);
+		assert_int_equal(count, 2);
+		assert_int_equal(first, strlen(before[i]));
+		assert_stored(0, "A: b\n\nx\n");
+	}
+	/* At the end of what is read at a time, too. */
+	for (len = WINDOW - MBOX_FROM_MAX - 2; len < WINDOW + 3; len++) {
+		memset(mbox, '\n', len);
+		strcpy(mbox + len, FROM "A: b\n\nx\n");
+		scan(mbox);
+		assert_int_equal(count, 1);
+		assert_int_equal(first, len);
+		if (len == WINDOW - MBOX_FROM_MAX + 2)
+			len = WINDOW - 3;
 	}
 }
 
@@ -310,6 +343,10 @@ test_pseudo(void **state)
 	scan(mbox);
 	assert_int_equal(count, 1);
 	assert_int_equal(first, strlen(pseudo));
+	snprintf(mbox, sizeof(mbox), "\n\n%s" FROM "A: b\n\nx\n\n", pseudo);
+	scan(mbox);
+	assert_int_equal(count, 1);
+	assert_int_equal(first, strlen(pseudo) + 2);
 	/* Anywhere else, or with half of that, it is a message. */
 	snprintf(mbox, sizeof(mbox), FROM "A: b\n\nx\n\n%s", pseudo);
 	scan(mbox);
@@ -462,6 +499,7 @@ main(void)
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_crlf),
 		cmocka_unit_test(test_no_mbox),
+		cmocka_unit_test(test_begins_empty),
 		cmocka_unit_test(test_content_length),
 		cmocka_unit_test(test_pseudo),
 		cmocka_unit_test(test_hash),

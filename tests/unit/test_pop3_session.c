@@ -286,24 +286,26 @@ test_mbox(void **state)
 {
 	static const char *contents[] = {
 		"Subject: a\nStatus: RO\n more\nX-UID: 1\n\n>From b\n.c\n",
-		"Status: R\n\n>>From d\n.\n>",
+		"Status: R\n\n>>From d\n.\n>", ""
 	};
-	static const uint64_t octets[] = { 26, 17 };
+	static const uint64_t octets[] = { 26, 17, 2 };
 	static struct mailbox_ops mbox;
 
 	(void)state;
 	fake.contents = contents;
 	fake.octets = octets;
-	fake.count = 2;
+	fake.count = 3;
 	mbox = fake_ops;
 	mbox.content = CONTENT_MBOX;
 	fake.agent.ops = &mbox;
-	dialogue(LOGIN "RETR 1\r\nTOP 1 1\r\nRETR 2\r\nTOP 2 9\r\n");
-	assert_heard("+OK send PASS\r\n+OK 2 messages (43 octets)\r\n"
+	dialogue(LOGIN "RETR 1\r\nTOP 1 1\r\nRETR 2\r\nTOP 2 9\r\n"
+	    "RETR 3\r\nTOP 3 1\r\n");
+	assert_heard("+OK send PASS\r\n+OK 3 messages (45 octets)\r\n"
 	    "+OK 26 octets\r\nSubject: a\r\n\r\nFrom b\r\n..c\r\n.\r\n"
 	    "+OK top of message\r\nSubject: a\r\n\r\nFrom b\r\n.\r\n"
 	    "+OK 17 octets\r\n\r\n>From d\r\n..\r\n>\r\n.\r\n"
-	    "+OK top of message\r\n\r\n>From d\r\n..\r\n>\r\n.\r\n");
+	    "+OK top of message\r\n\r\n>From d\r\n..\r\n>\r\n.\r\n"
+	    "+OK 2 octets\r\n\r\n.\r\n+OK top of message\r\n\r\n.\r\n");
 }
 
 static void
