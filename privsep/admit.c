@@ -154,15 +154,14 @@ find_worker(int client, struct facts *f, struct source *source)
 	if (gates_open(&gates, g->signer.pid != 0 &&
 	    !service_is_local(f->service)) == -1)
 		return -1;
-	while ((w = generation_take(g)) != NULL) {
+	while ((w = crowd_take(g)) != NULL) {
 		if (hand_out(w, f, client, &gates) != 0) {
 			gates_close(&gates, 0);
 			session_start(g, w, &gates, source, f);
 			free(w);
 			return 0;
 		}
-		close(w->channel);
-		free(w);
+		crowd_dismiss(g, w);
 	}
 	gates_close(&gates, 0);
 	gates_close(&gates, 1);
@@ -295,7 +294,7 @@ session_control(int client)
 	strlcpy(f.local, FACTS_LOCAL, sizeof(f.local));
 	if (local_peer(client, &f.uid) == 0 && may_control(f.uid) &&
 	    master.queue.channel.fd != -1) {
-		f.session = generation_next_id();
+		f.session = crowd_next_id();
 		message_begin(&m, CH_CONTROL);
 		put_facts(&m, &f);
 		put_fd(&m, client);

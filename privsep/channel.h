@@ -16,9 +16,12 @@ enum role_descriptor {
 	FD_ROLES	/* the first that no role has */
 };
 
+#define SPAWN_MAX	4096
+
 enum channel_message {
 	/* master to spawner */
-	CH_SPAWN = 1,		/* u32 n: keep so many more waiting */
+	CH_SPAWN = 1,		/* u64 serial of the first, u32 n: so many more
+				 * workers; SPAWN_MAX may be on their way */
 	CH_END,			/* u64 serial: end this worker */
 	/* spawner to master */
 	CH_WAITING,		/* u64 serial, fd: a new waiting worker */

@@ -21,6 +21,7 @@
 
 #define SPARE	64	/* above every fixed descriptor */
 #define LINES_A_SECOND	50	/* log budget of a role with a stamp */
+#define END_PATIENCE	30	/* seconds for a role to end when let go of */
 
 /*
  * A role's program must be nobody else's to write: root's, or ours when
@@ -109,16 +110,19 @@ become_role(int program, const char *name, int channel, int log,
 	_exit(127);
 }
 
-/* A role that serves without a voice is one to be replaced. */
+/*
+ * It has closed what leads to us: it has ended, or serves without a voice or
+ * without being told of anything, and is to be replaced.  The status of one
+ * that is on its way out stays what it was.
+ */
 static void
-log_lost(struct watch *w)
+lost(struct watch *w)
 {
 	const struct child *c = w->owner;
-	struct generation *g = c->owner;
 
 	watch_close(w);
-	if (g != NULL && !g->is_retired)
-		generation_failed(g, "log-lost");
+	if (c->pid != 0)
+		(void)kill(c->pid, SIGKILL);
 }
 
 /* It may have been taken over: nobody is framed by it, and no disk filled. */
@@ -169,13 +173,13 @@ log_ready(struct watch *w, uint32_t events)
 			message_discard(&m);
 			break;
 		case 0:
-			log_lost(w);
+			lost(w);
 			return;
 		default:
 			if (errno == EAGAIN)
 				return;
 			if (errno != EBADMSG) {
-				log_lost(w);
+				lost(w);
 				return;
 			}
 		}
@@ -197,13 +201,13 @@ channel_ready(struct watch *w, uint32_t events)
 			message_discard(&m);
 			break;
 		case 0:
-			watch_close(w);
+			lost(w);
 			return;
 		default:
 			if (errno == EAGAIN)
 				return;
 			if (errno != EBADMSG) {
-				watch_close(w);
+				lost(w);
 				return;
 			}
 		}
@@ -277,10 +281,20 @@ child_start(struct child *c, const char *executable,
 void
 child_let_go(struct child *c)
 {
+	if (!c->is_let_go)
+		c->let_go_at = master.now;
 	c->is_let_go = 1;
 	/* The log socket stays until the role has said its last words. */
 	if (c->channel.fd != -1)
 		watch_close(&c->channel);
+}
+
+void
+child_hurry(const struct child *c)
+{
+	if (c->pid != 0 && c->is_let_go &&
+	    master.now - c->let_go_at > END_PATIENCE)
+		(void)kill(c->pid, SIGKILL);
 }
 
 void

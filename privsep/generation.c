@@ -5,54 +5,35 @@
  *
  * Runs in the master, as root.
  */
-#include <sys/epoll.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "crash.h"
-#include "keyring.h"
 #include "log.h"
 #include "master.h"
 
 #define EVERY		1	/* seconds: at most one generation in these */
 #define START_PATIENCE	30	/* seconds for one to be seen to work */
-#define CROWD_GROWTH	16	/* times prefork are kept waiting at most */
-#define CROWD_SECONDS	10	/* without a rush, and there are fewer again */
 
 static struct {
 	unsigned	 number;
-	uint64_t	 serial;	/* next worker's, and so session's id */
 	time_t		 last;		/* start of the newest */
 	const char	*wanted;	/* why the newest must serve nobody */
-	struct setting	 setting;	/* in force; config: master.config */
-	struct setting	 next;		/* of the one that is starting */
 	struct generation *starting;	/* NULL: none */
-	int		 is_awaited;	/* the one before must serve nobody new */
+	int		 is_awaited;	/* the one before serves nobody new */
 	int		 is_due;	/* wants to start, after EVERY */
 	int		 has_served;	/* one has: who fails is tried again */
-	uint32_t	 crowd;		/* workers to be kept waiting */
-	time_t		 rush;		/* when they were last too few */
-	time_t		 second;	/* in which so many were taken: */
-	uint32_t	 taken;
-} state = {
-	.setting = { .certificates = -1, .keys = -1 },
-	.next = { .certificates = -1, .keys = -1 }
-};
+} state;
 
 struct generation *
 generation_newest(void)
 {
 	struct generation *g;
 
-	if (state.starting != NULL && state.is_awaited)
+	if (state.is_awaited)
 		return state.starting;
 	TAILQ_FOREACH(g, &master.generations, link)
 		if (g->is_serving && !g->is_retired)
@@ -60,113 +41,7 @@ generation_newest(void)
 	return state.starting;
 }
 
-/*
- * The last one that waited was taken.  If as many came in this second as are
- * kept waiting, more are.
- */
-static void
-crowd_grow(void)
-{
-	uint32_t most = master.config->prefork * CROWD_GROWTH;
-
-	if (state.taken <= state.crowd)
-		return;
-	state.rush = master.now;
-	state.crowd = state.crowd > most / 2 ? most : state.crowd * 2;
-}
-
-static void
-count_taken(void)
-{
-	if (state.second != master.now)
-		state.taken = 0;
-	state.second = master.now;
-	state.taken++;
-}
-
-static void
-crowd_shrink(void)
-{
-	if (state.crowd < master.config->prefork)
-		state.crowd = master.config->prefork;
-	else if (state.crowd > master.config->prefork &&
-	    master.now - state.rush >= CROWD_SECONDS) {
-		state.crowd -= (state.crowd - master.config->prefork + 3) / 4;
-		state.rush = master.now;
-	}
-}
-
 static void	begin_to_serve(struct generation *);
-static void	start_ended(const char *why);
-
-static void
-ask_workers(struct generation *g)
-{
-	size_t have = g->waiting_count + g->asked;
-	uint32_t want = g->is_serving ? state.crowd : 1;
-	struct message m;
-	uint32_t n;
-
-	if (g->is_retired || (g->is_serving &&
-	    (state.wanted != NULL || master.has_enough)) || have >= want)
-		return;
-	n = (uint32_t)(want - have);
-	message_begin(&m, CH_SPAWN);
-	put_u64(&m, state.serial);
-	put_u32(&m, n);
-	if (message_send(g->spawner.channel.fd, &m) == -1)
-		return;		/* asked again at the next tick */
-	state.serial += n;
-	g->asked += n;
-}
-
-static void
-worker_waits(struct generation *g, struct message *m)
-{
-	struct waiting *w;
-	uint64_t serial = get_u64(m);
-	int fd = get_fd(m);
-
-	if (get_end(m) == -1) {
-		if (fd != -1)
-			close(fd);
-		return;
-	}
-	if (g->asked > 0)
-		g->asked--;
-	w = calloc(1, sizeof(*w));
-	/* Ours not to block on, whatever the spawner made of it. */
-	if (w == NULL || g->is_retired ||
-	    fcntl(fd, F_SETFL, O_NONBLOCK) == -1) {
-		free(w);
-		close(fd);
-		return;
-	}
-	w->serial = serial;
-	w->channel = fd;
-	TAILQ_INSERT_TAIL(&g->waiting, w, link);
-	g->waiting_count++;
-	begin_to_serve(g);
-	listen_pause(0);
-}
-
-/* One that waited ended before it had a client. 1: it was here. */
-static int
-waiting_ended(struct generation *g, uint64_t serial)
-{
-	struct waiting *w;
-
-	TAILQ_FOREACH(w, &g->waiting, link)
-		if (w->serial == serial)
-			break;
-	if (w == NULL)
-		return 0;
-	TAILQ_REMOVE(&g->waiting, w, link);
-	g->waiting_count--;
-	close(w->channel);
-	free(w);
-	return 1;
-}
 
 static void
 worker_ended(struct generation *g, struct message *m)
@@ -178,12 +53,12 @@ worker_ended(struct generation *g, struct message *m)
 		return;
 	if (is_crash(status))
 		generation_failed(g, "worker-crash");
-	if (waiting_ended(g, serial))
+	if (crowd_lost(g, serial))
 		/* Those after it might do the same: once a second is enough. */
 		generation_failed(g, "worker-lost");
-	else if (session_worker_ended(serial, status) == -1 && g->asked > 0)
-		g->asked--;	/* its WAITING was lost on the way */
-	ask_workers(g);
+	else if (session_worker_ended(serial, status) == -1)
+		crowd_gone(g);
+	crowd_ask(g);
 }
 
 static void
@@ -191,9 +66,10 @@ spawner_heard(struct child *c, struct message *m)
 {
 	struct generation *g = c->owner;
 
-	if (m->type == CH_WAITING)
-		worker_waits(g, m);
-	else if (m->type == CH_ENDED)
+	if (m->type == CH_WAITING && crowd_heard(g, m) == 1) {
+		begin_to_serve(g);
+		listen_pause(0);
+	} else if (m->type == CH_ENDED)
 		worker_ended(g, m);
 }
 
@@ -231,24 +107,11 @@ let_go(struct generation *g)
 		generation_let_go(g);
 }
 
-void
-generation_throw_waiting(struct generation *g)
-{
-	struct waiting *w;
-
-	while ((w = TAILQ_FIRST(&g->waiting)) != NULL) {
-		TAILQ_REMOVE(&g->waiting, w, link);
-		close(w->channel);
-		free(w);
-	}
-	g->waiting_count = 0;
-}
-
 static void
 retire(struct generation *g)
 {
 	g->is_retired = 1;
-	generation_throw_waiting(g);
+	crowd_dismiss_all(g);
 	/* What they have begun they end; the queue asks for others. */
 	child_let_go(&g->relay);
 	child_let_go(&g->resolver);
@@ -261,47 +124,10 @@ forget_if_ended(struct generation *g)
 	if (!roles_have_ended(g) || g->sessions > 0)
 		return;
 	TAILQ_REMOVE(&master.generations, g, link);
-	generation_throw_waiting(g);
+	crowd_dismiss_all(g);
 	g->is_closed = 1;
 	roles_forget(g);
 	free_later(g);
-}
-
-static void
-setting_drop(struct setting *s)
-{
-	if (s->config != NULL)
-		config_forget_secrets(s->config);
-	free(s->config);
-	s->config = NULL;
-	if (s->certificates != -1)
-		close(s->certificates);
-	if (s->keys != -1)
-		close(s->keys);
-	s->certificates = s->keys = -1;
-}
-
-/* What is served with from now on; 0, or -1: then nothing has changed. */
-static int
-setting_into_force(void)
-{
-	if (state.next.config != NULL) {
-		if (listen_open(state.next.config) == -1)
-			return -1;
-		config_forget_secrets(master.config);
-		free_later(master.config);
-		master.config = state.next.config;
-		state.next.config = NULL;
-		log_event(LOG_INFO, 0, "event=reloaded");
-		/* It ends, and queue_tick() renews it. */
-		child_let_go(&master.queue);
-	}
-	if (state.next.keys != -1) {
-		setting_drop(&state.setting);
-		state.setting = state.next;
-		state.next.certificates = state.next.keys = -1;
-	}
-	return 0;
 }
 
 /* The one that is starting is given up; whoever served goes on. */
@@ -309,17 +135,23 @@ static void
 start_ended(const char *why)
 {
 	struct generation *g = state.starting;
+	int was_new, is_alone;
 
 	if (g == NULL)
 		return;
 	state.starting = NULL;
-	setting_drop(&state.next);
+	state.is_awaited = 0;
+	was_new = setting_give_up();
 	retire(g);
-	if (generation_newest() == NULL)
-		generation_wanted(why);
-	else
+	is_alone = generation_newest() == NULL;
+	/* What was to come into force does not, whoever serves. */
+	if (!is_alone || (was_new && state.has_served))
 		log_event(LOG_ERR, 0, "event=renewal-failed number=%u why=%s "
-		    "text=\"the old generation serves on\"", g->number, why);
+		    "text=\"%s\"", g->number, why, is_alone ?
+		    "another will serve, as configured before" :
+		    "the old generation serves on");
+	if (is_alone)
+		generation_wanted(why);
 	listen_pause(0);
 }
 
@@ -336,6 +168,7 @@ begin_to_serve(struct generation *g)
 		return;
 	}
 	state.starting = NULL;
+	state.is_awaited = 0;
 	state.wanted = NULL;
 	state.has_served = 1;
 	g->is_serving = 1;
@@ -344,7 +177,7 @@ begin_to_serve(struct generation *g)
 			retire(old);
 	log_event(LOG_INFO, 0, "event=generation number=%u", g->number);
 	crowd_shrink();
-	ask_workers(g);
+	crowd_ask(g);
 }
 
 static struct generation *
@@ -356,9 +189,6 @@ generation_new(void)
 
 	if (g == NULL)
 		fatal("generation");
-	if (state.serial == 0)
-		/* Ids that don't repeat from one start to the next. */
-		state.serial = (uint64_t)time(NULL) << 24;
 	g->number = ++state.number;
 	g->started = master.now;
 	TAILQ_INIT(&g->waiting);
@@ -370,21 +200,15 @@ generation_new(void)
 	return g;
 }
 
-int
-generation_start(void)
+static int
+start(void)
 {
-	const struct setting with = {
-		.config = state.next.config != NULL ? state.next.config :
-		    master.config,
-		.certificates = state.next.keys != -1 ?
-		    state.next.certificates : state.setting.certificates,
-		.keys = state.next.keys != -1 ? state.next.keys :
-		    state.setting.keys
-	};
 	struct generation *g = generation_new(), *old;
+	struct setting with;
 
+	setting_to_start_with(&with);
 	state.last = master.now;
-	state.is_due = state.is_awaited = 0;
+	state.is_due = 0;
 	TAILQ_FOREACH(old, &master.generations, link)
 		if (old == state.starting || state.wanted != NULL)
 			retire(old);
@@ -398,53 +222,40 @@ generation_start(void)
 		forget_if_ended(g);
 		return -1;
 	}
-	ask_workers(g);
+	crowd_ask(g);
+	return 0;
+}
+
+/* However often we are told: once a second, and the last word counts. */
+static int
+start_or_defer(void)
+{
+	if (!state.has_served || master.now - state.last >= EVERY)
+		return start();
+	if (state.starting != NULL)
+		retire(state.starting);
+	state.starting = NULL;
+	state.is_due = 1;
 	return 0;
 }
 
 int
 generation_start_awaited(void)
 {
-	int r = generation_start();
-
 	state.is_awaited = 1;
-	return r;
-}
-
-static void
-report(const char *text)
-{
-	log_event(LOG_ERR, 0, "event=certificate text=\"%s\"", text);
+	return start_or_defer();
 }
 
 int
 generation_start_with(struct config *fresh)
 {
-	const struct config *c = fresh != NULL ? fresh : master.config;
-	struct setting next = { .config = fresh, .certificates = -1,
-	    .keys = -1 };
-
-	if (keyring_send(c, &next.certificates, &next.keys, report) == -1) {
-		setting_drop(&next);
-		return -1;
-	}
-	setting_drop(&state.next);
-	state.next = next;
-	/* However often we are told: the last word counts. */
-	if (state.has_served && master.now - state.last < EVERY) {
-		if (state.starting != NULL)
-			retire(state.starting);
-		state.starting = NULL;
-		state.is_due = 1;
-		return 0;
-	}
-	return generation_start();
+	return setting_propose(fresh) == -1 ? -1 : start_or_defer();
 }
 
 void
 generation_wanted(const char *why)
 {
-	struct generation *g = generation_newest();
+	struct generation *g;
 
 	if (state.wanted == NULL && !master.is_stopping) {
 		log_event(LOG_NOTICE, 0, "event=renew why=%s", why);
@@ -452,8 +263,9 @@ generation_wanted(const char *why)
 		listen_pause(0);
 	}
 	/* Their layout may be known to whoever caused the crash. */
-	if (g != NULL)
-		generation_throw_waiting(g);
+	TAILQ_FOREACH(g, &master.generations, link)
+		if (g != state.starting)
+			crowd_dismiss_all(g);
 }
 
 void
@@ -477,45 +289,42 @@ generation_is_starting(void)
 	return state.starting != NULL || state.is_due;
 }
 
+/* Its spawner hangs, or the system has no room: another one may do better. */
+static void
+renew_if_stuck(struct generation *g)
+{
+	if (!crowd_is_stuck(g))
+		return;
+	g->asked_at = master.now;
+	if (state.starting != NULL || state.is_due || state.wanted != NULL)
+		return;
+	log_event(LOG_ERR, 0, "event=renew why=no-workers");
+	(void)start_or_defer();
+}
+
 void
 generation_tick(void)
 {
-	struct generation *g = generation_newest();
+	struct generation *g, *old;
 
 	if (master.is_stopping)
 		return;
+	TAILQ_FOREACH(old, &master.generations, link)
+		roles_hurry(old);
 	if (state.starting != NULL &&
 	    master.now - state.starting->started > START_PATIENCE)
 		start_ended("too-slow");
 	if ((state.is_due || (state.starting == NULL && state.wanted != NULL &&
 	    state.has_served)) && master.now - state.last >= EVERY)
-		(void)generation_start();
+		(void)start();
 	crowd_shrink();
+	g = generation_newest();
+	if (g != NULL && g->is_serving)
+		renew_if_stuck(g);
 	if (g != NULL)
-		ask_workers(g);
+		crowd_ask(g);
 	if (state.starting != NULL && state.starting != g)
-		ask_workers(state.starting);
-}
-
-struct waiting *
-generation_take(struct generation *g)
-{
-	struct waiting *w = TAILQ_FIRST(&g->waiting);
-
-	if (w == NULL)
-		return NULL;
-	TAILQ_REMOVE(&g->waiting, w, link);
-	count_taken();
-	if (--g->waiting_count == 0)
-		crowd_grow();
-	ask_workers(g);
-	return w;
-}
-
-uint64_t
-generation_next_id(void)
-{
-	return state.serial++;
+		crowd_ask(state.starting);
 }
 
 void

@@ -129,7 +129,7 @@ master_stop(void)
 	notify_stopping();
 	listen_close();
 	TAILQ_FOREACH(g, &master.generations, link)
-		generation_throw_waiting(g);
+		crowd_dismiss_all(g);
 	child_let_go(&master.queue);
 	session_end_all();
 }

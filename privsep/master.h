@@ -33,6 +33,7 @@ struct watch {
 struct child {
 	pid_t		 pid;		/* 0: none */
 	int		 is_let_go;	/* its end is planned */
+	time_t		 let_go_at;	/* since then */
 	int		 is_ready;	/* CH_READY came */
 	const char	*name;		/* executable */
 	/*
@@ -81,6 +82,8 @@ struct generation {
 	TAILQ_HEAD(, waiting)	 waiting;
 	size_t			 waiting_count;
 	size_t			 asked;		/* workers on their way */
+	time_t			 asked_at;	/* or when one came since */
+	size_t			 dismissed;	/* let go of, not ended yet */
 };
 
 struct source;			/* limits.c */
@@ -161,24 +164,25 @@ int	child_start(struct child *, const char *executable,
 	    const struct child_descriptors *);
 /* Close the sockets to it: a role ends when its master lets go. */
 void	child_let_go(struct child *);
+/* Kill it, if it was let go of long ago and has not ended. */
+void	child_hurry(const struct child *);
 /* It has ended: hear its last words, and close what is left. */
 void	child_forget(struct child *);
 
 /* generation.c */
 /*
- * Start a new one.  When its first worker waits and its signer has its keys,
- * it serves and older ones retire; should it end before, they go on.  After a
- * crash the older ones retire at once.
- */
-int	generation_start(void);
-/* The same, and nobody new is served by the one before, unless it fails. */
-int	generation_start_awaited(void);
-/*
- * The same with a new configuration (taken over; NULL: the one in force) and
- * the certificates that it names, read anew; both come into force when it
- * serves.  -1: logged, nothing is changed.
+ * Start a new one, or as soon as the once-a-second rule allows.  When its first
+ * worker waits and its signer has its keys, it serves and older ones retire;
+ * should it end before, they go on.  After a crash the older ones retire at
+ * once.
+ *
+ * With a new configuration (taken over; NULL: the one in force) and the
+ * certificates that it names, read anew; both come into force when it serves.
+ * -1: logged, nothing is changed.
  */
 int	generation_start_with(struct config *);
+/* As things are, and nobody new is served by those before, unless it fails. */
+int	generation_start_awaited(void);
 /* Start a new one as soon as the once-a-second rule allows. */
 void	generation_wanted(const char *why);
 /* This one must serve nobody from now on: the same, or its start has failed. */
@@ -191,16 +195,41 @@ void	generation_tick(void);
  * the one that is starting or there is no other; NULL: none.
  */
 struct generation *generation_newest(void);
-/* A worker that waits, taken out; NULL: none now. */
-struct waiting *generation_take(struct generation *);
 void	generation_session_over(struct generation *);
-/* An id for what has no worker: a delivery, say. */
-uint64_t generation_next_id(void);
-void	generation_throw_waiting(struct generation *);
 /* Close the sockets to its roles, which then end. */
 void	generation_let_go(struct generation *);
 /* A role's pid ended. 1: it was one of ours. */
 int	generation_child_ended(pid_t, int status);
+
+/* crowd.c: the workers that wait */
+/* Ask the spawner for as many as are to wait: one, or what a rush needs. */
+void	crowd_ask(struct generation *);
+/* CH_WAITING.  1: one more waits. */
+int	crowd_heard(struct generation *, struct message *);
+/* That worker ended.  1: it waited, and has been taken out. */
+int	crowd_lost(struct generation *, uint64_t serial);
+/* One ended that neither waited nor had a session. */
+void	crowd_gone(struct generation *);
+/* One that waits, taken out; NULL: none now. */
+struct waiting *crowd_take(struct generation *);
+/* Let go of one that was taken, or of all that wait: they end. */
+void	crowd_dismiss(struct generation *, struct waiting *);
+void	crowd_dismiss_all(struct generation *);
+/* None that was asked for has come for long. */
+int	crowd_is_stuck(const struct generation *);
+/* When the rush is over, fewer are to wait. */
+void	crowd_shrink(void);
+/* A session's id; for what has no worker, a delivery say. */
+uint64_t crowd_next_id(void);
+
+/* setting.c: what a generation is started with, and what is in force */
+/* Read certificates and keys, too.  Takes fresh over; -1: logged, no change. */
+int	setting_propose(struct config *fresh);
+void	setting_to_start_with(struct setting *);
+/* The one that started serves.  -1: it can't; nothing has changed. */
+int	setting_into_force(void);
+/* It does not, and never will.  1: something new is lost with it. */
+int	setting_give_up(void);
 
 /* The pairs between a worker and its privileged side: [0] is the worker's. */
 struct gates {
@@ -222,6 +251,7 @@ int	roles_are_ready(struct generation *);
 int	roles_have_ended(struct generation *);
 void	roles_let_go(struct generation *);
 void	roles_forget(struct generation *);	/* what they had to say, too */
+void	roles_hurry(struct generation *);	/* child_hurry() */
 void	roles_kill(struct generation *);
 
 /* queue.c: the queue role, for ever or when there is something to do */

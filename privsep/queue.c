@@ -134,6 +134,7 @@ queue_has_failed(void)
 void
 queue_tick(void)
 {
+	child_hurry(&master.queue);
 	if (!queue.has_begun || master.queue.pid != 0 ||
 	    master.is_stopping || (!is_for_ever() && !queue.is_wanted))
 		return;

@@ -69,6 +69,16 @@ roles_forget(struct generation *g)
 }
 
 void
+roles_hurry(struct generation *g)
+{
+	const struct child *c;
+	size_t i;
+
+	for (i = 0; (c = roles_at(g, i)) != NULL; i++)
+		child_hurry(c);
+}
+
+void
 roles_kill(struct generation *g)
 {
 	struct child *c;

@@ -364,7 +364,7 @@ hand_pair(struct child *server, enum service service)
 		return -1;
 	facts_init(&f);
 	f.service = service;
-	f.session = generation_next_id();
+	f.session = crowd_next_id();
 	message_begin(&m, CH_SERVE);
 	put_facts(&m, &f);
 	put_fd(&m, pair[1]);

@@ -31,7 +31,6 @@
 #include "worker.h"
 #include "worker_life.h"
 
-#define OWED_MAX	4096	/* workers asked for and not yet forked */
 #define WORKERS_MAX	65536	/* running at once */
 #define FORK_RETRY_MS	100
 #define GOODBYE		5	/* seconds for the workers' last words */
@@ -46,7 +45,7 @@ static struct {
 	struct child	*children;	/* unordered */
 	size_t		 count;
 	size_t		 room;
-	uint64_t	 owed[OWED_MAX];	/* serials, a ring */
+	uint64_t	 owed[SPAWN_MAX];	/* serials, a ring */
 	size_t		 owed_first;
 	size_t		 owed_count;
 	struct sandbox_filter worker_filter;
@@ -145,7 +144,7 @@ static void
 owe(uint64_t serial)
 {
 	spawner.owed[(spawner.owed_first + spawner.owed_count++) %
-	    OWED_MAX] = serial;
+	    SPAWN_MAX] = serial;
 }
 
 /* Fork what was asked for; what the system has no room for stays owed. */
@@ -154,7 +153,7 @@ pay(void)
 {
 	while (spawner.owed_count > 0 && spawner.count < WORKERS_MAX &&
 	    spawn(spawner.owed[spawner.owed_first]) == 0) {
-		spawner.owed_first = (spawner.owed_first + 1) % OWED_MAX;
+		spawner.owed_first = (spawner.owed_first + 1) % SPAWN_MAX;
 		spawner.owed_count--;
 	}
 }
@@ -168,7 +167,7 @@ obey(struct message *m)
 	switch (m->type) {
 	case CH_SPAWN:
 		n = get_u32(m);
-		if (get_end(m) == -1 || n > OWED_MAX - spawner.owed_count)
+		if (get_end(m) == -1 || n > SPAWN_MAX - spawner.owed_count)
 			peer_fatal("bad request to spawn");
 		while (n-- > 0)
 			owe(serial++);

@@ -1,4 +1,5 @@
 """Generations that change while something else does."""
+import ctypes
 import os
 import signal
 import socket
@@ -36,6 +37,58 @@ def test_the_spawner_ends_last(daemons):
     daemon.wait_log("event=generation number=2")
     with Pop(daemon) as pop:
         pop.ok("QUIT")
+
+
+@pytest.mark.may_crash
+def test_roles_of_two_generations_end(daemons):
+    """One by one, those of the generation that is just being started, too: a
+    later one serves, whatever its number."""
+    daemon = daemons("pop3d")
+    roles = ("login", "pop3d-agents", "signer", "pop3d-worker")
+    for _ in range(5):
+        killed = [pid for role in roles for pid in of_master(daemon, role)
+                  if kill(pid) is None]
+        eventually(lambda: all(set(of_master(daemon, role)) - set(killed)
+                               for role in roles), "there are others")
+        daemon.wait_ready()
+
+
+SYS_pidfd_getfd = 438
+FD_MASTER, FD_LOG = 3, 4	# privsep/channel.h
+
+
+def shut(pid, number):
+    """Shut this socket of another process down."""
+    pidfd = os.pidfd_open(pid)
+    fd = ctypes.CDLL(None, use_errno=True).syscall(
+        SYS_pidfd_getfd, pidfd, number, 0)
+    os.close(pidfd)
+    if fd == -1:
+        raise OSError(ctypes.get_errno(), "pidfd_getfd")
+    with socket.socket(fileno=fd) as sock:
+        sock.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.may_crash
+@pytest.mark.parametrize("number", [FD_MASTER, FD_LOG],
+                         ids=["channel", "log"])
+@pytest.mark.parametrize("role", ["smtpd-worker", "login", "smtpd-queue",
+                                  "smtpd-resolver"])
+def test_a_role_that_lets_go(daemons, role, number):
+    """Whoever closes its channel or its log is killed and replaced; whoever
+    is being served is served on."""
+    daemon = daemons("smtpd", "prefork 2")
+    pid, = of_master(daemon, role)
+    with Smtp(daemon) as smtp:
+        shut(pid, number)
+        daemon.wait_log("event=role-ended role=%s pid=%d" % (role, pid))
+        eventually(lambda: set(of_master(daemon, role)) - {pid},
+                   "there is another")
+        if role != "smtpd-queue":
+            daemon.wait_log("event=generation number=2")
+        smtp.expect("NOOP", 250)
+        smtp.quit()
+    daemon.wait_ready()
 
 
 @pytest.mark.may_crash
