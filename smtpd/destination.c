@@ -15,7 +15,7 @@
 #define CONNECTIONS_FIRST	2
 #define CONNECTIONS_MAX		20	/* to one destination */
 #define REST_MS_MAX		UINT64_C(1800000)
-#define QUIET_MAX		2000
+#define QUIET_MAX		10000	/* about 3 kB each */
 #define RESOLVING_MAX		50	/* destinations; each asks a lot */
 
 static void

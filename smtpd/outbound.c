@@ -185,10 +185,10 @@ share(const struct outbound *o)
 }
 
 static void
-open_more(struct destination *d)
+open_more(struct destination *d, size_t fair)
 {
 	struct outbound *o = d->outbound;
-	size_t limit = d->limit, fair = share(o), coming, n;
+	size_t limit = d->limit, coming, n;
 
 	coming = serve_idle(d);
 	/* One that is dead, or may be, costs a single probe. */
@@ -229,7 +229,7 @@ may_unpark(const struct destination *d)
 }
 
 static void
-run_one(struct destination *d)
+run_one(struct destination *d, size_t fair)
 {
 	struct outbound *o = d->outbound;
 
@@ -240,7 +240,7 @@ run_one(struct destination *d)
 	if (d->waiting > 0 && d->mx == NULL)
 		destination_resolve(d);
 	if (d->waiting > 0 && d->mx == NULL)
-		open_more(d);
+		open_more(d, fair);
 	if (d->waiting == 0 && d->connections == 0 && d->mx == NULL)
 		make_quiet(d);
 }
@@ -249,11 +249,12 @@ void
 outbound_run(struct outbound *o, uint64_t now)
 {
 	struct destination *d, *next, *last;
+	size_t fair = share(o);
 
 	o->now = now;
 	last = TAILQ_LAST(&o->busy, destination_list);
 	TAILQ_FOREACH_SAFE(d, &o->busy, link, next) {
-		run_one(d);
+		run_one(d, fair);
 		if (d == last)
 			break;
 	}

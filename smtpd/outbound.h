@@ -44,7 +44,7 @@ struct destination;
 struct connection;
 TAILQ_HEAD(destination_list, destination);
 TAILQ_HEAD(connection_list, connection);
-#define OUTBOUND_BUCKETS 1024
+#define OUTBOUND_BUCKETS 4096
 
 struct outbound {
 	const struct outbound_ops *ops;
