@@ -7,6 +7,7 @@
 
 INSTALL ?=	install
 SBINDIR ?=	$(PREFIX)/sbin
+BINDIR ?=	$(PREFIX)/bin
 # Where PAM looks, wherever our own configuration is.
 PAMDIR ?=	/etc/pam.d
 
@@ -18,7 +19,7 @@ EXAMPLES =	postern.conf pam.d/postern sysusers.d/postern.conf \
 		certbot-deploy-hook inetd.conf.sample xinetd.d/postern-pop3d \
 		xinetd.d/postern-smtpd openrc/pop3d openrc/smtpd
 PAGES =		pop3d/pop3d.8 smtpd/smtpd.8 client/postern-sendmail.8 \
-		etc/postern.conf.5
+		client/postern.1 		etc/postern.conf.5
 
 # Directories are compiled in: "make install PREFIX=..." after a "make" with
 # other settings must build what names them anew, not install a server that
@@ -36,6 +37,7 @@ FORCE:
 # of this one.  In two steps, so that no replacement is replaced again.
 place =	sed -e 's|/usr/local/libexec/postern|@LIBEXECDIR@|g' \
 	-e 's|/usr/local/sbin|@SBINDIR@|g' \
+	-e 's|/usr/local/bin|@BINDIR@|g' \
 	-e 's|/usr/local/share/man|@MANDIR@|g' \
 	-e 's|/usr/local/share/doc/postern|@DOCDIR@|g' \
 	-e 's|/usr/local/share/postern|@EXAMPLEDIR@|g' \
@@ -44,6 +46,7 @@ place =	sed -e 's|/usr/local/libexec/postern|@LIBEXECDIR@|g' \
 	-e 's|/var/spool/postern|@LOCALSTATEDIR@/spool/postern|g' \
 	-e 's|/run/postern|@RUNDIR@|g' \
 	-e 's|@LIBEXECDIR@|$(LIBEXECDIR)|g' -e 's|@SBINDIR@|$(SBINDIR)|g' \
+	-e 's|@BINDIR@|$(BINDIR)|g' \
 	-e 's|@MANDIR@|$(MANDIR)|g' -e 's|@DOCDIR@|$(DOCDIR)|g' \
 	-e 's|@EXAMPLEDIR@|$(EXAMPLEDIR)|g' \
 	-e 's|@SYSCONFDIR@|$(SYSCONFDIR)|g' -e 's|@PAMDIR@|$(PAMDIR)|g' \
@@ -61,7 +64,7 @@ folders =	set -e; umask 022; for d in $(1); do \
 		test -d "$(DESTDIR)$$d" || $(INSTALL) -d "$(DESTDIR)$$d"; done
 
 install: all
-	@$(call folders,'$(SBINDIR)' '$(LIBEXECDIR)' '$(MANDIR)/man5' \
+	@$(call folders,'$(SBINDIR)' '$(BINDIR)' '$(LIBEXECDIR)' '$(MANDIR)/man1' '$(MANDIR)/man5' \
 	    '$(MANDIR)/man8' '$(DOCDIR)' '$(SYSCONFDIR)/postern' '$(SYSCONFDIR)/postern/tls' \
 	    '$(PAMDIR)' \
 	    $(patsubst %,'$(EXAMPLEDIR)/%',$(sort $(dir $(EXAMPLES)))))
@@ -70,6 +73,7 @@ install: all
 	    '$(DESTDIR)$(SBINDIR)'
 	@$(INSTALL) -m 755 $(B)/bin/sendmail \
 	    '$(DESTDIR)$(SBINDIR)/postern-sendmail'
+	@$(INSTALL) -m 755 $(B)/bin/postern '$(DESTDIR)$(BINDIR)'
 	@$(INSTALL) -m 755 $(addprefix $(B)/,$(filter libexec/%,$(PROGRAMS))) \
 	    '$(DESTDIR)$(LIBEXECDIR)'
 	@echo '  $(MANDIR)'
@@ -87,7 +91,8 @@ install: all
 
 uninstall:
 	rm -f $(patsubst sbin/%,'$(DESTDIR)$(SBINDIR)/%',$(filter \
-	    sbin/%,$(PROGRAMS))) '$(DESTDIR)$(SBINDIR)/postern-sendmail'
+	    sbin/%,$(PROGRAMS))) '$(DESTDIR)$(SBINDIR)/postern-sendmail' \
+	    '$(DESTDIR)$(BINDIR)/postern'
 	rm -f $(foreach f,$(PAGES),'$(DESTDIR)$(MANDIR)/man$(patsubst \
 	    .%,%,$(suffix $f))/$(notdir $f)')
 	rm -rf '$(DESTDIR)$(LIBEXECDIR)' '$(DESTDIR)$(DOCDIR)' \

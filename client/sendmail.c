@@ -20,6 +20,7 @@
 #include "fail.h"
 #include "from.h"
 #include "letter.h"
+#include "listing.h"
 #include "options.h"
 #include "place.h"
 #include "recipients.h"
@@ -274,6 +275,20 @@ send_letter(struct sendmail *s)
 	return EX_OK;
 }
 
+/* -bp: what waits, of who asks; root's list is everybody's. */
+static int
+list_queue(const struct sendmail *s)
+{
+	static const struct selection any;
+	struct listing l;
+	struct talk talk;
+
+	talk_init(&talk, s->place.run_dir);
+	listing_open(&l, &talk, &print_mailq);
+	(void)listing_add(&l, &any);
+	return listing_close(&l);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -293,8 +308,7 @@ main(int argc, char **argv)
 		submission_relay(submission_connect(s.place.run_dir));
 		return EX_OK;
 	case MODE_QUEUE:
-		fail(EX_UNAVAILABLE, "what waits is in the log of smtpd(8),"
-		    " and as root in the spool's directory queue");
+		return list_queue(&s);
 	case MODE_ALIASES:
 		puts("Aliases are read as they are: there is nothing to do."
 		    "  \"smtpd -n\" checks the configuration.");

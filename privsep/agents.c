@@ -254,6 +254,7 @@ agent_prepare(struct agent *agent)
 	agent->config = &agents.config;
 	agent->hint = agents.has_hint ? FD_HINT : -1;
 	agent->companion = -1;
+	agent->login_uid = FACTS_NO_UID;
 }
 
 /* An SMTP session: its agent is queue-user, logged in or not. */
@@ -306,6 +307,7 @@ serve_login(struct message *m)
 		/* Who may not log in may not send, either. */
 		if (agent.identity.uid < agents.config.login_min_uid)
 			bug("login sent uid %u", agent.identity.uid);
+		agent.login_uid = agent.identity.uid;
 		become_queue_user(&agent);
 	}
 	start_agent(&agent);

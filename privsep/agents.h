@@ -20,6 +20,7 @@ struct agent {
 	struct facts		 facts;
 	struct identity		 identity;	/* what this process now is */
 	char			 login[ACCOUNT_NAME_MAX]; /* who logged in, or "" */
+	uint32_t		 login_uid;	/* the same, or FACTS_NO_UID */
 	const struct config	*config;	/* an agent's fields only */
 	int			 has_faulted;	/* set by serve: the peer
 						 * broke the gates' rules */

@@ -291,6 +291,8 @@ decode_record(struct envelope *e, uint32_t tag, const char *value, size_t len)
 		return decode_u32(&e->flags, value, len);
 	case ENVELOPE_DERIVED:
 		return decode_u32(&e->derived, value, len);
+	case ENVELOPE_OWNER:
+		return decode_u32(&e->owner, value, len);
 	default:
 		return 0;	/* a later version's */
 	}
@@ -360,6 +362,7 @@ envelope_decode(struct envelope *e, char *data, size_t len)
 {
 	memset(e, 0, sizeof(*e));
 	e->data = data;
+	e->owner = ENVELOPE_NOBODY;
 	e->recipients = calloc(RECIPIENTS_MAX, sizeof(*e->recipients));
 	if (e->recipients == NULL) {
 		envelope_free(e);

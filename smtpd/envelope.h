@@ -31,8 +31,11 @@ enum envelope_tag {
 	ENVELOPE_NOTIFY,	/* u32: NOTIFY_ bits, 0 not given; text: ORCPT,
 				 * "" none; of the recipient before it, once.
 				 * Not there: neither */
-	ENVELOPE_DERIVED	/* u32: envelope_derived; not there: 0 */
+	ENVELOPE_DERIVED,	/* u32: envelope_derived; not there: 0 */
+	ENVELOPE_OWNER		/* u32: the uid of who submitted it, and may see
+				 * to it (control_gate.h); not there: nobody */
 };
+#define ENVELOPE_NOBODY	UINT32_MAX	/* an owner that there is not */
 
 /* What a letter is that the queue has written (derived.h). */
 enum envelope_derived {
@@ -97,6 +100,7 @@ struct envelope {
 						 * given */
 	uint32_t		 flags;
 	uint32_t		 derived;	/* of enum envelope_derived */
+	uint32_t		 owner;		/* uid, or ENVELOPE_NOBODY */
 	struct recipient	*recipients;
 	size_t			 recipient_count;
 };

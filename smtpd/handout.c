@@ -56,6 +56,12 @@ handout_is_stuck(const struct errand *e)
 	    (l->is_slow || l->waiting > BACKLOG_MAX);
 }
 
+int
+handout_has_begun(const struct errand *e)
+{
+	return e->line != NULL && e->line->current == e;
+}
+
 void
 handout_withdraw(struct errand *e)
 {

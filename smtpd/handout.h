@@ -100,6 +100,8 @@ void	handout_forget_addresses(struct errand *);
 int	handout_add(struct handout *, struct errand *);
 /* Is it not the next of a line that is slow, or longer than BACKLOG_MAX? */
 int	handout_is_stuck(const struct errand *);
+/* Does its agent have it? */
+int	handout_has_begun(const struct errand *);
 /* Take an errand that waits out of its line. */
 void	handout_withdraw(struct errand *);
 /* Remember a letter until that account's line is short again; -1: ENOMEM. */

@@ -96,9 +96,21 @@ put_trace(struct smtp_session *s)
 	put_own(s, text, len);
 }
 
+/* By the kernel's word or by login's: never by the worker's. */
+static uint32_t
+owner_of(const struct agent *agent)
+{
+	if (agent->facts.service == SERVICE_LOCAL)
+		return agent->facts.uid;
+	return service_is_submission(agent->facts.service) ?
+	    agent->login_uid : ENVELOPE_NOBODY;
+}
+
 static void
 put_envelope(struct smtp_session *s)
 {
+	const uint32_t owner = owner_of(s->agent);
+
 	envelope_put_text(&s->envelope, ENVELOPE_SENDER, s->sender);
 	envelope_put_text(&s->envelope, ENVELOPE_HELO, s->helo);
 	envelope_put_text(&s->envelope, ENVELOPE_CLIENT,
@@ -108,6 +120,8 @@ put_envelope(struct smtp_session *s)
 	if (s->agent->login[0] != '\0')
 		envelope_put_text(&s->envelope, ENVELOPE_LOGIN,
 		    s->agent->login);
+	if (owner != ENVELOPE_NOBODY)
+		envelope_put_u32(&s->envelope, ENVELOPE_OWNER, owner);
 }
 
 int

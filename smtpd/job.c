@@ -227,15 +227,15 @@ job_expand(struct queue *q, struct job *job)
 	return NULL;
 }
 
-static int
-is_open(const struct queue *q, const char *id)
+struct job *
+job_find(const struct queue *q, const char *id)
 {
-	const struct job *job;
+	struct job *job;
 
 	TAILQ_FOREACH(job, &q->jobs, link)
 		if (strcmp(job->letter.name.id, id) == 0)
-			return 1;
-	return 0;
+			break;
+	return job;
 }
 
 /* Whoever failed, and whatever the aliases say by now: it is not forgotten. */
@@ -278,6 +278,7 @@ job_open(struct queue *q, const struct schedule_entry *entry)
 		job->attempt = letter_attempts(&job->letter) + 1;
 		job->is_fresh = entry->is_fresh && job->attempt == 1 &&
 		    job->letter.arrived > q->started;
+		job->is_asked = entry->is_asked;
 		job->has_failed = has_failure(&job->letter);
 		TAILQ_INSERT_TAIL(&q->jobs, job, link);
 		q->job_count++;
@@ -324,6 +325,20 @@ job_is_stuck(const struct job *job)
 	return 1;
 }
 
+int
+job_is_waiting(const struct job *job)
+{
+	const struct errand *e;
+	size_t i;
+
+	for (i = 0; i < job->errand_count; i++) {
+		e = &job->errands[i];
+		if (e->is_unsettled || e->is_sent || handout_has_begun(e))
+			return 0;
+	}
+	return job->news_count == 0;
+}
+
 void
 job_withdraw(struct job *job)
 {
@@ -360,7 +375,7 @@ job_park(struct queue *q, struct job *job)
 
 /* 0, or -1: no memory. */
 static int
-hand_out(struct queue *q, struct errand *e)
+hand_out(struct queue *q, const struct job *job, struct errand *e)
 {
 	const struct errand_result bad = {
 		.verdict = DELIVERY_FAILED, .status = "5.1.2",
@@ -369,8 +384,11 @@ hand_out(struct queue *q, struct errand *e)
 
 	if (!e->is_elsewhere)
 		return handout_add(&q->handout, e);
-	if (outbound_add(&q->outbound, e) == 0)
+	if (outbound_add(&q->outbound, e) == 0) {
+		if (job->is_asked)
+			outbound_lift(e);
 		return 0;
+	}
 	if (errno != EINVAL)
 		return -1;
 	queue_errand_done(q, e, &bad);
@@ -395,7 +413,7 @@ job_start(struct queue *q, const struct schedule_entry *entry)
 	struct job *job;
 	size_t i;
 
-	if (is_open(q, entry->name.id))
+	if (job_find(q, entry->name.id) != NULL)
 		return;
 	job = job_open(q, entry);
 	if (job == NULL)
@@ -409,7 +427,7 @@ job_start(struct queue *q, const struct schedule_entry *entry)
 	job->is_touched = 1;
 	job->outstanding = job->errand_count;
 	for (i = 0; i < job->errand_count; i++)
-		if (hand_out(q, &job->errands[i]) == -1)
+		if (hand_out(q, job, &job->errands[i]) == -1)
 			fatal("out of memory");
 	/* One account must not have every place: its letters wait aside. */
 	if (job->news_count == 0 && job_is_stuck(job))

@@ -35,6 +35,7 @@ struct job {
 	int			 has_trouble;	/* one that leads nowhere */
 	int			 has_more;	/* errands for a later attempt */
 	int			 is_fresh;
+	int			 is_asked;	/* no destination may rest */
 };
 TAILQ_HEAD(job_list, job);
 
@@ -67,9 +68,16 @@ void	queue_hint(struct queue *, const char *text);
 void	queue_look_again(struct queue *, const struct spool_name *,
 	    uint64_t when);
 
+/* Try a letter now, since somebody asks for it, whatever was in vain before. */
+void	queue_ask(struct queue *, const struct spool_name *);
+
 /* job.c.  Open what is due, as far as there is room, and hand it out. */
 void	queue_start_due(struct queue *);
 void	job_free(struct queue *, struct job *);
+/* The one that has this letter open, or NULL. */
+struct job *job_find(const struct queue *, const char *id);
+/* Has nobody taken up what it still waits for, and is the rest on record? */
+int	job_is_waiting(const struct job *);
 /* Does everybody who is outstanding wait behind a slow or long line? */
 int	job_is_stuck(const struct job *);
 /*

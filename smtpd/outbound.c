@@ -92,6 +92,12 @@ outbound_is_stuck(const struct errand *e)
 }
 
 void
+outbound_lift(const struct errand *e)
+{
+	e->destination->rest_until = 0;
+}
+
+void
 outbound_withdraw(struct errand *e)
 {
 	TAILQ_REMOVE(&e->destination->errands, e, link);

@@ -76,6 +76,8 @@ void	outbound_init(struct outbound *, const struct outbound_ops *,
 int	outbound_add(struct outbound *, struct errand *);
 /* Does it wait behind so many others that it had better come again? */
 int	outbound_is_stuck(const struct errand *);
+/* Its destination is tried now, even if it rests. */
+void	outbound_lift(const struct errand *);
 /* Take an errand that waits out of its line. */
 void	outbound_withdraw(struct errand *);
 /* Remember a letter until that errand's line is short again; -1: too many. */

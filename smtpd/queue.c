@@ -4,8 +4,8 @@
  *
  * Runs as root until it has the spool and the directory of the aliases, then
  * as queue-user for good, before it reads a name in either.  Talks to the
- * master (channels), to session agents (hints) and to delivery agents; waits
- * in poll() only.
+ * master (channels), to session agents (hints), to delivery agents, relays and
+ * resolver, and to programs of this host (control.c); waits in poll() only.
  *
  * No signal is caught: SIGTERM ends it at any moment, as a crash may, and
  * what that leaves is what spool.c is made for.
@@ -23,6 +23,7 @@
 #include "privsep/log.h"
 #include "privsep/message.h"
 #include "privsep/role.h"
+#include "smtpd/control.h"
 #include "smtpd/job.h"
 #include "smtpd/scheduler.h"
 
@@ -38,6 +39,7 @@
 
 static struct config config;
 static struct queue queue;
+static struct control control;
 static struct dns_client *dns;
 static uint64_t rescan_at;	/* monotonic ms */
 static int spool_dir;		/* holds the scheduler's lock */
@@ -143,6 +145,7 @@ start(void)
 	if (dns == NULL)
 		fatal("out of memory");
 	queue_init(&queue, &config, &handout_ops, &outbound_ops, dns);
+	control_init(&control, &queue);
 	if (spool_enter(config.spool_dir, config.queue_user.uid,
 	    &spool_dir) == -1)
 		fatal("spool directory %s", config.spool_dir);
@@ -182,6 +185,7 @@ timeout(void)
 	next = sooner(next, handout_next(&queue.handout));
 	next = sooner(next, outbound_next(&queue.outbound));
 	next = sooner(next, dns_next(dns));
+	next = sooner(next, control_next(&control));
 	if (spool_watch != -1 && look_at > queue.now_ms && look_at < next)
 		next = look_at;
 	if (queue.job_count < JOBS_MAX && due != UINT64_MAX) {
@@ -220,7 +224,6 @@ take_channel(struct message *m)
 	}
 }
 
-/* Nothing can be asked by that way yet: who connects sees the end of it. */
 static void
 take_control(struct message *m)
 {
@@ -231,7 +234,7 @@ take_control(struct message *m)
 	fd = get_fd(m);
 	if (get_end(m) == -1)
 		bug("the master sent a malformed control client");
-	close(fd);
+	control_accept(&control, &facts, fd);
 }
 
 static void
@@ -298,19 +301,21 @@ work(void)
 	handout_ask(&queue.handout, queue.now_ms);
 	outbound_run(&queue.outbound, queue.now_ms);
 	queue_settle(&queue);
+	control_run(&control);
 }
 
 static void
 await(struct pollfd *pfd)
 {
-	struct pollfd *groups = pfd + WATCH_LINES, *lines, *others;
+	struct pollfd *groups = pfd + WATCH_LINES, *lines, *others, *clients;
 	size_t n;
 
 	pfd[WATCH_SPOOL].fd = queue.now_ms >= look_at ? spool_watch : -1;
 	dns_poll(dns, &pfd[WATCH_DNS]);
 	lines = groups + groups_poll(&queue.groups, groups);
 	others = lines + handout_poll(&queue.handout, lines);
-	n = (size_t)(others - pfd) + outbound_poll(&queue.outbound, others);
+	clients = others + outbound_poll(&queue.outbound, others);
+	n = (size_t)(clients - pfd) + control_poll(&control, clients);
 	if (poll(pfd, (nfds_t)n, timeout()) == -1) {
 		if (errno != EINTR)
 			fatal("poll");
@@ -324,6 +329,7 @@ await(struct pollfd *pfd)
 	outbound_ready(&queue.outbound, others, queue.now_ms);
 	outbound_expire(&queue.outbound, queue.now_ms);
 	dns_run(dns, &pfd[WATCH_DNS], queue.now_ms);
+	control_ready(&control, clients);
 	if (pfd[WATCH_MASTER].revents != 0)
 		master_ready();
 	if (pfd[WATCH_HINT].revents != 0)
@@ -355,6 +361,7 @@ take_spool(void)
 	queue_tick(&queue);
 	/* What came before may have been tried by whoever had it. */
 	queue.started = queue.now;
+	control.is_open = 1;
 	/* With its index, before sessions need one. */
 	aliases_refresh(&queue.aliases);
 	rescan_at = 0;
@@ -411,7 +418,7 @@ int
 main(void)
 {
 	static struct pollfd pfd[WATCH_LINES + GROUPS_CHANNELS +
-	    HANDOUT_CHANNELS + OUTBOUND_CONNECTIONS] = {
+	    HANDOUT_CHANNELS + OUTBOUND_CONNECTIONS + CONTROL_CLIENTS] = {
 		[WATCH_MASTER] = { .fd = FD_MASTER, .events = POLLIN },
 		[WATCH_HINT] = { .fd = FD_HINT, .events = POLLIN },
 		[WATCH_SPOOL] = { .fd = -1, .events = POLLIN },

@@ -13,6 +13,7 @@ struct schedule_entry {
 				 * later if it could not be done then */
 	struct spool_name	name;
 	int			is_fresh; /* nobody can have tried it yet */
+	int			is_asked; /* somebody wants it tried now */
 };
 
 struct schedule {

@@ -3,7 +3,8 @@
  *
  * SPOOL/incoming  being written by a session agent, which holds its lock
  * SPOOL/queue     answered with 250: DUE.SIZE.ID, so that a start reads names
- *                 only; a deferral is a rename
+ *                 only; a deferral is a rename, and so is putting a letter on
+ *                 hold, whose DUE is SPOOL_ON_HOLD
  * SPOOL/held      letters that the queue itself has written (derived.h), as
  *                 long as what they tell of is not on record: ID
  * SPOOL/failed    unreadable, or can't even be told of: ID, kept for the
@@ -33,6 +34,9 @@ struct spool {
 	int	held;
 	int	failed;
 };
+
+/* The last of due times, which none comes up to: until somebody releases it. */
+#define SPOOL_ON_HOLD	((UINT64_C(1) << 40) - 1)
 
 /* What a name in queue/ says. */
 struct spool_name {

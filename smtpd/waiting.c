@@ -50,6 +50,16 @@ queue_look_again(struct queue *q, const struct spool_name *name, uint64_t when)
 	schedule_push(&q->schedule, &entry);
 }
 
+void
+queue_ask(struct queue *q, const struct spool_name *name)
+{
+	const struct schedule_entry entry = {
+		.when = q->now, .name = *name, .is_asked = 1
+	};
+
+	schedule_push(&q->schedule, &entry);
+}
+
 /*
  * Further ahead than any deferral is a time that another clock gave, or a
  * longer schedule: the letter would wait for nothing.
@@ -60,6 +70,8 @@ collect(void *arg, const struct spool_name *name)
 	struct queue *q = arg;
 	struct schedule_entry entry = { .when = name->due, .name = *name };
 
+	if (name->due == SPOOL_ON_HOLD)
+		return;
 	if (entry.when > q->now + retry_delay_max(q->config) + CLOCK_SLACK)
 		entry.when = q->now;
 	schedule_collect(&q->schedule, &entry);

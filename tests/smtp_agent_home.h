@@ -36,6 +36,8 @@
 /* No test uses all of it. */
 #pragma GCC diagnostic ignored "-Wunused-function"
 
+#define LOGIN_UID	4711	/* of whoever logs in */
+
 #define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 static struct config config;
@@ -131,6 +133,7 @@ be_agent(int gate_end, int hint_end)
 	if (service_is_local(service))
 		agent.facts.uid = uid;
 	strcpy(agent.login, login);
+	agent.login_uid = LOGIN_UID;
 	strcpy(agent.facts.client, "192.0.2.7");
 	strcpy(agent.facts.local, "192.0.2.1");
 	agent_program.serve(&agent);
@@ -393,6 +396,9 @@ stored_letter(char stored[4096])
 	assert_int_equal(pread(l.fd, stored, l.length, (off_t)l.offset),
 	    l.length);
 	assert_string_equal(l.envelope.login, login);
+	/* Whose it is: by the kernel's word, or login's, or nobody's. */
+	assert_int_equal(l.envelope.owner, service == SERVICE_LOCAL ? uid :
+	    service_is_submission(service) ? LOGIN_UID : ENVELOPE_NOBODY);
 	letter_close(&l);
 	/* Of the trace's lines only the first has no blank before it. */
 	for (content = strchr(stored, '\n'); content[1] == '\t';

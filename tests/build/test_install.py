@@ -12,7 +12,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 BUILD = os.environ.get("POSTERN_BUILD", os.path.join(TOP, "build"))
 
 PROGRAMS = {
-    "sbin/pop3d", "sbin/smtpd", "sbin/postern-sendmail",
+    "sbin/pop3d", "sbin/smtpd", "sbin/postern-sendmail", "bin/postern",
     "libexec/postern/login", "libexec/postern/signer",
     "libexec/postern/make-certificate",
     "libexec/postern/pop3d-worker", "libexec/postern/pop3d-agents",
@@ -23,7 +23,7 @@ PROGRAMS = {
 TEXTS = {
     "share/man/man5/postern.conf.5",
     "share/man/man8/pop3d.8", "share/man/man8/smtpd.8",
-    "share/man/man8/postern-sendmail.8",
+    "share/man/man8/postern-sendmail.8", "share/man/man1/postern.1",
     "share/doc/postern/CHANGES.md", "share/doc/postern/INSTALL",
     "share/doc/postern/LICENSE", "share/doc/postern/README.md",
     "share/doc/postern/SECURITY.md", "share/doc/postern/privsep.md",
@@ -45,7 +45,7 @@ TEXTS = {
 }
 KEPT = {"etc/postern/postern.conf", "etc/pam.d/postern"}
 PAGES = ("man5/postern.conf.5", "man8/pop3d.8", "man8/smtpd.8",
-         "man8/postern-sendmail.8")
+         "man8/postern-sendmail.8", "man1/postern.1")
 
 # Replacing one of the usual directories must not touch what another one
 # was replaced with: these hold /run/postern and /usr/local/sbin.
@@ -110,7 +110,7 @@ def expected(prefix, kept):
 
 
 def is_program(name):
-    return "/sbin/" in name or "/libexec/" in name
+    return re.search("/s?bin/|/libexec/", name) is not None
 
 
 def lint(page):
@@ -217,7 +217,7 @@ def test_other_places(odd):
         for place in (b"/usr/local", b"/run/postern", b"/var/spool/postern",
                       b"/etc/postern/postern.conf"):
             if is_program(name) or re.search(
-                    "man[58]|systemd|tmpfiles|postern.conf$|INSTALL", name):
+                    "man[158]|systemd|tmpfiles|postern.conf$|INSTALL", name):
                 assert place not in data.replace(
                     b"/opt/etc/postern/postern.conf", b""), (name, place)
     for program in ("pop3d", "smtpd"):

@@ -1,6 +1,6 @@
-/* LINK: MAILBOX privsep/gates privsep/message privsep/log privsep/facts pop3d/agent pop3d/policy smtpd/smtp_gates smtpd/intake smtpd/header smtpd/deliver smtpd/forward smtpd/policy smtpd/idna smtpd/relay_recipients privsep/nss smtpd/trace smtpd/spool smtpd/spool_write smtpd/envelope smtpd/aliases smtpd/aliases_file smtpd/aliases_index smtpd/account smtpd/address smtpd/xtext privsep/config privsep/config_route wire/utf8 */
+/* LINK: MAILBOX privsep/gates privsep/message privsep/log privsep/facts pop3d/agent pop3d/policy smtpd/smtp_gates smtpd/intake smtpd/header smtpd/deliver smtpd/forward smtpd/policy smtpd/idna smtpd/relay_recipients privsep/nss smtpd/trace smtpd/spool smtpd/spool_write smtpd/envelope smtpd/aliases smtpd/aliases_file smtpd/aliases_index smtpd/account smtpd/address smtpd/xtext smtpd/control_gates smtpd/control_gate privsep/config privsep/config_route wire/utf8 */
 /*
- * test_gate_tables: the four constant tables of agents side by side (C9):
+ * test_gate_tables: the constant tables of agents and queue side by side (C9):
  * every request in every state, of every size, with any number of
  * descriptors; and gates_serve() on a table of the test's own.
  */
@@ -22,6 +22,7 @@
 #include "mailbox/mbox_keeper.h"
 #include "pop3d/agent.h"
 #include "smtpd/agent.h"
+#include "smtpd/control.h"
 #include "smtpd/deliver.h"
 
 #define DESCRIPTORS	(MESSAGE_FDS_MAX + 1)
@@ -51,15 +52,31 @@ static const struct row {
 	{ &keeper_gates, 0x402, 1 << 0, 0, 0, 0, 0 },
 	{ &keeper_gates, 0x403, 1 << 1, 0, 0, 0, 0 },
 	{ &keeper_gates, 0x404, 1 << 1, 0, 0, 0, 0 },
+	{ &control_gates, 0x501, 1 << 0, 0, 0, 28, 1019 },
+	{ &control_gates, 0x502, 1 << 0, 0, 0, 4, 35 },
+	{ &control_gates, 0x503, 1 << 1, 0, 0, 0, 0 },
+	{ &control_gates, 0x504, 1 << 0, 0, 0, 28, 1019 },
+	{ &control_gates, 0x505, 1 << 0, 0, 0, 28, 1019 },
+	{ &control_gates, 0x506, 1 << 0, 0, 0, 28, 1019 },
+	{ &control_gates, 0x507, 1 << 0, 0, 0, 28, 1019 },
 };
 #define ROWS	(sizeof(rows) / sizeof(rows[0]))
 
 static const struct gate_table *const tables[] = {
-	&pop3_gates, &smtp_gates, &delivery_gates, &keeper_gates
+	&pop3_gates, &smtp_gates, &delivery_gates, &keeper_gates,
+	&control_gates
 };
 #define TABLES	(sizeof(tables) / sizeof(tables[0]))
 
 const struct companion mailbox_companion;
+
+void
+control_begin(struct control_client *c, uint32_t request)
+{
+	(void)c;
+	(void)request;
+	fail();
+}
 
 void
 agent_confine(const struct agent *agent, enum agent_room room,
@@ -134,7 +151,7 @@ test_unknown(void **state)
 	(void)state;
 	for (t = 0; t < TABLES; t++)
 		for (s = 0; s < 5; s++) {
-			for (request = 0; request < 0x500; request++) {
+			for (request = 0; request < 0x600; request++) {
 				message_begin(&m, request);
 				for (; m.len < 60; m.len += 4)
 					check(tables[t], s, &m);

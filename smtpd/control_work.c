@@ -1,0 +1,374 @@
+/*
+ * control_work: a request for letters, a little at a time.
+ *
+ * Runs in the queue, as queue-user; reads the spool, and has it changed.
+ *
+ * Letters are found as they are in the directories.  One that is put off
+ * meanwhile has a new name, and may be met twice or not at all; nothing that
+ * is done here is wrong when it is done twice.
+ */
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "privsep/log.h"
+#include "smtpd/control.h"
+
+#define CONTENT_PIECE	7168	/* octets in one page */
+#define PAGE_END	8	/* octets: what ends a page of records */
+
+/* Is there a letter under this name? */
+static int
+is_there(const struct queue *q, const struct spool_name *name, int is_failed)
+{
+	char text[SPOOL_NAME_MAX];
+	struct stat st;
+
+	if (is_failed)
+		return fstatat(q->spool.failed, name->id, &st,
+		    AT_SYMLINK_NOFOLLOW) == 0;
+	return spool_name_print(name, text) == 0 && fstatat(q->spool.queue,
+	    text, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* One whose name is in memory, or that is in failed/: 0, or -1. */
+static int
+find_quickly(struct control_client *c)
+{
+	const struct queue *q = c->control->queue;
+	const struct schedule *s = &q->schedule;
+	const char *id = c->selection.id;
+	const struct job *job = job_find(q, id);
+	size_t i;
+
+	c->is_failed = 0;
+	if (job != NULL) {
+		c->only = job->letter.name;
+		return 0;
+	}
+	for (i = 0; i < s->count; i++) {
+		c->only = s->entries[i].name;
+		if (strcmp(c->only.id, id) == 0 && is_there(q, &c->only, 0))
+			return 0;
+	}
+	memset(&c->only, 0, sizeof(c->only));
+	strlcpy(c->only.id, id, sizeof(c->only.id));
+	c->is_failed = 1;
+	return is_there(q, &c->only, 1) ? 0 : -1;
+}
+
+static void
+close_dir(struct control_client *c)
+{
+	if (c->dir != NULL)
+		closedir(c->dir);
+	c->dir = NULL;
+}
+
+static int
+open_dir(struct control_client *c, int is_failed)
+{
+	const struct spool *spool = &c->control->queue->spool;
+	int fd;
+
+	c->is_failed = is_failed;
+	fd = openat(is_failed ? spool->failed : spool->queue, ".",
+	    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd == -1)
+		return -1;
+	c->dir = fdopendir(fd);
+	if (c->dir == NULL)
+		close(fd);
+	return c->dir == NULL ? -1 : 0;
+}
+
+void
+control_begin(struct control_client *c, uint32_t request)
+{
+	c->request = request;
+	c->done = c->left = c->in_delivery = c->faults = 0;
+	c->is_dirty = 0;
+	c->shown = 0;
+	c->offset = 0;
+	c->only.id[0] = '\0';
+	c->is_walking = 1;
+	if ((c->selection.flags & SELECT_ID) != 0) {
+		if (!spool_id_is_legal(c->selection.id)) {
+			c->is_walking = 0;
+			return;
+		}
+		if (find_quickly(c) == 0)
+			return;
+		c->only.id[0] = '\0';
+	}
+	if (open_dir(c, 0) == -1) {
+		c->is_walking = 0;
+		c->faults++;
+	}
+}
+
+/* The name of a directory's entry, if it can be one of those meant. */
+static int
+take_name(const struct control_client *c, const char *text,
+    struct spool_name *name)
+{
+	memset(name, 0, sizeof(*name));
+	if (!c->is_failed && spool_name_parse(text, name) == -1)
+		return -1;
+	if (c->is_failed && (!spool_id_is_legal(text) ||
+	    strlcpy(name->id, text, sizeof(name->id)) >= sizeof(name->id)))
+		return -1;
+	return (c->selection.flags & SELECT_ID) == 0 ||
+	    strcmp(name->id, c->selection.id) == 0 ? 0 : -1;
+}
+
+/* The next name: 1; 0: none now; is_walking says whether there may be more. */
+static int
+next_name(struct control_client *c, struct spool_name *name)
+{
+	struct dirent *entry;
+
+	if (c->only.id[0] != '\0') {
+		*name = c->only;
+		c->is_walking = 0;
+		return 1;
+	}
+	errno = 0;
+	entry = readdir(c->dir);
+	if (entry != NULL)
+		return take_name(c, entry->d_name, name) == 0;
+	c->faults += errno != 0;
+	close_dir(c);
+	if (c->is_failed || open_dir(c, 1) == -1) {
+		c->faults += !c->is_failed;
+		c->is_walking = 0;
+	}
+	return 0;
+}
+
+/* 1 with the letter in *v, which is one of those meant; 0: it is none. */
+static int
+next_letter(struct control_client *c, struct view *v)
+{
+	const struct queue *q = c->control->queue;
+	const struct selection *s = &c->selection;
+	struct spool_name name;
+
+	if (!next_name(c, &name))
+		return 0;
+	if (s->places != 0 && (s->places &
+	    IN_PLACE(view_place(q, &name, c->is_failed))) == 0)
+		return 0;
+	if (view_open(v, q, &name, c->is_failed) == -1) {
+		/* What goes on in an instant is nobody's fault. */
+		c->faults += errno != ENOENT;
+		return 0;
+	}
+	if (view_is_of(v, c->uid) && view_matches(v, q->config, s))
+		return 1;
+	view_close(v);
+	return 0;
+}
+
+static void
+hide(struct control_client *c)
+{
+	if (c->view != NULL)
+		view_close(c->view);
+	free(c->view);
+	c->view = NULL;
+	c->shown = 0;
+}
+
+static int
+show_next(struct control_client *c)
+{
+	struct view v;
+
+	if (!next_letter(c, &v))
+		return 0;
+	c->view = malloc(sizeof(v));
+	if (c->view == NULL) {
+		view_close(&v);
+		c->faults++;
+		return 0;
+	}
+	*c->view = v;
+	return 1;
+}
+
+static void
+show_record(struct control_client *c)
+{
+	struct recipient_record recipient;
+	struct letter_record letter;
+
+	if (c->shown == 0) {
+		view_letter(c->view, &letter);
+		put_letter_record(&c->reply, &letter);
+	} else {
+		view_recipient(c->view, c->shown - 1, &recipient);
+		put_recipient_record(&c->reply, &recipient);
+	}
+	c->shown++;
+	if (c->view->is_damaged || c->shown >
+	    c->view->letter.envelope.recipient_count)
+		hide(c);
+}
+
+static int
+finish_page(struct control_client *c, int has_more)
+{
+	if (c->reply.type == REPLY_RECORDS)
+		put_u32(&c->reply, 0);
+	put_u32(&c->reply, has_more ? PAGE_MORE : c->faults > 0 ? PAGE_FAULT :
+	    PAGE_LAST);
+	c->state = has_more ? CONTROL_PAGING : CONTROL_IDLE;
+	return 1;
+}
+
+static int
+work_list(struct control_client *c)
+{
+	if (c->reply.type != REPLY_RECORDS)
+		message_begin(&c->reply, REPLY_RECORDS);
+	if (c->view != NULL && c->reply.len + RECORD_ROOM + PAGE_END >
+	    MESSAGE_MAX)
+		return finish_page(c, 1);
+	if (c->view != NULL)
+		show_record(c);
+	else if (c->is_walking)
+		(void)show_next(c);
+	else
+		return finish_page(c, 0);
+	return 0;
+}
+
+static int
+work_content(struct control_client *c)
+{
+	static uint8_t piece[CONTENT_PIECE];
+	const struct letter *l;
+	size_t size = sizeof(piece);
+	ssize_t n = 0;
+
+	if (c->view == NULL && c->is_walking && !show_next(c))
+		return 0;
+	message_begin(&c->reply, REPLY_CONTENT);
+	if (c->view != NULL && !c->view->is_damaged) {
+		l = &c->view->letter;
+		if (size > l->length - c->offset)
+			size = (size_t)(l->length - c->offset);
+		n = pread(l->fd, piece, size, (off_t)(l->offset + c->offset));
+		if (n < 0 || (size_t)n != size) {
+			c->faults++;
+			n = 0;
+		}
+		c->offset += (uint64_t)n;
+	}
+	put_data(&c->reply, piece, (size_t)n);
+	return finish_page(c, n > 0 && c->offset < c->view->letter.length);
+}
+
+static void
+log_deletion(const struct control_client *c, const struct view *v)
+{
+	char sender[LOG_VALUE_MAX];
+
+	log_event(LOG_NOTICE, c->session, "event=deleted id=%s uid=%u "
+	    "from=%s size=%" PRIu64, v->letter.name.id, c->uid,
+	    log_value(v->is_damaged ? "?" : v->letter.envelope.sender,
+	    sender), v->letter.name.size);
+}
+
+static int
+work_act(struct control_client *c)
+{
+	struct view v;
+
+	if (!c->is_walking) {
+		control_end(c);
+		message_begin(&c->reply, REPLY_DONE);
+		put_u32(&c->reply, c->done);
+		put_u32(&c->reply, c->left);
+		put_u32(&c->reply, c->in_delivery);
+		put_u32(&c->reply, c->faults);
+		c->state = CONTROL_IDLE;
+		return 1;
+	}
+	if (!next_letter(c, &v))
+		return 0;
+	switch (control_act(c->control->queue, c->request, &v)) {
+	case ACT_DONE:
+		c->done++;
+		c->is_dirty = 1;
+		if (c->request == REQ_DELETE)
+			log_deletion(c, &v);
+		break;
+	case ACT_LEFT:
+		c->left++;
+		break;
+	case ACT_IN_DELIVERY:
+		c->in_delivery++;
+		break;
+	case ACT_FAULT:
+		c->faults++;
+		break;
+	}
+	view_close(&v);
+	return 0;
+}
+
+int
+control_work(struct control_client *c)
+{
+	switch (c->request) {
+	case REQ_LIST:
+		return work_list(c);
+	case REQ_CONTENT:
+		return work_content(c);
+	default:
+		return work_act(c);
+	}
+}
+
+static const char *
+name_of(uint32_t request)
+{
+	size_t i;
+
+	for (i = 0; i < control_gates.count; i++)
+		if (control_gates.gates[i].request == request)
+			return control_gates.gates[i].name;
+	return "?";
+}
+
+/*
+ * Durable before it is said; and in the log, since somebody will ask why a
+ * letter did not go out.
+ */
+void
+control_end(struct control_client *c)
+{
+	if (c->request == 0)
+		return;
+	if (c->is_dirty && spool_sync(&c->control->queue->spool, 1) == -1)
+		c->faults++;
+	if (c->is_dirty)
+		log_event(LOG_NOTICE, c->session, "event=queue-request "
+		    "request=%s uid=%u letters=%u%s%s", name_of(c->request),
+		    c->uid, c->done, c->selection.flags & SELECT_ID ? " id=" :
+		    "", c->selection.flags & SELECT_ID ? c->selection.id : "");
+	if (c->faults > 0)
+		log_event(LOG_ERR, c->session, "event=spool-fault request=%s "
+		    "uid=%u letters=%u", name_of(c->request), c->uid,
+		    c->faults);
+	c->request = 0;
+	hide(c);
+	close_dir(c);
+}
