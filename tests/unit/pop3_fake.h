@@ -2,8 +2,8 @@
  * pop3_fake: the other side of a worker, in the same process: a login that
  * knows one account, the real agent on a maildrop made of strings, and a TLS
  * that leaves everything as it is.
- * For test_pop3_session and fuzz_pop3_command, whose executables have one
- * source each.
+ * For pop3_session.h and fuzz_pop3_command, whose executables have one source
+ * each.
  */
 #ifndef TESTS_POP3_FAKE_H
 #define TESTS_POP3_FAKE_H
