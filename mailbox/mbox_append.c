@@ -15,7 +15,8 @@
  *    from here on the place of the letter in the file is known, and nobody who
  *    appends behind a torn one can be taken for a part of it.
  * 3. The rest is written, from its beginning; the mbox is synced.
- * 4. B is renamed to D.
+ * 4. B is renamed to D.  This need not be on disk before the letter has gone
+ *    again, and whoever removes it sees to that (mbox_rewrite.c).
  * 5. settle() removes D, after the queue has put the outcome on record.
  *
  * All but 5 happens under the mbox's locks, and whoever has them next looks

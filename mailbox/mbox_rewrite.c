@@ -8,7 +8,9 @@
  * may not be ours, and there may be no room for a second one.  Nothing but
  * octets at its end go: it is cut off, which is one system call.  Otherwise
  * what stays behind the first gap moves towards the beginning, a window at a
- * time:
+ * time.  In both ways ~/.postern is synced before the mbox is changed: a
+ * delivery does not sync its tombstone, and where the letter is gone nothing
+ * else would say, after a power cut, that it was delivered.
  *
  * 1. The journal is made as large as it will ever be; says what stays; and has
  *    the first window's octets in its first slot.  It is synced, then its
@@ -359,9 +361,12 @@ mbox_rewrite(struct mailbox *mb, uint64_t size, const struct mbox_gap *gaps,
 		return -1;
 	}
 	r = make_ranges(&rw, gaps, count);
-	if (r == 0 && rw.journal.count == 0)
-		r = cut_off(mb, rw.journal.begin);
-	else if (r == 0) {
+	if (r == 0 && rw.journal.count == 0) {
+		if (mb->state != -1)
+			r = path_sync(mb->state);
+		if (r == 0)
+			r = cut_off(mb, rw.journal.begin);
+	} else if (r == 0) {
 		rw.fd = state_open(mb->state, rw.name,
 		    O_RDWR | O_CREAT | O_TRUNC, mb->uid);
 		if (rw.fd == -1)

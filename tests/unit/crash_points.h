@@ -43,6 +43,9 @@ static struct {
 	int		is_failing;	/* the next write, after a short one */
 	int		was_reached;
 	int		has_acted;	/* and there was something to stop */
+	char		order[64];	/* of calls: d directory synced, s file
+					 * synced, t file cut off */
+	size_t		order_len;
 } crash;
 
 struct crash_mode {
@@ -136,8 +139,35 @@ __wrap_##name takes							\
 	return __real_##name given;					\
 }
 
-CRASH_WRAP(int, fsync, (int fd), (fd), 0)
-CRASH_WRAP(int, ftruncate, (int fd, off_t size), (fd, size), 0)
+static inline void
+crash_note(char call)
+{
+	if (crash.order_len < sizeof(crash.order) - 1)
+		crash.order[crash.order_len++] = call;
+	crash.order[crash.order_len] = '\0';
+}
+
+int	__real_fsync(int);
+int	__wrap_fsync(int);
+int	__real_ftruncate(int, off_t);
+int	__wrap_ftruncate(int, off_t);
+
+int
+__wrap_fsync(int fd)
+{
+	struct stat st;
+
+	crash_note(fstat(fd, &st) == 0 && S_ISDIR(st.st_mode) ? 'd' : 's');
+	return crash_point(0, 0) == -1 ? -1 : __real_fsync(fd);
+}
+
+int
+__wrap_ftruncate(int fd, off_t size)
+{
+	crash_note('t');
+	return crash_point(0, 0) == -1 ? -1 : __real_ftruncate(fd, size);
+}
+
 CRASH_WRAP(int, unlinkat, (int dir, const char *name, int flags),
     (dir, name, flags), 0)
 CRASH_WRAP(int, renameat, (int from, const char *old, int to,

@@ -404,6 +404,27 @@ test_size_changed(void **state)
 	free(all.data);
 }
 
+/*
+ * The tombstone of a letter is on disk before the letter goes, at the end of
+ * the file or before it: else it would come again after a power cut.
+ */
+static void
+test_tombstone_first(void **state)
+{
+	struct text all = make_mbox(0x7f, 100);
+
+	(void)state;
+	for (marked = 0x40; marked >= 0x20; marked /= 2) {
+		fresh(&all);
+		crash.order_len = 0;
+		assert_int_equal(run_expunge(NULL), 0);
+		/* Journal; directory; a window, a slot, the cut. */
+		assert_string_equal(crash.order, marked == 0x40 ? "dts" :
+		    "sdssts");
+	}
+	free(all.data);
+}
+
 /* Hardly any room for the journal: it is made of smaller windows. */
 static void
 test_little_room(void **state)
@@ -482,6 +503,7 @@ main(void)
 		TEST(test_foreign_rewrite),
 		TEST(test_alike_everywhere),
 		TEST(test_size_changed),
+		TEST(test_tombstone_first),
 		TEST(test_little_room),
 		TEST(test_bad_journals),
 	};
