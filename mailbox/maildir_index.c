@@ -111,44 +111,53 @@ compare_base(const struct maildir_entry *a, const struct maildir_entry *b)
 	return compare_octets(a->name, a->base_len, b->name, b->base_len);
 }
 
-/* The first entry that is not before this one. */
-static size_t
-index_lower(const struct maildir_index *index, const struct maildir_entry *key)
+/* The order of twins: they were all met by one reading (compare_entries). */
+static int
+compare_twins(const struct maildir_entry *a, const struct maildir_entry *b)
+{
+	int r = maildir_compare(a, b);
+
+	return r != 0 ? r : compare_base(a, b);
+}
+
+/* The first entry that is not before this one, if it is alike; or NULL. */
+static struct maildir_entry *
+index_search(struct maildir_index *index, const struct maildir_entry *key,
+    int (*compare)(const struct maildir_entry *, const struct maildir_entry *))
 {
 	size_t low = 0, high = index->sorted, middle;
 
 	while (low < high) {
 		middle = low + (high - low) / 2;
-		if (maildir_compare(&index->entries[middle], key) < 0)
+		if (compare(&index->entries[middle], key) < 0)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return low;
+	return low < index->sorted &&
+	    compare(&index->entries[low], key) == 0 ?
+	    &index->entries[low] : NULL;
 }
 
-/* The entry of a name: by its unique part, among twins by its base. */
+/*
+ * The entry of a name: by its unique part, among twins by its base.  There may
+ * be as many twins as anybody wants to make.
+ */
 static struct maildir_entry *
 index_find(struct maildir_index *index, const char *name,
     const struct maildir_name *parsed)
 {
 	struct maildir_entry key, *entry;
-	size_t i;
 
 	memset(&key, 0, sizeof(key));
 	key.name = name;
 	key.seconds = parsed->seconds;
 	key.unique_len = parsed->unique_len;
 	key.base_len = parsed->base_len;
-	for (i = index_lower(index, &key); i < index->sorted; i++) {
-		entry = &index->entries[i];
-		if (maildir_compare(entry, &key) != 0)
-			break;
-		if ((entry->flags & ENTRY_TWIN) == 0 ||
-		    compare_base(entry, &key) == 0)
-			return entry;
-	}
-	return NULL;
+	entry = index_search(index, &key, maildir_compare);
+	if (entry != NULL && (entry->flags & ENTRY_TWIN) != 0)
+		entry = index_search(index, &key, compare_twins);
+	return entry;
 }
 
 /*
