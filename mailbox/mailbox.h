@@ -78,6 +78,13 @@ struct mailbox_ops {
 		    uint64_t *offset, uint64_t *length);
 
 	/*
+	 * What was read of it is not as long as its octets say, though it was
+	 * as indexed: look, and take back what says so, for the next session.
+	 * NULL: nothing does.
+	 */
+	int	(*recount)(struct mailbox *, size_t number);
+
+	/*
 	 * Is it sure that the message was delivered before then?  (No, if it
 	 * is not known.)  NULL: it never is.
 	 */

@@ -250,34 +250,6 @@ is_as_indexed(const struct maildir_entry *entry, const struct stat *st)
 	return maildir_is_plausible(size, entry->octets);
 }
 
-/*
- * A name whose ,S= or ,W= is wrong: take these fields out of it, so that the
- * next session counts the message.  Its unique part, and so its UIDL, stays.
- */
-static void
-correct_name(const struct mailbox *mb, const struct maildir_entry *entry)
-{
-	const char *end = entry->name + entry->base_len;
-	const char *p = entry->name + entry->unique_len, *next;
-	char name[MAILDIR_NAME_MAX + 1];
-	size_t len = entry->unique_len;
-
-	memcpy(name, entry->name, len);
-	for (; p < end; p = next) {
-		next = p + 1 + strcspn(p + 1, ",:");
-		if (p[0] == ',' && (p[1] == 'S' || p[1] == 'W') && p[2] == '=')
-			continue;
-		memcpy(name + len, p, (size_t)(next - p));
-		len += (size_t)(next - p);
-	}
-	if (len == entry->base_len || len == 0)
-		return;
-	strlcpy(name + len, end, sizeof(name) - len);
-	/* Never over another message; and if it can't be, then not. */
-	(void)renameat2(mb->folder[entry->folder], entry->name,
-	    mb->folder[entry->folder], name, RENAME_NOREPLACE);
-}
-
 static int
 maildir_fetch(struct mailbox *mb, size_t number, int *fd, uint64_t *offset,
     uint64_t *length)
@@ -297,7 +269,7 @@ maildir_fetch(struct mailbox *mb, size_t number, int *fd, uint64_t *offset,
 		close(*fd);
 		*fd = -1;
 		if ((entry->flags & ENTRY_COUNTED) == 0)
-			correct_name(mb, entry);
+			maildir_entry_correct(mb, entry);
 		errno = ESTALE;
 		return -1;
 	}
@@ -402,6 +374,7 @@ const struct mailbox_ops maildir_ops = {
 	.count = maildir_count,
 	.message = maildir_message,
 	.fetch = maildir_fetch,
+	.recount = maildir_recount,
 	.is_older = maildir_is_older,
 	.expunge = maildir_expunge,
 	.append = maildir_append,

@@ -145,9 +145,6 @@ int	maildir_index_refresh(struct mailbox *,
 int	maildir_compare(const struct maildir_entry *,
 	    const struct maildir_entry *);
 
-/* When it was last changed, in nanoseconds. */
-int64_t	maildir_mtime(const struct stat *);
-
 /* maildir.c */
 
 /*
@@ -157,6 +154,22 @@ int64_t	maildir_mtime(const struct stat *);
  */
 int	maildir_entry_open(struct mailbox *, struct maildir_entry *,
 	    struct stat *);
+
+/* maildir_count.c */
+
+/* When it was last changed, in nanoseconds. */
+int64_t	maildir_mtime(const struct stat *);
+/* Its octets on the wire, by reading all of it; -1 with errno. */
+int	maildir_entry_count(struct mailbox *, struct maildir_entry *,
+	    struct stat *, uint64_t *octets);
+/*
+ * Its ,S= or ,W= is wrong: take these fields out of its name, so that the next
+ * session counts it.  Its unique part, and so its UIDL, stays.
+ */
+void	maildir_entry_correct(const struct mailbox *,
+	    const struct maildir_entry *);
+/* As mailbox_ops has it. */
+int	maildir_recount(struct mailbox *, size_t number);
 
 /* maildir_delivered.c */
 

@@ -14,7 +14,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../wire/octets.h"
 #include "maildir.h"
 #include "maildir_sizes.h"
 
@@ -305,34 +304,14 @@ index_sort(struct maildir_index *index)
 	return 0;
 }
 
-int64_t
-maildir_mtime(const struct stat *st)
-{
-	return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
-}
-
 /* Count the octets of one message; -1 with errno. */
 static int
 entry_count(struct mailbox *mb, struct maildir_entry *entry)
 {
-	static uint8_t buffer[64 * 1024];
-	struct octets octets;
 	struct stat st;
-	ssize_t n;
-	int fd, saved;
 
-	fd = maildir_entry_open(mb, entry, &st);
-	if (fd == -1)
+	if (maildir_entry_count(mb, entry, &st, &entry->octets) == -1)
 		return -1;
-	octets_init(&octets);
-	while ((n = read(fd, buffer, sizeof(buffer))) > 0)
-		octets_count(&octets, buffer, (size_t)n);
-	saved = errno;
-	close(fd);
-	errno = saved;
-	if (n == -1)
-		return -1;
-	entry->octets = octets_total(&octets);
 	entry->size = (uint64_t)st.st_size;
 	entry->mtime = maildir_mtime(&st);
 	entry->flags |= ENTRY_COUNTED;

@@ -341,6 +341,27 @@ answer_expunge(void *session, int sock, struct message *request)
 	return POP3_EXPUNGING;
 }
 
+/*
+ * The worker has ended its session, since a message was not as long as listed.
+ * Without this every session would end there.  It is counted here: a worker's
+ * word changes no name.
+ */
+static int
+answer_recount(void *session, int sock, struct message *request)
+{
+	struct pop3_agent *a = session;
+	struct message reply;
+	uint32_t number = get_u32(request);
+
+	if (get_end(request) == -1 || number >= a->ops->count(a->box))
+		return STATE_FAULT;
+	if (a->ops->recount != NULL && a->ops->recount(a->box, number) == -1)
+		log_failure(a, "recount", errno);
+	message_begin(&reply, REPLY_OF(REQ_RECOUNT));
+	(void)message_send(sock, &reply);
+	return STATE_END;
+}
+
 /* Everything that a POP3 worker can ask of the process that is the user. */
 static const struct gate gates[] = {
 	{
@@ -358,6 +379,11 @@ static const struct gate gates[] = {
 		.states = IN_STATE(POP3_OPENED) | IN_STATE(POP3_EXPUNGING),
 		.min_size = 13, .max_size = 12 + POP3_BITMAP_MAX,
 		.handler = answer_expunge
+	}, {
+		.request = REQ_RECOUNT, .name = "RECOUNT",
+		.states = IN_STATE(POP3_OPENED), .once = 1,
+		.min_size = 4, .max_size = 4,
+		.handler = answer_recount
 	}
 };
 

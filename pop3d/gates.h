@@ -15,8 +15,10 @@ enum pop3_request {
 				 *  of u32 verdict, u64 offset, u64 length,
 				 *  u32 content (enum mailbox_content), u64
 				 *  stamp; a descriptor for each FETCH_OK */
-	REQ_EXPUNGE		/* u32 first octet of the bitmap, u32 last (1:
+	REQ_EXPUNGE,		/* u32 first octet of the bitmap, u32 last (1:
 				 *  act now), data -> u32 failed; on disk */
+	REQ_RECOUNT		/* u32 number: it has another size than what
+				 *  OPEN said -> (); ends the session */
 };
 #define REPLY_OF(request)	((request) | 0x8000)
 

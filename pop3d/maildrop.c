@@ -281,6 +281,15 @@ maildrop_is_unchanged(struct maildrop *d, uint32_t number,
 }
 
 int
+maildrop_recount(struct maildrop *d, uint32_t number)
+{
+	if (take_asked(d) == -1)
+		return -1;
+	drop_ahead(d);
+	return ask_recount(d->gate, number - 1);
+}
+
+int
 maildrop_expunge(struct maildrop *d, int may_expire, uint32_t *failed)
 {
 	*failed = 0;

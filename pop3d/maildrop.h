@@ -71,6 +71,12 @@ int	maildrop_is_unchanged(struct maildrop *, uint32_t number,
 	    const struct fetched *);
 
 /*
+ * It is not as long as listed: the last thing that can be said of it, or of
+ * any.
+ */
+int	maildrop_recount(struct maildrop *, uint32_t number);
+
+/*
  * Remove what is marked; 0 and *failed are still there.  With may_expire the
  * agent is asked even if nothing is: it knows what is too old.
  */
@@ -83,6 +89,7 @@ int	take_open(int gate, enum pop3_open *verdict, uint32_t *count,
 /* Ask for them; take what was asked for, before any other gate is used. */
 int	ask_fetch(int gate, uint32_t first, uint32_t count);
 int	take_fetch(int gate, uint32_t count, struct fetched *);
+int	ask_recount(int gate, uint32_t number);
 int	ask_expunge(int gate, const uint8_t *bitmap, size_t len,
 	    uint32_t *failed);
 

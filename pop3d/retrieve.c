@@ -137,7 +137,8 @@ put_stored(struct source *src, struct content *c, struct top *top, size_t len)
 
 /*
  * The client was promised so many octets and gets others: no dot, so that it
- * does not take what it has for the message.
+ * does not take what it has for the message.  The next session must not end
+ * here, too.
  */
 static void
 content_differs(struct session *s, uint32_t number, uint64_t listed,
@@ -146,6 +147,10 @@ content_differs(struct session *s, uint32_t number, uint64_t listed,
 	log_event(LOG_ERR, s->worker->facts.session,
 	    "event=message-changed number=%" PRIu32 " listed=%" PRIu64
 	    " sent=%" PRIu64, number, listed, sent);
+	if (maildrop_recount(&s->drop, number) == -1)
+		log_event(LOG_ERR, s->worker->facts.session,
+		    "event=gate-failed request=recount error=\"%s\"",
+		    strerror(errno));
 	session_end(s, "error");
 }
 

@@ -100,6 +100,18 @@ take_fetch(int gate, uint32_t count, struct fetched *fetched)
 }
 
 int
+ask_recount(int gate, uint32_t number)
+{
+	struct message request, reply;
+
+	message_begin(&request, REQ_RECOUNT);
+	put_u32(&request, number);
+	if (gate_ask(gate, &request, &reply, REPLY_OF(REQ_RECOUNT), 0) == -1)
+		return -1;
+	return get_end(&reply);
+}
+
+int
 ask_expunge(int gate, const uint8_t *bitmap, size_t len, uint32_t *failed)
 {
 	struct message request, reply;

@@ -288,6 +288,27 @@ def test_C23_wrong_size_in_the_name(pop3d, user, lie):
     assert is_right()
 
 
+def test_C23_edited_in_place(pop3d, user):
+    """The file is as long as its name says, and what is sent of it is not.
+
+    That costs one session, which ends in it; not every one from then on.
+    """
+    edited = SHORT[:-2] + b"\n\n"
+    put_message(user, edited, name="1.Q1.mx.example.test,S=%d,W=%d" % (
+        len(SHORT), len(as_sent(SHORT))))
+    put_message(user, SHORT, name="2.Q2.mx.example.test")
+    with Pop(pop3d, user) as pop:
+        uidls = pop.uidl()
+        with pytest.raises(postern.Ended):
+            pop.retr(1)
+    pop3d.wait_log("event=message-changed")
+    pop3d.wait_no_session()
+    with Pop(pop3d, user) as pop:
+        assert pop.uidl() == uidls
+        assert pop.retr(1) == as_sent(edited)
+        assert pop.retr(2) == as_sent(SHORT)
+
+
 def test_top(pop3d, user):
     body = [b"line %d" % n for n in range(10)]
     put_message(user, b"Subject: top\nX-A: b\n\n"

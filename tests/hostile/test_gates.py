@@ -18,8 +18,8 @@ import private
 from postern import eventually, message_files, messages, put_message
 from puppet import (
     ABORT, COMMIT, DATA, DELIVER, EXPAND, EXPUNGE, FETCH, GOOD, LOGIN, MAIL,
-    MESSAGE_MAX, OPEN, OTHERS, RCPT, REPLY, REQUESTS, SETTLE, VERIFY, Puppet,
-    expunge, fetch, login, mail, mailbox, rcpt, text, tree, u32, u64)
+    MESSAGE_MAX, OPEN, OTHERS, RCPT, RECOUNT, REPLY, REQUESTS, SETTLE, VERIFY,
+    Puppet, expunge, fetch, login, mail, mailbox, rcpt, text, tree, u32, u64)
 
 LETTERS = 12			# in each mailbox: a bitmap of two octets
 LIMIT = 65536			# message-size-limit
@@ -187,7 +187,7 @@ def bob_must_end(daemon, reach, ask, what):
 POP3_STATES = {
     "new": (new, {LOGIN}),
     "entered": (entered, {OPEN}),
-    "opened": (opened, {FETCH, EXPUNGE}),
+    "opened": (opened, {FETCH, EXPUNGE, RECOUNT}),
     "expunging": (expunging, {EXPUNGE}),
 }
 
@@ -225,7 +225,8 @@ def test_C9_pop3_fields_that_lie(pop, user):
             expunge(0, 1, b"") + b"\0",
             u32(0) + u32(1) + u32(3) + b"\0\0",
             u32(0) + u32(1) + u32(1) + b"\0\0",
-            u32(0) + u32(1) + u32(0xffffffff) + b"\0\0")],
+            u32(0) + u32(1) + u32(0xffffffff) + b"\0\0")]
+        + [(RECOUNT, u32(n)) for n in (LETTERS, 0xffffffff)],
         "expunging": [(EXPUNGE, payload) for payload in (
             expunge(0, 1, b"\0\0"), expunge(0, 1, b"\0"),
             expunge(2, 1, b"\0"), expunge(1, 0, b"\0"),

@@ -49,6 +49,7 @@ static struct fake {
 	struct {
 		int	opens, fetches, expunges, closes, logins;
 		int	handshakes, goodbyes;	/* of TLS */
+		size_t	recounted;		/* number of one */
 		char	mechanism[LOGIN_MECHANISM_MAX];	/* of the last login */
 		char	tls[TLS_TEXT_MAX];
 		uint8_t	bitmap[FAKE_MAX / 8 + 1];
@@ -142,6 +143,14 @@ fake_expunge(struct mailbox *box, const uint8_t *bitmap, size_t *failed)
 }
 
 static int
+fake_recount(struct mailbox *box, size_t number)
+{
+	(void)box;
+	fake.done->recounted = number + 1;
+	return 0;
+}
+
+static int
 fake_is_older(struct mailbox *box, size_t number, time_t than)
 {
 	(void)box;
@@ -162,6 +171,7 @@ static const struct mailbox_ops fake_ops = {
 	.count = fake_count,
 	.message = fake_message,
 	.fetch = fake_fetch,
+	.recount = fake_recount,
 	.is_older = fake_is_older,
 	.expunge = fake_expunge,
 	.close = fake_close

@@ -4,6 +4,7 @@
  * test_maildir: a Maildir entered, listed, read and emptied, in a directory of
  * its own, as whoever runs it.
  */
+#include "mailbox/maildir_sizes.h"
 #include "maildir_home.h"
 
 /* Names. */
@@ -308,6 +309,36 @@ test_wrong_size(void **state)
 	assert_int_equal(ops->message(box, 0)->octets, 8);
 	assert_content(0, "four\n");
 	assert_content(1, "a\n");
+}
+
+/* An edit that changes no size, or sets the time back, is found out. */
+static void
+test_recount(void **state)
+{
+	struct timespec old[2] = { { .tv_sec = 5 }, { .tv_sec = 5 } };
+
+	(void)state;
+	make_maildir();
+	put("Maildir/cur/1.Q1.x,S=6,W=10:2,S", "a\nb\nc\n");
+	put("Maildir/new/2.Q2.x,S=4,W=8", "a\n\nb");
+	put("Maildir/new/3.x", "\nabc\n");
+	assert_int_equal(utimensat(home, "Maildir/new/3.x", old, 0), 0);
+	reopen();
+	/* Nothing is done for a worker that is wrong. */
+	assert_int_equal(ops->recount(box, 1), 0);
+	assert_true(has("Maildir/new/2.Q2.x,S=4,W=8"));
+	assert_int_equal(ops->recount(box, 0), 0);
+	assert_true(has("Maildir/cur/1.Q1.x:2,S"));
+	assert_int_equal(ops->recount(box, 3), -1);
+	maildir_sizes_store(box);
+	put("Maildir/new/3.x", "\na\nb\n");
+	assert_int_equal(utimensat(home, "Maildir/new/3.x", old, 0), 0);
+	reopen();
+	assert_int_equal(ops->message(box, 0)->octets, 11);
+	assert_int_equal(ops->message(box, 2)->octets, 7);	/* not so */
+	assert_int_equal(ops->recount(box, 2), 0);
+	reopen();
+	assert_int_equal(ops->message(box, 2)->octets, 8);
 }
 
 static void
@@ -652,6 +683,7 @@ main(void)
 		TEST(test_many_twins),
 		TEST(test_sizes),
 		TEST(test_wrong_size),
+		TEST(test_recount),
 		TEST(test_changed_file),
 		TEST(test_strange_files),
 		TEST(test_foreign_owner),

@@ -61,14 +61,15 @@ test_gate_table(void **state)
 		{ REQ_OPEN, 0, 0, 1 << POP3_ENTERED },
 		{ REQ_FETCH, 8, 8, 1 << POP3_OPENED },
 		{ REQ_EXPUNGE, 13, 12 + POP3_BITMAP_MAX,
-		    1 << POP3_OPENED | 1 << POP3_EXPUNGING }
+		    1 << POP3_OPENED | 1 << POP3_EXPUNGING },
+		{ REQ_RECOUNT, 4, 4, 1 << POP3_OPENED }
 	};
 	struct message m;
 	size_t i;
 	int s, is_allowed;
 
 	(void)state;
-	for (i = 0; i < 3; i++)
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		for (s = -1; s < 32; s++)
 			for (message_begin(&m, rows[i].request);
 			    m.len < MESSAGE_MAX; m.len++) {

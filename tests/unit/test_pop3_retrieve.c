@@ -102,8 +102,10 @@ test_message_changed(void **state)
 	dialogue(LOGIN "RETR 2\r\nNOOP\r\n");
 	assert_non_null(strstr(output, "+OK 19 octets\r\n..dot\r\n"));
 	assert_null(strstr(output, "\r\n.\r\n"));
+	/* The agent is told, also when others have been asked for. */
+	assert_int_equal(fake.done->recounted, 2);
 	fake.octets = less;
-	dialogue(LOGIN "RETR 2\r\nNOOP\r\n");
+	dialogue(LOGIN "RETR 2\r\nNOOP\r\nNOOP\r\nNOOP\r\nNOOP\r\n");
 	assert_non_null(strstr(output, "+OK 9 octets\r\n"));
 	assert_null(strstr(output, "\r\n.\r\n"));
 }
