@@ -27,6 +27,7 @@
 #define AVOID_MS	300000	/* an address that was tried in vain */
 #define GREET_TIMES	4	/* relay-timeouts: greeting, EHLO, TLS, AUTH */
 #define TRY_TIMES	3	/* so many silent hosts, and no more */
+#define SLOW_MS		10000	/* to the greeting */
 #define SEND_BUFFER	(512 * 1024)
 
 /* A stranger's text: printable, and cut. */
@@ -88,6 +89,7 @@ connection_set_state(struct connection *c, enum connection_state state,
     uint64_t patience)
 {
 	c->state = state;
+	c->since = c->destination->outbound->now;
 	c->deadline = c->destination->outbound->now + patience;
 }
 
@@ -139,6 +141,21 @@ connection_close(struct connection *c)
 		destination_tell(d, c->batch[i], &r);
 	}
 	forget(c);
+}
+
+/* What a relay says that has a letter, and breaks off, is still heard. */
+void
+connection_hurry(struct connection *c)
+{
+	struct message m;
+
+	c->destination->standing = STANDING_SLOW;
+	if (c->state == CONNECTION_SENDING) {
+		c->is_hurried = 1;
+		message_begin(&m, REQ_HURRY);
+		(void)message_send(c->relay, &m);
+	} else
+		connection_refused(c, RELAY_DEFER, 0, "4.4.2", CONNECTION_SLOW);
 }
 
 /* The address in use is in vain. */
@@ -285,6 +302,7 @@ connection_open(struct destination *d)
 	c->sock = c->relay = -1;
 	c->why = connection_result(DELIVERY_DEFERRED, "4.4.1",
 	    "no address could be reached");
+	c->slow_at = o->now + SLOW_MS;
 	c->last_try = o->now + TRY_TIMES * (CONNECT_MS +
 	    GREET_TIMES * connection_patience(c));
 	TAILQ_INSERT_TAIL(&o->connections, c, link);

@@ -11,10 +11,19 @@
 #include "smtpd/relay_gate.h"
 
 #define BATCH_MAX	50	/* recipients of one transaction */
+#define CONNECTION_SLOW	"the host is too slow, and other letters wait"
+
+#define PARKED_LINES	16	/* a flood is in one of them */
 
 struct aside {
 	STAILQ_ENTRY(aside)	 link;
 	struct spool_name	 name;
+};
+
+enum standing {			/* what is known of its hosts */
+	STANDING_NONE,
+	STANDING_QUICK,		/* took a letter quickly */
+	STANDING_SLOW		/* were waited for */
 };
 
 struct destination {
@@ -34,11 +43,13 @@ struct destination {
 	size_t			 waiting;
 	uint64_t		 moved;		/* when somebody left it */
 	int			 is_slow;
-	STAILQ_HEAD(, aside)	 parked;
+	STAILQ_HEAD(, aside)	 parked[PARKED_LINES];	/* by sender */
 	size_t			 parked_count;
+	size_t			 parked_turn;	/* whose next one comes */
 	/* its connections */
 	size_t			 connections;
 	size_t			 limit;
+	enum standing		 standing;
 	unsigned		 failures;	/* in a row */
 	uint64_t		 rest_until;
 	struct errand_result	 why;		/* of the last failure */
@@ -59,7 +70,10 @@ struct connection {
 	int			 sock;		/* to the host, or -1 */
 	int			 relay;		/* to who speaks there, or -1 */
 	uint64_t		 tag;
+	uint64_t		 since;		/* of the state, and address */
 	uint64_t		 deadline;	/* of the state */
+	uint64_t		 slow_at;	/* of the greeting, or a letter */
+	int			 is_hurried;	/* its relay breaks off */
 	uint64_t		 last_try;	/* no further address later */
 	size_t			 address;	/* the one in use */
 	uint64_t		 tried;		/* a bit for each */
@@ -84,6 +98,9 @@ void	destination_tell(struct destination *, struct errand *,
 /* Everybody in line is told the same. */
 void	destination_tell_all(struct destination *,
 	    const struct errand_result *);
+/* Remember a letter of that sender; -1: too many are. */
+int	destination_park(struct destination *, uint64_t sender,
+	    const struct spool_name *);
 /* Let at most max parked letters come again, and tell the owner unless not. */
 void	destination_unpark(struct destination *, size_t max, int tell);
 /* Ask for its addresses, if they are not known, or not any more. */
@@ -94,7 +111,8 @@ int	destination_may_go_on(const struct destination *);
 /* The hosts could not be had: rest, if no other connection has one. */
 void	destination_failed(struct destination *,
 	    const struct errand_result *, int is_permanent);
-void	destination_succeeded(struct destination *);
+/* A letter has arrived, sooner or later. */
+void	destination_succeeded(struct destination *, int is_quick);
 void	destination_free(struct destination *);
 
 /* connection.c */
@@ -103,6 +121,11 @@ struct connection *connection_open(struct destination *);
 void	connection_relay(struct connection *, int fd);
 void	connection_ready(struct connection *);
 void	connection_expire(struct connection *);
+/*
+ * It has had its time, and others wait: break off, unless the end of a letter
+ * is on its way.
+ */
+void	connection_hurry(struct connection *);
 /* What was not answered is given back. */
 void	connection_close(struct connection *);
 /* For so many ms at most. */

@@ -19,6 +19,7 @@
 #define IDLE_MS		3000	/* for another letter to come */
 #define SERVED_MAX	100	/* letters on one connection */
 #define RESTARTS_MAX	2	/* of a letter whose connection was over */
+#define SLOW_MS		10000	/* for a letter, and a ms for 100 octets */
 #define SEND_TIMES	8	/* relay-timeouts, and a ms for each octet */
 
 int
@@ -85,6 +86,14 @@ connection_refused(struct connection *c, uint32_t verdict, uint32_t code,
 	connection_try_next(c);
 }
 
+/* For the next letter, and in nobody's way. */
+static void
+become_idle(struct connection *c)
+{
+	connection_set_state(c, CONNECTION_IDLE, IDLE_MS);
+	c->slow_at = UINT64_MAX;
+}
+
 static void
 heard_greet(struct connection *c, struct message *m)
 {
@@ -112,7 +121,7 @@ heard_greet(struct connection *c, struct message *m)
 	c->has_dsn = (extensions & RELAY_HAS_DSN) != 0;
 	c->destination->failures = 0;
 	c->destination->rest_until = 0;
-	connection_set_state(c, CONNECTION_IDLE, IDLE_MS);
+	become_idle(c);
 }
 
 /* 0 or -1 with errno. */
@@ -174,6 +183,7 @@ connection_send(struct connection *c)
 	c->served++;
 	connection_set_state(c, CONNECTION_SENDING, SEND_TIMES *
 	    connection_patience(c) + c->batch[0]->letter->length);
+	c->slow_at = c->since + SLOW_MS + c->batch[0]->letter->length / 100;
 	if (send_letter(c) == -1) {
 		take_back(c);
 		connection_close(c);
@@ -208,7 +218,11 @@ heard_to(struct connection *c, struct message *m)
 		return -1;
 	e = c->batch[index];
 	c->batch[index] = NULL;
-	if (is_to_restart(e, verdict, stage, code)) {
+	if (c->is_hurried && verdict == DELIVERY_DEFERRED && code == 0 &&
+	    stage != RELAY_AT_END) {
+		strlcpy(status, "4.4.2", sizeof(status));
+		strlcpy(text, CONNECTION_SLOW, sizeof(text));
+	} else if (is_to_restart(e, verdict, stage, code)) {
 		e->tries++;
 		destination_return(d, e);
 		return 0;
@@ -223,7 +237,7 @@ heard_to(struct connection *c, struct message *m)
 	if (code != 0 && a != NULL)
 		strlcpy(r.remote, a->host, sizeof(r.remote));
 	if (verdict == DELIVERED)
-		destination_succeeded(d);
+		destination_succeeded(d, c->slow_at > d->outbound->now);
 	destination_tell(d, e, &r);
 	return 0;
 }
@@ -240,12 +254,12 @@ heard_send(struct connection *c, struct message *m)
 	for (i = 0; i < c->batch_count; i++)
 		if (c->batch[i] != NULL)
 			is_reusable = 0;	/* it forgot one */
-	if (!is_reusable || c->served >= SERVED_MAX) {
+	if (!is_reusable || c->is_hurried || c->served >= SERVED_MAX) {
 		connection_close(c);
 		return;
 	}
 	c->batch_count = 0;
-	connection_set_state(c, CONNECTION_IDLE, IDLE_MS);
+	become_idle(c);
 }
 
 /* The relay ended, or broke the rules. */
@@ -266,6 +280,9 @@ hear(struct connection *c)
 	struct message m;
 	int is_on = 0, n = message_recv(c->relay, &m, 0);
 
+	/* It ended without a look at HURRY: that is told before its words. */
+	if (n == -1 && errno == ECONNRESET && c->is_hurried)
+		n = message_recv(c->relay, &m, 0);
 	if (n == -1 && (errno == EAGAIN || errno == EINTR))
 		return 0;
 	if (n != 1)

@@ -61,6 +61,7 @@ destination_get(struct outbound *o, const struct next_hop *hop)
 	struct destination_list *bucket =
 	    &o->buckets[outcome_key(hop->key) % OUTBOUND_BUCKETS];
 	struct destination *d;
+	size_t i;
 
 	TAILQ_FOREACH(d, bucket, bucket)
 		if (strcmp(d->hop.key, hop->key) == 0)
@@ -78,7 +79,8 @@ destination_get(struct outbound *o, const struct next_hop *hop)
 		d->hop = *hop;
 		d->limit = CONNECTIONS_FIRST;
 		TAILQ_INIT(&d->errands);
-		STAILQ_INIT(&d->parked);
+		for (i = 0; i < PARKED_LINES; i++)
+			STAILQ_INIT(&d->parked[i]);
 		TAILQ_INSERT_TAIL(bucket, d, bucket);
 		make_room(o);
 	}
@@ -139,14 +141,36 @@ destination_tell_all(struct destination *d, const struct errand_result *r)
 	d->is_slow = 0;
 }
 
+int
+destination_park(struct destination *d, uint64_t sender,
+    const struct spool_name *name)
+{
+	struct aside *a;
+
+	if (d->parked_count >= OUTBOUND_PARKED ||
+	    (a = malloc(sizeof(*a))) == NULL)
+		return -1;
+	a->name = *name;
+	STAILQ_INSERT_TAIL(&d->parked[sender % PARKED_LINES], a, link);
+	d->parked_count++;
+	return 0;
+}
+
+/* One of each line in turn, so that nobody waits for all of a flood. */
 void
 destination_unpark(struct destination *d, size_t max, int tell)
 {
 	struct aside *a;
+	size_t line;
 
-	while (max-- > 0 && (a = STAILQ_FIRST(&d->parked)) != NULL) {
-		STAILQ_REMOVE_HEAD(&d->parked, link);
+	while (max > 0 && d->parked_count > 0) {
+		line = d->parked_turn++ % PARKED_LINES;
+		a = STAILQ_FIRST(&d->parked[line]);
+		if (a == NULL)
+			continue;
+		STAILQ_REMOVE_HEAD(&d->parked[line], link);
 		d->parked_count--;
+		max--;
 		if (tell)
 			d->outbound->ops->unpark(d->outbound->arg, &a->name);
 		free(a);
@@ -198,8 +222,9 @@ destination_failed(struct destination *d, const struct errand_result *why,
 }
 
 void
-destination_succeeded(struct destination *d)
+destination_succeeded(struct destination *d, int is_quick)
 {
+	d->standing = is_quick ? STANDING_QUICK : STANDING_SLOW;
 	d->failures = 0;
 	d->rest_until = 0;
 	if (d->limit < CONNECTIONS_MAX)

@@ -22,10 +22,13 @@
 void
 job_free(struct queue *q, struct job *job)
 {
+	struct schedule_entry next;
 	size_t i;
 
 	TAILQ_REMOVE(&q->jobs, job, link);
 	q->job_count--;
+	if (sender_close(&q->senders, job->sender, &next))
+		schedule_push(&q->schedule, &next);
 	letter_close(&job->letter);
 	for (i = 0; i < job->errand_count; i++) {
 		handout_forget_addresses(&job->errands[i]);
@@ -260,6 +263,17 @@ quarantine(struct queue *q, const struct spool_name *name)
 		queue_look_again(q, name, q->now + FAULT_WAIT);
 }
 
+/* Its sender has many open, and others may need the place: not now. */
+static int
+is_set_aside(struct queue *q, struct job *job,
+    const struct schedule_entry *entry)
+{
+	job->sender = sender_key(&job->letter.envelope);
+	return q->job_count >= JOBS_BUSY &&
+	    sender_is_busy(&q->senders, job->sender) &&
+	    sender_put_aside(&q->senders, job->sender, entry) == 0;
+}
+
 static struct job *
 job_open(struct queue *q, const struct schedule_entry *entry)
 {
@@ -269,6 +283,11 @@ job_open(struct queue *q, const struct schedule_entry *entry)
 	if (job == NULL)
 		fatal("out of memory");
 	if (letter_open(&q->spool, &entry->name, &job->letter) == 0) {
+		if (is_set_aside(q, job, entry)) {
+			letter_close(&job->letter);
+			free(job);
+			return NULL;
+		}
 		if (job_release(q, &job->letter) == -1) {
 			queue_look_again(q, &entry->name, q->now + FAULT_WAIT);
 			letter_close(&job->letter);
@@ -282,6 +301,7 @@ job_open(struct queue *q, const struct schedule_entry *entry)
 		job->has_failed = has_failure(&job->letter);
 		TAILQ_INSERT_TAIL(&q->jobs, job, link);
 		q->job_count++;
+		sender_open(&q->senders, job->sender);
 		return job;
 	}
 	saved = errno;

@@ -13,14 +13,17 @@
 #include "smtpd/handout.h"
 #include "smtpd/outbound.h"
 #include "smtpd/schedule.h"
+#include "smtpd/sender.h"
 #include "smtpd/spool.h"
 
-#define JOBS_MAX	200	/* letters open at once */
+#define JOBS_MAX	400	/* letters open at once */
+#define JOBS_BUSY	300	/* of them, of senders who have many */
 #define ERRANDS_MAX	2000	/* of one letter in one attempt */
 
 struct job {
 	TAILQ_ENTRY(job)	 link;
 	struct letter		 letter;
+	uint64_t		 sender;	/* sender_key() */
 	uint32_t		 attempt;	/* this one's number */
 	struct errand		*errands;
 	size_t			 errand_count;
@@ -45,6 +48,7 @@ struct queue {
 	struct aliases_file	 aliases;
 	struct schedule		 schedule;
 	struct groups		 groups;
+	struct senders		 senders;
 	struct handout		 handout;
 	struct outbound		 outbound;
 	struct job_list		 jobs;

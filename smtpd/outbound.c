@@ -1,8 +1,8 @@
 /*
  * outbound: who gets a connection, and when.
  *
- * Runs in the queue, as queue-user; touches memory.  destination.c knows a
- * next hop, connection.c opens sockets, connection_talk.c speaks with relays.
+ * Runs in the queue, as queue-user; touches memory.  room.c says how many there
+ * may be, destination.c knows a next hop, connection.c opens sockets, connection_talk.c speaks with relays.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,6 +11,8 @@
 
 #include "smtpd/connection.h"
 #include "smtpd/idna.h"
+#include "smtpd/room.h"
+#include "smtpd/sender.h"
 
 #define BACKLOG_LONG	100	/* errands in line: later letters are parked */
 #define BACKLOG_SHORT	20	/* then parked letters come */
@@ -73,8 +75,7 @@ static int
 is_left_out(const struct destination *d)
 {
 	return d->is_slow && d->connections == 0 && d->mx == NULL &&
-	    (!destination_may_go_on(d) ||
-	    d->outbound->connection_count >= OUTBOUND_CONNECTIONS);
+	    (!destination_may_go_on(d) || !room_is_there(d));
 }
 
 int
@@ -108,16 +109,10 @@ outbound_withdraw(struct errand *e)
 int
 outbound_park(const struct errand *e, const struct spool_name *name)
 {
-	struct destination *d = e->destination;
-	struct aside *a;
-
-	if (d == NULL || d->parked_count >= OUTBOUND_PARKED ||
-	    (a = malloc(sizeof(*a))) == NULL)
+	if (e->destination == NULL)
 		return -1;
-	a->name = *name;
-	STAILQ_INSERT_TAIL(&d->parked, a, link);
-	d->parked_count++;
-	return 0;
+	return destination_park(e->destination,
+	    sender_key(&e->letter->envelope), name);
 }
 
 void
@@ -178,38 +173,56 @@ serve_idle(struct destination *d)
 }
 
 /* Others that want a connection may have one: no more than a fair share. */
-static size_t
-share(const struct outbound *o)
+static void
+share(struct outbound *o)
 {
 	const struct destination *d;
-	size_t n = 0, share;
+	size_t n = 0;
 
 	TAILQ_FOREACH(d, &o->busy, link)
 		n += d->waiting > 0;
-	share = n > 0 ? OUTBOUND_CONNECTIONS / n : OUTBOUND_CONNECTIONS;
-	return share > 0 ? share : 1;
+	o->share = n > 0 ? OUTBOUND_QUICK / n : OUTBOUND_QUICK;
+	if (o->share == 0)
+		o->share = 1;
+}
+
+/* Is there room?  If not, those who could make some shall. */
+static int
+has_room(struct destination *d)
+{
+	if (room_is_there(d))
+		return 1;
+	d->outbound->is_short = 1;
+	return 0;
 }
 
 static void
-open_more(struct destination *d, size_t fair)
+open_more(struct destination *d)
 {
 	struct outbound *o = d->outbound;
-	size_t limit = d->limit, coming, n;
+	size_t limit = d->limit, coming = 0, opened = 0, n;
 
-	coming = serve_idle(d);
+	if (d->connections > 0)
+		coming = serve_idle(d);
 	/* One that is dead, or may be, costs a single probe. */
 	if (d->failures > 0)
 		limit = 1;
-	if (limit > fair)
-		limit = fair;
+	if (limit > o->share)
+		limit = o->share;
 	while (is_wanted(d, coming) && d->connections < limit &&
-	    o->connection_count < OUTBOUND_CONNECTIONS &&
-	    o->hold_until <= o->now && destination_is_resolved(d)) {
+	    o->hold_until <= o->now && destination_is_resolved(d) &&
+	    has_room(d)) {
 		n = d->connections;
 		/* One that is in vain at once: so would be the next. */
 		if (connection_open(d) == NULL || d->connections == n)
 			return;
 		coming++;
+		opened++;
+	}
+	/* Then it is others' turn. */
+	if (opened > 0) {
+		TAILQ_REMOVE(&o->busy, d, link);
+		TAILQ_INSERT_TAIL(&o->busy, d, link);
 	}
 }
 
@@ -235,7 +248,7 @@ may_unpark(const struct destination *d)
 }
 
 static void
-run_one(struct destination *d, size_t fair)
+run_one(struct destination *d)
 {
 	struct outbound *o = d->outbound;
 
@@ -246,7 +259,7 @@ run_one(struct destination *d, size_t fair)
 	if (d->waiting > 0 && d->mx == NULL)
 		destination_resolve(d);
 	if (d->waiting > 0 && d->mx == NULL)
-		open_more(d, fair);
+		open_more(d);
 	if (d->waiting == 0 && d->connections == 0 && d->mx == NULL)
 		make_quiet(d);
 }
@@ -255,21 +268,18 @@ void
 outbound_run(struct outbound *o, uint64_t now)
 {
 	struct destination *d, *next, *last;
-	size_t fair = share(o);
 
 	o->now = now;
+	o->is_short = 0;
+	share(o);
 	last = TAILQ_LAST(&o->busy, destination_list);
 	TAILQ_FOREACH_SAFE(d, &o->busy, link, next) {
-		run_one(d, fair);
+		run_one(d);
 		if (d == last)
 			break;
 	}
-	/* Not always the same one first. */
-	d = TAILQ_FIRST(&o->busy);
-	if (d != NULL) {
-		TAILQ_REMOVE(&o->busy, d, link);
-		TAILQ_INSERT_TAIL(&o->busy, d, link);
-	}
+	if (o->is_short)
+		room_make(o);
 }
 
 void
@@ -357,7 +367,7 @@ outbound_next(const struct outbound *o)
 {
 	const struct connection *c;
 	const struct destination *d;
-	uint64_t next = UINT64_MAX;
+	uint64_t next = o->is_short ? room_next(o) : UINT64_MAX;
 
 	TAILQ_FOREACH(c, &o->connections, link)
 		if (c->deadline < next)
@@ -366,8 +376,8 @@ outbound_next(const struct outbound *o)
 		if (slow_at(d) < next)
 			next = slow_at(d);
 		if (d->waiting > 0 && d->connections == 0 &&
-		    destination_may_go_on(d) && o->connection_count <
-		    OUTBOUND_CONNECTIONS && o->hold_until < next)
+		    destination_may_go_on(d) && o->hold_until < next &&
+		    room_is_there(d))
 			next = o->hold_until;
 		if (d->waiting > 0 && d->connections > 0 &&
 		    d->connections < d->limit && d->moved + STILL_MS > o->now &&

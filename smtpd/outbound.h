@@ -25,7 +25,8 @@
 #include "smtpd/dns_ask.h"
 #include "smtpd/handout.h"
 
-#define OUTBOUND_CONNECTIONS	100	/* at once, to all destinations */
+#define OUTBOUND_CONNECTIONS	200	/* at once, to all destinations */
+#define OUTBOUND_QUICK	100	/* of them, not counting slow ones */
 #define OUTBOUND_PARKED	10000	/* letters set aside for one destination */
 
 struct outbound_ops {
@@ -55,6 +56,8 @@ struct outbound {
 	uint64_t		 next_tag;
 	uint64_t		 hold_until;	/* no relay can be had */
 	size_t			 connection_count;
+	size_t			 share;		/* of each that has letters */
+	int			 is_short;	/* some wait for a connection */
 	size_t			 resolving;	/* destinations */
 	size_t			 watched;	/* of the last outbound_poll() */
 	struct connection	*watching[OUTBOUND_CONNECTIONS];

@@ -293,7 +293,8 @@ static void
 work(void)
 {
 	if (queue.now_ms >= rescan_at || (queue.schedule.is_cut &&
-	    queue.schedule.count == 0 && queue.job_count < JOBS_MAX))
+	    queue.schedule.count == 0 && queue.senders.aside == 0 &&
+	    queue.job_count < JOBS_MAX))
 		rescan();
 	queue_start_due(&queue);
 	queue_settle(&queue);

@@ -4,12 +4,13 @@
  *
  *	GREET			once, first
  *	(TO × n, SEND) × m	one transaction each, one letter after another
+ *	HURRY, during a SEND	it ends sooner, if it can
  *	the queue's close	QUIT is said; the process ends
  *
- * The queue sends nothing else between a SEND and its REPLY_SEND: whatever it
- * sends there, or its close, means that nobody will hear what becomes of the
- * letter, so the process breaks off unless the end of the letter has gone out
- * already.  Paths are as in a command without "<" and ">": "" is the null
+ * Between a SEND and its REPLY_SEND the queue may say HURRY, once: whatever it
+ * sends there is a reason to break off, unless the end of the letter has gone
+ * out already.  Its close means that nobody will hear what becomes of the letter,
+ * so the process breaks off at once.  Paths are as in a command without "<" and ">": "" is the null
  * reverse-path.  Paths, parameters and names hold no control octet; a request
  * that does, or one in a wrong state, ends the process.
  *
@@ -61,7 +62,12 @@ enum relay_request {
 	 * -> count × REPLY_TO, each index once, in any order, as soon as it is
 	 * known; then REPLY_SEND.
 	 */
-	REQ_SEND
+	REQ_SEND,
+	/*
+	 * Nothing -> no reply but those of a SEND that was not answered; the
+	 * process ends.
+	 */
+	REQ_HURRY
 };
 
 enum relay_reply {

@@ -192,6 +192,15 @@ answer_send(void *session, int sock, struct message *m)
 	return r->is_over ? STATE_END : STATE_READY;
 }
 
+/* Said during a letter, and heard behind it. */
+static int
+answer_hurry(void *session, int sock, struct message *m)
+{
+	(void)session;
+	(void)sock;
+	return get_end(m) == -1 ? STATE_FAULT : STATE_END;
+}
+
 static const struct gate relay_gates[] = {
 	{ REQ_GREET, "GREET", IN_STATE(STATE_NEW), 1, 1, 24,
 	    24 + 2 * HOSTNAME_MAX + RELAY_USER_MAX + RELAY_SECRET_MAX,
@@ -200,10 +209,12 @@ static const struct gate relay_gates[] = {
 	    12, 12 + PATH_TEXT_MAX + RELAY_ORCPT_MAX, answer_to },
 	{ REQ_SEND, "SEND", IN_STATE(STATE_ADDRESSED), 0, 1, 48,
 	    48 + QUEUE_ID_MAX + PATH_TEXT_MAX + RELAY_ENVID_MAX, answer_send },
+	{ REQ_HURRY, "HURRY", IN_STATE(STATE_READY), 1, 0, 0, 0,
+	    answer_hurry },
 };
 
 const struct gate_table relay_table = {
-	"relay", relay_gates, 3, STATE_NEW
+	"relay", relay_gates, 4, STATE_NEW
 };
 
 int

@@ -338,7 +338,10 @@ send_content(struct transaction *t)
 	t->letter->sent = t->letter->octets;
 	if (!t->is_chunked)
 		relay_say(r, ".");
+	/* From here on it helps nobody to break off, if somebody listens. */
+	r->wire.watch_loosely = 1;
 	hear_end(t);
+	r->wire.watch_loosely = 0;
 }
 
 /*

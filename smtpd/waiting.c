@@ -24,6 +24,7 @@ queue_init(struct queue *q, const struct config *config,
 	TAILQ_INIT(&q->jobs);
 	schedule_init(&q->schedule, SCHEDULE_LIMIT);
 	groups_init(&q->groups, handout_ops, q);
+	senders_init(&q->senders);
 	handout_init(&q->handout, handout_ops, q, config->hostname);
 	outbound_init(&q->outbound, outbound_ops, q, config, dns);
 	queue_tick(q);
@@ -87,6 +88,7 @@ queue_scan(struct queue *q)
 	groups_forget_parked(&q->groups);
 	handout_forget_parked(&q->handout);
 	outbound_forget_parked(&q->outbound);
+	senders_forget(&q->senders);
 	schedule_begin(&q->schedule);
 	if (spool_scan(&q->spool, collect, q, &strange) == -1)
 		log_event(LOG_ERR, 0, "event=spool-fault error=\"%s\"",

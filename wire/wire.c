@@ -38,6 +38,7 @@ wire_init(struct wire *w, int fd, int timeout_ms)
 	w->fd = fd;
 	w->timeout_ms = timeout_ms;
 	w->watch = -1;
+	w->watch_loosely = 0;
 	w->transport_read = plain_read;
 	w->transport_write = plain_write;
 	w->transport = NULL;
@@ -75,7 +76,7 @@ wire_wait(struct wire *w, short events, int64_t deadline)
 {
 	struct pollfd pfd[2] = {
 		{ .fd = w->fd, .events = events },
-		{ .fd = w->watch, .events = POLLIN },
+		{ .fd = w->watch, .events = w->watch_loosely ? 0 : POLLIN },
 	};
 	int64_t now, left = -1;
 	int n;

@@ -35,6 +35,7 @@ struct wire {
 	int		 fd;
 	int		 timeout_ms;	/* longest wait, -1: none */
 	int		 watch;		/* its end of file is WIRE_SHUTDOWN; -1 none */
+	int		 watch_loosely;	/* ... but not what is sent there */
 	ssize_t		(*transport_read)(struct wire *, void *, size_t);
 	ssize_t		(*transport_write)(struct wire *, const void *, size_t);
 	void		*transport;	/* theirs */

@@ -32,7 +32,7 @@ static struct outbound o;
 static struct dns_client *dns;
 static uint64_t now = 1000;
 static int listener = -1;
-static uint64_t asked[64];
+static uint64_t asked[OUTBOUND_CONNECTIONS];
 static size_t asked_count;
 static int is_master_busy;
 
@@ -54,7 +54,7 @@ need(void *arg, uint64_t tag)
 	(void)arg;
 	if (is_master_busy)
 		return -1;
-	assert_true(asked_count < 64);
+	assert_true(asked_count < OUTBOUND_CONNECTIONS);
 	asked[asked_count++] = tag;
 	return 0;
 }
@@ -103,10 +103,11 @@ setup(void **state)
 	config.retry_count = 2;
 	config.retry_schedule[0] = 60;
 	config.retry_schedule[1] = 600;
-	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	/* 127.0.1.1 and so on, too. */
+	in.sin_addr.s_addr = htonl(INADDR_ANY);
 	listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	assert_int_equal(bind(listener, (struct sockaddr *)&in, len), 0);
-	assert_int_equal(listen(listener, 128), 0);
+	assert_int_equal(listen(listener, 1000), 0);
 	assert_int_equal(getsockname(listener, (struct sockaddr *)&in, &len),
 	    0);
 	config.route_count = 1;
@@ -152,7 +153,7 @@ add(const char *domain, size_t count)
 	l->fd = fd;
 	snprintf(l->name.id, sizeof(l->name.id), "letter%014zu", errand_count);
 	l->envelope.sender = "a@example.test";
-	l->envelope.envid = "";
+	l->envelope.envid = l->envelope.login = "";
 	l->envelope.recipients = &recipients[errand_count];
 	l->envelope.recipient_count = count;
 	for (i = 0; i < count; i++) {
@@ -214,12 +215,11 @@ hear(int gate, struct message *m, uint32_t type)
 }
 
 static void
-greet(int gate, uint32_t verdict, uint32_t code, const char *status,
+say_greeting(int gate, uint32_t verdict, uint32_t code, const char *status,
     const char *text)
 {
 	struct message m;
 
-	hear(gate, &m, REQ_GREET);
 	message_begin(&m, REPLY_GREET);
 	put_u32(&m, verdict);
 	put_u32(&m, code);
@@ -231,6 +231,16 @@ greet(int gate, uint32_t verdict, uint32_t code, const char *status,
 	put_u32(&m, 0);
 	assert_int_equal(message_send(gate, &m), 0);
 	turn(0);
+}
+
+static void
+greet(int gate, uint32_t verdict, uint32_t code, const char *status,
+    const char *text)
+{
+	struct message m;
+
+	hear(gate, &m, REQ_GREET);
+	say_greeting(gate, verdict, code, status, text);
 }
 
 static void
@@ -769,6 +779,32 @@ test_parked_for_slow(void **state)
 	close(gate);
 }
 
+/* One sender's flood is not in the way of another's letter. */
+static void
+test_parked_by_sender(void **state)
+{
+	struct spool_name name = { .due = 1 };
+	size_t i;
+	int gate;
+
+	(void)state;
+	for (i = 0; i < 160; i++)
+		add("x.example", 1);
+	letters[159].envelope.sender = "b@example.test";
+	for (i = 110; i < 160; i++) {
+		name.size = i;
+		assert_int_equal(outbound_park(&errands[i], &name), 0);
+		outbound_withdraw(&errands[i]);
+	}
+	destination_unpark(errands[0].destination, 2, 1);
+	assert_int_equal(unparked_count, 2);
+	assert_int_equal(unparked[0].size + unparked[1].size, 110 + 159);
+	gate = relay();
+	destination_unpark(errands[0].destination, 3, 1);
+	assert_int_equal(unparked[4].size, 113);
+	close(gate);
+}
+
 /* Nor has a letter a place for which there is no connection, nor will be. */
 static void
 test_no_room(void **state)
@@ -839,6 +875,143 @@ test_ended_idle(void **state)
 	close(gate);
 }
 
+/* A letter for a host that no other is for. */
+static void
+add_for_host(size_t number)
+{
+	struct mail_route *r = &config.routes[1];
+	char domain[32];
+
+	config.route_count = 2;
+	*r = config.routes[0];
+	snprintf(domain, sizeof(domain), "s%zu.example", number);
+	strlcpy(r->domain, domain, sizeof(r->domain));
+	snprintf(r->to.host, sizeof(r->to.host), "127.0.1.%zu", number);
+	add(domain, 1);
+}
+
+/* Relays for all who ask; our ends of them. */
+static size_t
+relays(int *gates)
+{
+	size_t n = 0;
+	int i;
+
+	for (i = 0; i < 10; i++) {
+		turn(0);
+		for (; asked_count > 0; i = 0)
+			gates[n++] = relay();
+		usleep(1000);
+	}
+	return n;
+}
+
+/* Is it for that host?  Then it takes its letter. */
+static int
+takes_letter(int gate, size_t number)
+{
+	char host[HOSTNAME_MAX], wanted[HOSTNAME_MAX];
+	struct message m;
+
+	assert_int_equal(message_wait(gate, &m, 1, 5000), 1);
+	(void)get_u32(&m);
+	(void)get_u32(&m);
+	get_str(&m, host, sizeof(host));
+	message_discard(&m);
+	snprintf(wanted, sizeof(wanted), "127.0.1.%zu", number);
+	if (strcmp(host, wanted) != 0)
+		return 0;
+	say_greeting(gate, RELAY_READY, 220, "2.0.0", "hello");
+	assert_int_equal(hear_letter(gate), 1);
+	say_to(gate, 0, DELIVERED, RELAY_AT_END, 250);
+	say_end(gate, 0);
+	return 1;
+}
+
+/*
+ * Hosts that say nothing, more of them than there are connections: whoever
+ * comes later waits seconds, and who is known to be quick not at all.
+ */
+static void
+test_silent_hosts(void **state)
+{
+	static int gates[ERRANDS];
+	size_t i, n, count, is_over = 0;
+
+	(void)state;
+	add_for_host(1);
+	assert_int_equal(relays(gates), 1);
+	assert_true(takes_letter(gates[0], 1));
+	close(gates[0]);
+	for (i = 10; i < 190; i++)
+		add_for_host(i);
+	count = relays(gates);
+	assert_true(count >= OUTBOUND_QUICK / 2 && count < OUTBOUND_QUICK);
+	/* It has been quick before. */
+	add_for_host(1);
+	assert_int_equal(relays(gates + count), 1);
+	assert_true(takes_letter(gates[count], 1));
+	close(gates[count]);
+	assert_int_equal(done_count, 2);
+	/* Of this one nothing is known, and it is the last. */
+	add_for_host(200);
+	for (i = 0; i < 5 && !is_over; i++) {
+		assert_true(outbound_next(&o) <= now + 10000);
+		turn(10000);
+		n = relays(gates + count);
+		assert_true(o.connection_count <= OUTBOUND_CONNECTIONS);
+		for (count += n; n > 0 && !is_over; n--)
+			is_over = takes_letter(gates[count - n], 200) != 0;
+	}
+	assert_true(is_done[errand_count - 1]);
+	assert_int_equal(results[errand_count - 1].verdict, DELIVERED);
+	/* The others were not given up before that was needed. */
+	assert_true(o.connection_count > OUTBOUND_QUICK);
+	while (count > 0)
+		close(gates[--count]);
+}
+
+/* Who has a letter breaks off, but its answer is heard. */
+static void
+test_hurried(void **state)
+{
+	struct connection *c;
+	struct message m;
+	int gate;
+
+	(void)state;
+	add("x.example", 3);
+	gate = relay();
+	welcome(gate);
+	assert_int_equal(hear_letter(gate), 3);
+	c = TAILQ_FIRST(&o.connections);
+	connection_hurry(c);
+	assert_true(c->is_hurried);
+	hear(gate, &m, REQ_HURRY);
+	say_to(gate, 0, DELIVERED, RELAY_AT_END, 250);
+	say_to(gate, 1, DELIVERY_DEFERRED, RELAY_AT_START, 0);
+	say_to(gate, 2, DELIVERY_DEFERRED, RELAY_AT_END, 0);
+	assert_int_equal(done_count, 3);
+	assert_int_equal(results[0].verdict, DELIVERED);
+	assert_string_equal(results[1].status, "4.4.2");
+	assert_string_equal(results[1].text, CONNECTION_SLOW);
+	assert_string_equal(results[2].text, "said?so");
+	say_end(gate, 1);
+	assert_int_equal(o.connection_count, 0);
+	close(gate);
+	/* It ends without having read that, but not without an answer. */
+	add("x.example", 1);
+	gate = relay();
+	welcome(gate);
+	assert_int_equal(hear_letter(gate), 1);
+	connection_hurry(TAILQ_FIRST(&o.connections));
+	say_to_as(gate, 0, DELIVERY_FAILED, RELAY_AT_RCPT, 550, "5.1.1");
+	close(gate);
+	turn(0);
+	assert_int_equal(done_count, 4);
+	assert_int_equal(results[3].verdict, DELIVERY_FAILED);
+}
+
 /* Only so many domains are asked for at once, and nobody waits in turns. */
 static void
 test_many_domains(void **state)
@@ -902,8 +1075,10 @@ main(void)
 		EACH(test_nobody_listens), EACH(test_without_tls),
 		EACH(test_no_relay), EACH(test_hostile), EACH(test_flood),
 		EACH(test_slow), EACH(test_no_second),
-		EACH(test_parked_for_slow), EACH(test_no_room),
+		EACH(test_parked_for_slow),
+		EACH(test_parked_by_sender), EACH(test_no_room),
 		EACH(test_no_relay_for_long), EACH(test_ended_idle),
+		EACH(test_silent_hosts), EACH(test_hurried),
 		EACH(test_many_domains), EACH(test_tarpits),
 		EACH(test_bad_domain),
 	};

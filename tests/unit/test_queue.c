@@ -167,6 +167,8 @@ teardown(void **state)
 	return rmdir(place);
 }
 
+static const char *from = "s@there.example";
+
 /* A letter for these recipients, NULL at the end; it is hinted at. */
 static struct spool_name
 letter_for(const char *first, ...)
@@ -183,7 +185,7 @@ letter_for(const char *first, ...)
 		    strcmp(local, "team") == 0 || strcmp(local, "root") == 0 ?
 		    "" : local);
 	va_end(ap);
-	envelope_put_text(&envelope, ENVELOPE_SENDER, "s@there.example");
+	envelope_put_text(&envelope, ENVELOPE_SENDER, from);
 	assert_int_equal(spool_begin(&writer, &q.spool, &envelope), 0);
 	spool_put(&writer, "Received: x\n\nhello\n", 19);
 	assert_int_equal(spool_commit(&writer, &name), 0);
@@ -1359,19 +1361,24 @@ hung_accounts(void **state)
 	assert_int_equal(count_in(q.spool.queue, 0), HANDOUT_QUICK);
 }
 
+#define HUNG	(JOBS_MAX / BACKLOG_MAX + 2)
+
 /* Their backlogs don't have all the places in memory. */
 static void
 hung_backlogs(void **state)
 {
-	char account[8];
+	char account[8], sender[24];
 	size_t i, n;
 
 	(void)state;
-	for (i = 0; i < 12; i++) {
+	for (i = 0; i < HUNG; i++) {
 		snprintf(account, sizeof(account), "u%zu", i);
+		snprintf(sender, sizeof(sender), "%s@there.example", account);
+		from = sender;
 		for (n = 0; n < BACKLOG_MAX; n++)
 			letter_for(account, NULL);
 	}
+	from = "s@there.example";
 	letter_for("alice", NULL);
 	begin();
 	assert_int_equal(q.job_count, JOBS_MAX);
@@ -1384,8 +1391,8 @@ hung_backlogs(void **state)
 		give_silent();
 	q.now_ms += 10000;
 	end();
-	assert_int_equal(q.job_count, 12);
-	assert_int_equal(count_in(q.spool.queue, 0), 12 * BACKLOG_MAX);
+	assert_int_equal(q.job_count, HUNG);
+	assert_int_equal(count_in(q.spool.queue, 0), HUNG * BACKLOG_MAX);
 	/* One of them answers at last: its letters come, in their order. */
 	agent = silent[0];
 	silent[0] = silent[--silent_count];
@@ -1393,7 +1400,38 @@ hung_backlogs(void **state)
 	say(REQ_DELIVER, DELIVERED, "2.0.0", "ok");
 	say(REQ_SETTLE, 0, NULL, NULL);
 	begin();
-	assert_int_equal(q.job_count, 11 + BACKLOG_MAX - 1);
+	assert_int_equal(q.job_count, HUNG - 1 + BACKLOG_MAX - 1);
+}
+
+/* One who sends a flood has not all the places. */
+static void
+flood_of_one(void **state)
+{
+	const size_t accounts = JOBS_BUSY / BACKLOG_MAX + 3;
+	char account[8];
+	size_t i, n;
+
+	(void)state;
+	for (i = 0; i < accounts; i++) {
+		snprintf(account, sizeof(account), "u%zu", i);
+		for (n = 0; n < BACKLOG_MAX; n++)
+			letter_for(account, NULL);
+	}
+	from = "other@there.example";
+	letter_for("alice", NULL);
+	from = "s@there.example";
+	begin();
+	assert_int_equal(q.job_count, JOBS_BUSY + 1);
+	assert_int_equal(q.senders.aside, 3 * BACKLOG_MAX);
+	answer("alice", DELIVERED);
+	while (asked_count > 0)
+		give_silent();
+	/* As his letters leave their places, those that wait get them. */
+	q.now_ms += 10000;
+	end();
+	begin();
+	assert_int_equal(q.senders.aside, 0);
+	assert_int_equal(count_in(q.spool.queue, 0), accounts * BACKLOG_MAX);
 }
 
 #define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -1416,7 +1454,7 @@ main(void)
 		TEST(all_news_given_up),
 		TEST(told_later), TEST(double_bounce_fails), TEST(unknown_outcome),
 		TEST(stuck_pair), TEST(stuck_and_deferred),
-		TEST(hung_accounts), TEST(hung_backlogs),
+		TEST(hung_accounts), TEST(hung_backlogs), TEST(flood_of_one),
 	};
 
 	/* Log lines of what goes wrong on purpose go to nobody. */

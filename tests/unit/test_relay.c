@@ -521,6 +521,52 @@ test_queue_ends(void **state)
 	host_expect_end();
 }
 
+static void
+ask_to_hurry(void)
+{
+	struct message m;
+
+	message_begin(&m, REQ_HURRY);
+	assert_int_equal(message_send(gate, &m), 0);
+}
+
+/* It is to break off, and does: but not when the letter's end is out. */
+static void
+test_hurried(void **state)
+{
+	(void)state;
+	host_greet("mx,PIPELINING");
+	ask_to("alice@example.org");
+	ask_send("x\n", 1);
+	host_expect("MAIL FROM:<bob@example.net>\r\n"
+	    "RCPT TO:<alice@example.org>\r\nDATA\r\n");
+	host_say("250 ok\r\n250 ok\r\n354 go");
+	host_expect("x\r\n.\r\n");
+	ask_to_hurry();
+	host_is_silent();
+	host_say("250 2.0.0 taken");
+	get_one();
+	assert_int_equal(settled[0].verdict, DELIVERED);
+}
+
+static void
+test_hurried_before(void **state)
+{
+	(void)state;
+	host_greet("mx,PIPELINING");
+	ask_to("alice@example.org");
+	ask_send("x\n", 1);
+	host_expect("MAIL FROM:<bob@example.net>\r\n"
+	    "RCPT TO:<alice@example.org>\r\nDATA\r\n");
+	host_say("250 ok");
+	ask_to_hurry();
+	get_one();
+	assert_int_equal(settled[0].verdict, DELIVERY_DEFERRED);
+	assert_int_equal(settled[0].code, 0);
+	assert_int_not_equal(settled[0].stage, RELAY_AT_END);
+	host_expect_end();
+}
+
 int
 main(void)
 {
@@ -538,7 +584,7 @@ main(void)
 		T(test_lmtp),
 		T(test_window),
 		T(test_C5_requests),
-		T(test_queue_ends),
+		T(test_queue_ends), T(test_hurried), T(test_hurried_before),
 	};
 
 	return cmocka_run_group_tests_name("relay", tests, NULL, NULL);
