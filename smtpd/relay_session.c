@@ -6,6 +6,7 @@
  * queue that an address is to be written to, but not that it is one: what
  * would end or bend a command is refused (C5).
  */
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -170,6 +171,15 @@ reply_send(const struct relay *r, const struct relay_letter *letter)
 	(void)message_send(r->gate, &m);
 }
 
+/* What is left unread would be an error for who reads the replies. */
+static void
+forget_hurry(const struct relay *r)
+{
+	char octet;
+
+	(void)recv(r->gate, &octet, sizeof(octet), MSG_DONTWAIT);
+}
+
 static int
 answer_send(void *session, int sock, struct message *m)
 {
@@ -189,7 +199,10 @@ answer_send(void *session, int sock, struct message *m)
 		close(letter.fd);
 	if (!is_good)
 		return STATE_FAULT;
-	return r->is_over ? STATE_END : STATE_READY;
+	if (!r->is_over)
+		return STATE_READY;
+	forget_hurry(r);
+	return STATE_END;
 }
 
 /* Said during a letter, and heard behind it. */
