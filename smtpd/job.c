@@ -269,7 +269,7 @@ is_set_aside(struct queue *q, struct job *job,
     const struct schedule_entry *entry)
 {
 	job->sender = sender_key(&job->letter.envelope);
-	return q->job_count >= JOBS_BUSY &&
+	return q->job_count >= JOBS_BUSY && !entry->is_asked &&
 	    sender_is_busy(&q->senders, job->sender) &&
 	    sender_put_aside(&q->senders, job->sender, entry) == 0;
 }

@@ -38,6 +38,8 @@ senders_init(struct senders *s)
 uint64_t
 sender_key(const struct envelope *e)
 {
+	if (e->owner != ENVELOPE_NOBODY)
+		return e->owner;
 	return outcome_key(e->login[0] != '\0' ? e->login : e->sender);
 }
 

@@ -25,7 +25,7 @@ struct senders {
 };
 
 void	senders_init(struct senders *);
-/* Who it is: the account that logged in, or else the reverse-path. */
+/* Who it is: whose letter it is, if that is known, or else the reverse-path. */
 uint64_t sender_key(const struct envelope *);
 /* One more of his letters is open. */
 void	sender_open(struct senders *, uint64_t key);

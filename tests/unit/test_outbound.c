@@ -154,6 +154,7 @@ add(const char *domain, size_t count)
 	snprintf(l->name.id, sizeof(l->name.id), "letter%014zu", errand_count);
 	l->envelope.sender = "a@example.test";
 	l->envelope.envid = l->envelope.login = "";
+	l->envelope.owner = ENVELOPE_NOBODY;
 	l->envelope.recipients = &recipients[errand_count];
 	l->envelope.recipient_count = count;
 	for (i = 0; i < count; i++) {
