@@ -21,6 +21,7 @@ ROUTER4, NET4 = "198.51.100.1", "198.51.100.%d"
 ROUTER6, NET6 = "2001:db8::1", "2001:db8::%d"
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 NS = 53				# what the name server's addresses end in
+HAS_IPV6 = os.path.exists("/proc/sys/net/ipv6/conf/all")
 
 
 def missing(names):
@@ -70,15 +71,16 @@ class Host:
     PORTS = {"smtp": 25, "submission": 587, "submissions": 465, "pop3": 110,
              "pop3s": 995}
 
-    def __init__(self, name, number, people=(), families=(4, 6), accounts=(),
-                 mounts=()):
+    def __init__(self, net, name, number, people=(), families=(4, 6),
+                 accounts=(), mounts=()):
         """mounts: (directory, over which other one) besides those of all."""
         self.name, self.domain = name, name + ".test"
         self.mx = "mx." + self.domain
-        self.top = "%s/%s" % (TOP, name)
-        self.daemons = {}
+        self.top = "%s/%s" % (net.top, name)
+        self.wire = "v%d-%d" % (net.serial, number)
+        self.daemons, self.server = {}, None
         self.address4 = NET4 % number if 4 in families else None
-        self.address6 = NET6 % number if 6 in families else None
+        self.address6 = NET6 % number if 6 in families and HAS_IPV6 else None
         self.addresses = tuple(filter(None, (self.address4, self.address6)))
         self.accounts = private.Accounts()
         os.makedirs(self.top + "/home", 0o755)
@@ -130,7 +132,7 @@ class Host:
                       "--net=" + at + "net", "--")
 
     def _connect(self):
-        wire = "v-" + self.name
+        wire = self.wire
         ours = ["link add %s type veth peer name eth0 netns %d" % (
             wire, self.holder.pid), "link set %s up" % wire]
         theirs = ["link set lo up", "link set eth0 up"]
@@ -207,15 +209,18 @@ class Host:
                     self.mx, self.domain, self.mx, pair.chain, pair.key, conf))
         for program, also in (("smtpd", "submission"), ("pop3d", "pop3s")):
             self.daemons[program] = daemons(
-                program, conf, at=self, name=self.name + "-" + program,
-                also=(also,))
+                program, conf, at=self, also=(also,))
         self.smtpd = self.daemons["smtpd"]
 
     def logs(self):
         """{program: lines} of what was started here."""
-        return {name: daemon.lines for name, daemon in self.daemons.items()}
+        found = {name: daemon.lines for name, daemon in self.daemons.items()}
+        if self.server is not None:
+            found[self.server.name] = self.server.lines()
+        return found
 
     def end(self):
+        _ip("link del " + self.wire)
         self.holder.kill()
         self.holder.wait()
 
@@ -223,11 +228,15 @@ class Host:
 class Network:
     """The router, the name server, and the hosts."""
 
+    serial = 0
+
     def __init__(self):
+        Network.serial += 1
+        self.top = "%s/%d" % (TOP, self.serial)
         _set("ipv4/ip_forward", "1")
         _set("ipv6/conf/all/forwarding", "1")
         _no_waiting()
-        os.makedirs(TOP, exist_ok=True)
+        os.makedirs(self.top)
         if not os.path.isdir(tls.DIR):
             os.makedirs(tls.DIR)
             tls.make_authority("ca")
@@ -236,7 +245,7 @@ class Network:
         self.ns = self.host("ns", NS)
 
     def host(self, name, number, *how, **more):
-        host = Host(name, number, *how, **more)
+        host = Host(self, name, number, *how, **more)
         self.hosts.append(host)
         self.add(host.mx, *host.addresses)
         if name != "ns":
@@ -256,9 +265,10 @@ class Network:
         for preference, name in exchangers:
             self.records.append("%s. MX %d %s." % (domain, preference, name))
 
-    def certificate(self, host):
+    @staticmethod
+    def certificate(host, kind="p256"):
         """One for the host's name, by an authority that all hosts trust."""
-        return tls.make(host.name, "p256", (host.mx, *host.addresses))
+        return tls.make(host.name, kind, (host.mx, *host.addresses))
 
     def serve_names(self):
         """Start the name server; all of the zone is known by now."""
@@ -298,7 +308,7 @@ class Network:
     def odd_lines(self):
         """Of our daemons' logs, what no client can bring about."""
         return [line for host in self.hosts
-                for lines in host.logs().values() for line in lines
+                for daemon in host.daemons.values() for line in daemon.lines
                 if postern.ABNORMAL.search(line)]
 
     def end(self):

@@ -372,6 +372,14 @@ class Process:
         except (FileNotFoundError, ProcessLookupError):
             return False
 
+    def is_in(self, pid):
+        """In the network name space of that process?"""
+        try:
+            return os.readlink("/proc/%d/ns/net" % self.pid) == os.readlink(
+                "/proc/%d/ns/net" % pid)
+        except OSError:
+            return False
+
     def __repr__(self):
         return "<%d %s %s>" % (self.pid, self.role or "?", self.state)
 
