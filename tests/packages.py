@@ -29,10 +29,13 @@ MAIL_SERVERS = [*NEIGHBOURS, "dovecot-lmtpd", "opensmtpd",
                 "exim4-daemon-light", "libgnutls-dane0", "libidn12",
                 "libevent-2.1-7"]
 
+# A program of git's that calls sendmail.
+GIT_EMAIL = ["git-email", "libmailtools-perl"]
+
 # Mail to send.
 SAMPLES = ["libpython3.11-testsuite", "spamassassin"]
 ALL = list(dict.fromkeys([*SAMPLES, *SUPERSERVERS, *NEIGHBOURS, *NAME_SERVER,
-                          *MAIL_SERVERS, "git-email"]))
+                          *MAIL_SERVERS, *GIT_EMAIL]))
 
 
 def unpack(build, *names):

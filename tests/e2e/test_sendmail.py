@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+import packages
 import postern
 from postern import PATIENCE, messages, split_trace, wait_messages
 
@@ -295,3 +296,49 @@ def test_s_nail(smtpd, users):
     done = run(["s-nail", "-:/", "-S", "mta=" + program(smtpd), "-S",
                 "sendwait", "-s", "hi", "unknown@example.test"], b"text\n")
     assert done.returncode != 0, done
+
+
+PATCH = """From 0123456789012345678901234567890123456789 Mon Sep 17 00:00:00 2001
+From: Carol <carol@example.test>
+Date: Mon, 1 Jan 2024 00:00:00 +0000
+Subject: [PATCH] Gr\u00fc\u00dfe
+
+From here on.
+.
+---
+ x | 1 +
+"""
+
+
+@pytest.fixture(scope="module")
+def git(host):
+    """git with its send-email, which comes unpacked, and what that needs."""
+    where = [os.path.join(postern.BUILD, "packages", name)
+             for name in packages.GIT_EMAIL]
+    if not shutil.which("git") or not all(map(os.path.isdir, where)):
+        pytest.skip("no git, or its package git-email could not be fetched")
+    top = postern.BASE + "/git"
+    for directory in where:		# where everybody can read it
+        shutil.copytree(directory + "/usr", top, dirs_exist_ok=True)
+    return ["env", "PERL5LIB=%s/share/perl5" % top, "git",
+            "--exec-path=%s/lib/git-core" % top, "-c", "user.name=Alice",
+            "-c", "user.email=alice@example.test"]
+
+
+def test_git_send_email(smtpd, users, git):
+    one, two = users(2)
+    path = postern.home("alice") + "/0001.patch"
+    postern.write(path, PATCH)
+    done = run([*git, "send-email",
+                "--sendmail-cmd=" + program(smtpd), "--confirm=never",
+                "--from=Alice <alice@example.test>", "--suppress-cc=self",
+                "--to=One <%s@example.test>" % one,
+                "--cc=%s@example.test" % two, "--8bit-encoding=UTF-8",
+                "--transfer-encoding=8bit",
+                "--envelope-sender=list@example.test", path])
+    assert done.returncode == 0, done
+    for user in (one, two):
+        trace, letter = stored(user)
+        assert trace.startswith(b"Return-Path: <list@example.test>\n")
+        assert letter.startswith(b"From: Alice <alice@example.test>\nTo: ")
+        assert letter.endswith(PATCH.partition("\n\n")[2].encode()), letter
