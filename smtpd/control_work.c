@@ -44,16 +44,16 @@ find_quickly(struct control_client *c)
 	const struct schedule *s = &q->schedule;
 	const char *id = c->selection.id;
 	const struct job *job = job_find(q, id);
-	size_t i;
+	const struct schedule_entry *e = NULL;
 
 	c->is_failed = 0;
 	if (job != NULL) {
 		c->only = job->letter.name;
 		return 0;
 	}
-	for (i = 0; i < s->count; i++) {
-		c->only = s->entries[i].name;
-		if (strcmp(c->only.id, id) == 0 && is_there(q, &c->only, 0))
+	while ((e = schedule_find(s, id, e)) != NULL) {
+		c->only = e->name;
+		if (is_there(q, &c->only, 0))
 			return 0;
 	}
 	memset(&c->only, 0, sizeof(c->only));

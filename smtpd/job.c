@@ -29,6 +29,7 @@ job_free(struct queue *q, struct job *job)
 	q->job_count--;
 	if (sender_close(&q->senders, job->sender, &next))
 		schedule_push(&q->schedule, &next);
+	q->again_count -= job->is_again != 0;
 	letter_close(&job->letter);
 	for (i = 0; i < job->errand_count; i++) {
 		handout_forget_addresses(&job->errands[i]);
@@ -302,6 +303,8 @@ job_open(struct queue *q, const struct schedule_entry *entry)
 		TAILQ_INSERT_TAIL(&q->jobs, job, link);
 		q->job_count++;
 		sender_open(&q->senders, job->sender);
+		job->is_again = schedule_kind(entry) == SCHEDULE_AGAIN;
+		q->again_count += job->is_again != 0;
 		return job;
 	}
 	saved = errno;
@@ -461,6 +464,17 @@ queue_start_due(struct queue *q)
 	int left = STARTS_MAX;
 
 	while (left-- > 0 && q->job_count < JOBS_MAX &&
-	    schedule_pop(&q->schedule, q->now, &entry))
+	    schedule_pop(&q->schedule, q->now, q->again_count < JOBS_AGAIN,
+	    &entry))
 		job_start(q, &entry);
+}
+
+uint64_t
+queue_next_start(const struct queue *q)
+{
+	if (q->job_count >= JOBS_MAX)
+		return UINT64_MAX;
+	if (q->again_count >= JOBS_AGAIN)
+		return schedule_next_of(&q->schedule, SCHEDULE_NEW);
+	return schedule_next(&q->schedule);
 }

@@ -18,6 +18,7 @@
 
 #define JOBS_MAX	400	/* letters open at once */
 #define JOBS_BUSY	300	/* of them, of senders who have many */
+#define JOBS_AGAIN	300	/* of them, that were deferred before */
 #define ERRANDS_MAX	2000	/* of one letter in one attempt */
 
 struct job {
@@ -39,6 +40,7 @@ struct job {
 	int			 has_more;	/* errands for a later attempt */
 	int			 is_fresh;
 	int			 is_asked;	/* no destination may rest */
+	int			 is_again;	/* deferred before, by its name */
 };
 TAILQ_HEAD(job_list, job);
 
@@ -53,6 +55,7 @@ struct queue {
 	struct outbound		 outbound;
 	struct job_list		 jobs;
 	size_t			 job_count;
+	size_t			 again_count;	/* of them */
 	uint64_t		 started;	/* seconds since 1970 */
 	uint64_t		 now;		/* the same, this turn */
 	uint64_t		 now_ms;	/* monotonic, this turn */
@@ -77,6 +80,8 @@ void	queue_ask(struct queue *, const struct spool_name *);
 
 /* job.c.  Open what is due, as far as there is room, and hand it out. */
 void	queue_start_due(struct queue *);
+/* When there is something to start; UINT64_MAX: not before a letter ends. */
+uint64_t queue_next_start(const struct queue *);
 void	job_free(struct queue *, struct job *);
 /* The one that has this letter open, or NULL. */
 struct job *job_find(const struct queue *, const char *id);

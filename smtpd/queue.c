@@ -42,6 +42,7 @@ static struct queue queue;
 static struct control control;
 static struct dns_client *dns;
 static uint64_t rescan_at;	/* monotonic ms */
+static uint64_t rescan_soonest;	/* not before, whatever there is to be found */
 static int spool_dir;		/* holds the scheduler's lock */
 static int spool_watch = -1;	/* letters from elsewhere; or rescans only */
 static uint64_t look_at;	/* monotonic ms: look there no sooner */
@@ -165,8 +166,8 @@ rescan(void)
 
 	queue_scan(&queue);
 	queue_tick(&queue);
-	rescan_at = queue.now_ms + RESCAN_MS +
-	    20 * (queue.now_ms - before);
+	rescan_soonest = queue.now_ms + 5 * (queue.now_ms - before);
+	rescan_at = rescan_soonest + RESCAN_MS;
 }
 
 static uint64_t
@@ -175,11 +176,20 @@ sooner(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+static uint64_t
+next_rescan(void)
+{
+	if (queue.job_count < JOBS_MAX && queue.senders.aside == 0 &&
+	    schedule_is_short(&queue.schedule, queue.now))
+		return sooner(rescan_at, rescan_soonest);
+	return rescan_at;
+}
+
 static int
 timeout(void)
 {
-	uint64_t due = schedule_next(&queue.schedule);
-	uint64_t next = rescan_at;
+	uint64_t due = queue_next_start(&queue);
+	uint64_t next = next_rescan();
 
 	next = sooner(next, groups_next(&queue.groups));
 	next = sooner(next, handout_next(&queue.handout));
@@ -188,7 +198,7 @@ timeout(void)
 	next = sooner(next, control_next(&control));
 	if (spool_watch != -1 && look_at > queue.now_ms && look_at < next)
 		next = look_at;
-	if (queue.job_count < JOBS_MAX && due != UINT64_MAX) {
+	if (due != UINT64_MAX) {
 		due = due > queue.now ? (due - queue.now) * 1000 : 0;
 		if (queue.now_ms + due < next)
 			next = queue.now_ms + due;
@@ -284,17 +294,18 @@ static void
 spool_ready(void)
 {
 	look_at = queue.now_ms + LOOK_EVERY_MS;
-	if (scheduler_look(spool_watch, &queue) == -1 && look_at < rescan_at)
-		rescan_at = look_at;
+	if (scheduler_look(spool_watch, &queue) == 0)
+		return;
+	/* Our own deferrals may be too many for it, again and again. */
+	rescan_at = sooner(rescan_at, rescan_soonest > look_at ?
+	    rescan_soonest : look_at);
 }
 
 /* What can be done without waiting. */
 static void
 work(void)
 {
-	if (queue.now_ms >= rescan_at || (queue.schedule.is_cut &&
-	    queue.schedule.count == 0 && queue.senders.aside == 0 &&
-	    queue.job_count < JOBS_MAX))
+	if (queue.now_ms >= next_rescan())
 		rescan();
 	queue_start_due(&queue);
 	queue_settle(&queue);

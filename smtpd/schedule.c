@@ -1,5 +1,5 @@
 /*
- * schedule: the heap of due times, and how long to wait for the next attempt.
+ * schedule: the heaps of due times, and how long to wait for the next attempt.
  *
  * Runs in the queue, as queue-user; touches nothing but memory.
  */
@@ -15,35 +15,54 @@ schedule_init(struct schedule *s, size_t limit)
 {
 	memset(s, 0, sizeof(*s));
 	s->limit = limit;
+	schedule_begin(s);
 }
 
 void
 schedule_free(struct schedule *s)
 {
-	free(s->entries);
+	int kind;
+
+	for (kind = 0; kind < SCHEDULE_KINDS; kind++)
+		free(s->heaps[kind].entries);
 	memset(s, 0, sizeof(*s));
+}
+
+int
+schedule_kind(const struct schedule_entry *entry)
+{
+	return entry->is_fresh || entry->is_asked ||
+	    spool_name_is_first(&entry->name) ? SCHEDULE_NEW : SCHEDULE_AGAIN;
 }
 
 /* Room for one more, at most twice the limit. */
 static int
-make_room(struct schedule *s)
+make_room(struct schedule_heap *h, size_t limit)
 {
 	struct schedule_entry *grown;
 	size_t size;
 
-	if (s->count < s->size)
+	if (h->count < h->size)
 		return 0;
-	if (s->count >= 2 * s->limit)
+	if (h->count >= 2 * limit)
 		return -1;
-	size = s->size > 0 ? s->size * 2 : 256;
-	if (size > 2 * s->limit)
-		size = 2 * s->limit;
-	grown = reallocarray(s->entries, size, sizeof(*grown));
+	size = h->size > 0 ? h->size * 2 : 256;
+	if (size > 2 * limit)
+		size = 2 * limit;
+	grown = reallocarray(h->entries, size, sizeof(*grown));
 	if (grown == NULL)
 		return -1;
-	s->entries = grown;
-	s->size = size;
+	h->entries = grown;
+	h->size = size;
 	return 0;
+}
+
+/* It is in the spool only. */
+static void
+leave_out(struct schedule_heap *h, uint64_t when)
+{
+	if (when <= h->horizon)
+		h->horizon = when - (when > 0);
 }
 
 /* By time, then by id, which is by time, too. */
@@ -69,88 +88,166 @@ swap(struct schedule_entry *a, struct schedule_entry *b)
 void
 schedule_push(struct schedule *s, const struct schedule_entry *entry)
 {
+	struct schedule_heap *h = &s->heaps[schedule_kind(entry)];
 	size_t at, parent;
 
-	if (make_room(s) == -1) {
-		s->is_cut = 1;
+	if (make_room(h, s->limit) == -1) {
+		leave_out(h, entry->when);
 		return;
 	}
-	at = s->count++;
-	s->entries[at] = *entry;
+	at = h->count++;
+	h->entries[at] = *entry;
 	while (at > 0) {
 		parent = (at - 1) / 2;
-		if (by_when(&s->entries[parent], &s->entries[at]) <= 0)
+		if (by_when(&h->entries[parent], &h->entries[at]) <= 0)
 			break;
-		swap(&s->entries[parent], &s->entries[at]);
+		swap(&h->entries[parent], &h->entries[at]);
 		at = parent;
 	}
 }
 
-int
-schedule_pop(struct schedule *s, uint64_t now, struct schedule_entry *entry)
+static int
+is_due(const struct schedule_heap *h, uint64_t now)
+{
+	return h->count > 0 && h->entries[0].when <= now;
+}
+
+static void
+pop(struct schedule_heap *h, struct schedule_entry *entry)
 {
 	size_t at = 0, child;
 
-	if (s->count == 0 || s->entries[0].when > now)
-		return 0;
-	*entry = s->entries[0];
-	s->entries[0] = s->entries[--s->count];
+	*entry = h->entries[0];
+	h->entries[0] = h->entries[--h->count];
 	for (;;) {
 		child = 2 * at + 1;
-		if (child >= s->count)
+		if (child >= h->count)
 			break;
-		if (child + 1 < s->count &&
-		    by_when(&s->entries[child + 1], &s->entries[child]) < 0)
+		if (child + 1 < h->count &&
+		    by_when(&h->entries[child + 1], &h->entries[child]) < 0)
 			child++;
-		if (by_when(&s->entries[at], &s->entries[child]) <= 0)
+		if (by_when(&h->entries[at], &h->entries[child]) <= 0)
 			break;
-		swap(&s->entries[at], &s->entries[child]);
+		swap(&h->entries[at], &h->entries[child]);
 		at = child;
 	}
+}
+
+int
+schedule_pop(struct schedule *s, uint64_t now, int has_room_for_again,
+    struct schedule_entry *entry)
+{
+	int has_new = is_due(&s->heaps[SCHEDULE_NEW], now);
+	int has_again = has_room_for_again &&
+	    is_due(&s->heaps[SCHEDULE_AGAIN], now);
+
+	if (!has_new && !has_again)
+		return 0;
+	if (has_new && has_again)
+		s->turn = !s->turn;
+	else
+		s->turn = has_new ? SCHEDULE_NEW : SCHEDULE_AGAIN;
+	pop(&s->heaps[s->turn], entry);
 	return 1;
+}
+
+uint64_t
+schedule_next_of(const struct schedule *s, int kind)
+{
+	const struct schedule_heap *h = &s->heaps[kind];
+
+	return h->count > 0 ? h->entries[0].when : UINT64_MAX;
 }
 
 uint64_t
 schedule_next(const struct schedule *s)
 {
-	return s->count > 0 ? s->entries[0].when : UINT64_MAX;
+	uint64_t new = schedule_next_of(s, SCHEDULE_NEW);
+	uint64_t again = schedule_next_of(s, SCHEDULE_AGAIN);
+
+	return new < again ? new : again;
+}
+
+size_t
+schedule_count(const struct schedule *s)
+{
+	return s->heaps[SCHEDULE_NEW].count + s->heaps[SCHEDULE_AGAIN].count;
+}
+
+const struct schedule_entry *
+schedule_find(const struct schedule *s, const char *id,
+    const struct schedule_entry *after)
+{
+	const struct schedule_heap *h;
+	const struct schedule_entry *e;
+
+	for (h = s->heaps; h < s->heaps + SCHEDULE_KINDS; h++)
+		for (e = h->entries; e < h->entries + h->count; e++) {
+			if (after == NULL && strcmp(e->name.id, id) == 0)
+				return e;
+			if (e == after)
+				after = NULL;
+		}
+	return NULL;
+}
+
+int
+schedule_is_short(const struct schedule *s, uint64_t now)
+{
+	const struct schedule_heap *h;
+
+	/* What was deferred since may be in it, too, but is not next. */
+	for (h = s->heaps; h < s->heaps + SCHEDULE_KINDS; h++)
+		if (h->horizon < now && (h->count == 0 ||
+		    h->entries[0].when > h->horizon))
+			return 1;
+	return 0;
 }
 
 /* Keep the limit's soonest, sorted: which is a heap, too. */
 static void
-cut(struct schedule *s)
+cut(struct schedule_heap *h, size_t limit)
 {
-	qsort(s->entries, s->count, sizeof(*s->entries), by_when);
-	if (s->count > s->limit) {
-		s->count = s->limit;
-		s->is_cut = 1;
+	qsort(h->entries, h->count, sizeof(*h->entries), by_when);
+	if (h->count > limit) {
+		h->count = limit;
+		leave_out(h, h->entries[limit].when);
 	}
 }
 
 void
 schedule_begin(struct schedule *s)
 {
-	s->count = 0;
-	s->is_cut = 0;
+	int kind;
+
+	for (kind = 0; kind < SCHEDULE_KINDS; kind++) {
+		s->heaps[kind].count = 0;
+		s->heaps[kind].horizon = UINT64_MAX;
+	}
 }
 
 void
 schedule_collect(struct schedule *s, const struct schedule_entry *entry)
 {
-	if (s->count >= 2 * s->limit)
-		cut(s);
-	if (make_room(s) == -1) {
-		s->is_cut = 1;
+	struct schedule_heap *h = &s->heaps[schedule_kind(entry)];
+
+	if (h->count >= 2 * s->limit)
+		cut(h, s->limit);
+	if (make_room(h, s->limit) == -1) {
+		leave_out(h, entry->when);
 		return;
 	}
-	s->entries[s->count++] = *entry;
+	h->entries[h->count++] = *entry;
 }
 
 void
 schedule_end(struct schedule *s)
 {
-	if (s->count > 0)
-		cut(s);
+	int kind;
+
+	for (kind = 0; kind < SCHEDULE_KINDS; kind++)
+		if (s->heaps[kind].count > 0)
+			cut(&s->heaps[kind], s->limit);
 }
 
 uint64_t

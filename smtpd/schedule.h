@@ -1,6 +1,10 @@
 /*
- * schedule: which letter is due when.  A heap of names in bounded memory: the
- * spool is the truth, this is the soonest part of it.
+ * schedule: which letter is due when.  Names in bounded memory: the spool is
+ * the truth, this is the soonest part of it.
+ *
+ * Those that were never deferred are kept apart from those that were, and when
+ * both are due they come in turns: a million that are tried again hold up
+ * nobody's new letter.
  */
 #ifndef SMTPD_SCHEDULE_H
 #define SMTPD_SCHEDULE_H
@@ -16,22 +20,43 @@ struct schedule_entry {
 	int			is_asked; /* somebody wants it tried now */
 };
 
-struct schedule {
+struct schedule_heap {
 	struct schedule_entry	*entries;	/* entries[0] is the soonest */
 	size_t			 count;
 	size_t			 size;
-	size_t			 limit;
-	int			 is_cut;	/* the spool has more */
+	uint64_t		 horizon;	/* later than that, the spool
+						 * may have more */
+};
+
+enum { SCHEDULE_NEW, SCHEDULE_AGAIN, SCHEDULE_KINDS };
+
+struct schedule {
+	struct schedule_heap	 heaps[SCHEDULE_KINDS];
+	size_t			 limit;		/* of each */
+	int			 turn;		/* whose it is */
 };
 
 void	schedule_init(struct schedule *, size_t limit);
 void	schedule_free(struct schedule *);
-/* One more; beyond twice the limit it is dropped, and is_cut set. */
+/* One more; beyond twice the limit it is left to the spool. */
 void	schedule_push(struct schedule *, const struct schedule_entry *);
-/* The soonest, if it is due by then: 1; else 0. */
-int	schedule_pop(struct schedule *, uint64_t now, struct schedule_entry *);
+/*
+ * The soonest, if it is due by then, of a kind of which there is room: 1; else
+ * 0.
+ */
+int	schedule_pop(struct schedule *, uint64_t now, int has_room_for_again,
+	    struct schedule_entry *);
+/* SCHEDULE_NEW or SCHEDULE_AGAIN. */
+int	schedule_kind(const struct schedule_entry *);
 /* When the soonest is due; UINT64_MAX: none. */
 uint64_t schedule_next(const struct schedule *);
+uint64_t schedule_next_of(const struct schedule *, int kind);
+size_t	schedule_count(const struct schedule *);
+/* The first of that id, or the next after one; NULL: none. */
+const struct schedule_entry *schedule_find(const struct schedule *,
+	    const char *id, const struct schedule_entry *after);
+/* Is what is due, of a kind, in the spool only? */
+int	schedule_is_short(const struct schedule *, uint64_t now);
 
 /* Anew: begin, collect each in any order, end; the limit's soonest stay. */
 void	schedule_begin(struct schedule *);

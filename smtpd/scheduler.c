@@ -93,24 +93,13 @@ scheduler_is_done(const struct queue *q)
 	    TAILQ_EMPTY(&q->handout.wanting) &&
 	    outbound_is_idle(&q->outbound) &&
 	    schedule_next(&q->schedule) > q->now &&
-	    !(q->schedule.is_cut && q->schedule.count == 0);
+	    !schedule_is_short(&q->schedule, q->now);
 }
 
 struct search {
 	const struct queue	*queue;
 	int			 has_news;
 };
-
-static int
-is_known(const struct schedule *s, const char *id)
-{
-	size_t i;
-
-	for (i = 0; i < s->count; i++)
-		if (strcmp(s->entries[i].name.id, id) == 0)
-			return 1;
-	return 0;
-}
 
 /* Due, and not one that could only be put off (locked, or unreadable now). */
 static void
@@ -119,7 +108,7 @@ look_for_news(void *arg, const struct spool_name *name)
 	struct search *search = arg;
 
 	if (!search->has_news && name->due <= search->queue->now &&
-	    !is_known(&search->queue->schedule, name->id))
+	    schedule_find(&search->queue->schedule, name->id, NULL) == NULL)
 		search->has_news = 1;
 }
 

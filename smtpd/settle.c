@@ -142,7 +142,8 @@ queue_letter_unparked(void *arg, const struct spool_name *name)
 {
 	struct queue *q = arg;
 
-	queue_look_again(q, name, q->now);
+	/* It has waited for longer than what is in the schedule now. */
+	queue_look_again(q, name, name->due < q->now ? name->due : q->now);
 }
 
 void

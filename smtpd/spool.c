@@ -36,7 +36,8 @@
  *     written over; a deferral is, by the next of the same delivery, since
  *     all that a torn one takes along is the number of the attempt.
  * 10. A deferral is a rename, and needs no sync: either name is the letter,
- *     and the earlier one is only tried too soon.
+ *     and the earlier one is only tried too soon.  Nor does its record, if
+ *     nothing else goes on record with it.
  * 11. A letter with nobody left to try is unlinked when all of its recipients
  *     have it, or when a letter that tells of those who don't is in queue/
  *     (derived.h) or not wanted.  What can't be told of moves to failed/, and
@@ -226,6 +227,23 @@ spool_name_parse(const char *text, struct spool_name *name)
 strange:
 	errno = EINVAL;
 	return -1;
+}
+
+int
+spool_name_is_first(const struct spool_name *name)
+{
+	const char *digit;
+	uint64_t us = 0;
+	size_t i;
+
+	for (i = 0; i < ID_TIME; i++) {
+		if (name->id[i] == '\0' ||
+		    (digit = strchr(digits62, name->id[i])) == NULL)
+			return 0;
+		us = us * 62 + (uint64_t)(digit - digits62);
+	}
+	/* The id may have been made in the second after. */
+	return us / 1000000 - name->due <= 1;
 }
 
 /* A stream of its own over a directory that we keep open. */

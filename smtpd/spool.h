@@ -62,6 +62,12 @@ int	spool_name_print(const struct spool_name *, char buf[SPOOL_NAME_MAX]);
 /* Strict: exactly what print makes; EINVAL. */
 int	spool_name_parse(const char *text, struct spool_name *);
 
+/*
+ * Is it as spool_commit() has named it?  Ids of ours begin with the time; of
+ * others', and of derived letters, it is not known: 0.
+ */
+int	spool_name_is_first(const struct spool_name *);
+
 /* Every name in queue/; *strange counts those that are none of ours. */
 int	spool_scan(const struct spool *, void (*each)(void *,
 	    const struct spool_name *), void *arg, size_t *strange);
@@ -192,9 +198,10 @@ int	letter_open(const struct spool *, const struct spool_name *,
 int	letter_read(int fd, struct letter *);
 void	letter_close(struct letter *);
 /*
- * Put outcomes on record, on disk when it returns: a final one is appended, a
- * deferral has the place of the one before it of the same delivery.  -1: they
- * may be there or not, and are to be recorded again.
+ * Put outcomes on record, on disk when it returns unless all of them are
+ * deferrals: a final one is appended, a deferral has the place of the one
+ * before it of the same delivery.  -1: they may be there or not, and are to be
+ * recorded again.
  */
 int	letter_record(const struct spool *, struct letter *,
 	    const struct outcome *, size_t count);

@@ -356,6 +356,21 @@ find_deferral(const struct letter *letter, const struct outcome *o)
 }
 
 /*
+ * What a mailbox may forget, or a derived letter tell, is on disk.  That there
+ * was an attempt in vain is not worth a wait.
+ */
+static int
+is_worth_sync(const struct outcome *outcomes, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (outcomes[i].kind != OUTCOME_DEFERRED)
+			return 1;
+	return 0;
+}
+
+/*
  * Those that have a place are written there one by one; data gets the others,
  * for the end.  If one is torn by a crash, no more is lost than that there
  * was an attempt.
@@ -385,7 +400,7 @@ write_outcomes(int fd, struct letter *letter, const struct outcome *outcomes,
 		was->at = at;
 	}
 	if (write_records(fd, data, n, letter->outcome_end) == -1 ||
-	    fdatasync(fd) == -1)
+	    (is_worth_sync(outcomes, count) && fdatasync(fd) == -1))
 		return -1;
 	letter->outcome_count += n;
 	letter->outcome_end += n * FORMAT_OUTCOME;

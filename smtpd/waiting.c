@@ -11,7 +11,7 @@
 #include "smtpd/derived.h"
 #include "smtpd/job.h"
 
-#define SCHEDULE_LIMIT	100000	/* names in memory, at most twice that */
+#define SCHEDULE_LIMIT	100000	/* names of each kind; at most twice that */
 #define CLOCK_SLACK	60	/* seconds */
 
 void

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -391,13 +392,13 @@ heap(void **state)
 		e.when = noise % 500;
 		schedule_push(&s, &e);
 	}
-	while (schedule_pop(&s, 250, &e)) {
+	while (schedule_pop(&s, 250, 1, &e)) {
 		assert_true(e.when >= last && e.when <= 250);
 		last = e.when;
 		n++;
 	}
 	assert_true(schedule_next(&s) > 250);
-	while (schedule_pop(&s, 500, &e))
+	while (schedule_pop(&s, 500, 1, &e))
 		n++;
 	assert_int_equal(n, 900);
 	assert_int_equal(schedule_next(&s), UINT64_MAX);
@@ -408,18 +409,68 @@ heap(void **state)
 		schedule_collect(&s, &e);
 	}
 	schedule_end(&s);
-	assert_true(s.is_cut);
-	assert_int_equal(s.count, 1000);
+	assert_int_equal(schedule_count(&s), 1000);
+	assert_false(schedule_is_short(&s, UINT64_MAX));
+	/* What is put off meanwhile hides nothing. */
+	e.when = 5000;
+	schedule_push(&s, &e);
 	for (i = 0; i < 1000; i++) {
-		assert_true(schedule_pop(&s, UINT64_MAX, &e));
+		assert_true(schedule_pop(&s, UINT64_MAX, 1, &e));
 		assert_int_equal(e.when, i);
 	}
+	assert_true(schedule_is_short(&s, UINT64_MAX));
+	assert_false(schedule_is_short(&s, 999));
+	assert_int_equal(schedule_count(&s), 1);
 	/* And what is pushed beyond twice the limit is left to the spool. */
 	schedule_begin(&s);
 	for (i = 0; i < 3000; i++)
 		schedule_push(&s, &e);
-	assert_int_equal(s.count, 2000);
-	assert_true(s.is_cut);
+	assert_int_equal(schedule_count(&s), 2000);
+	while (schedule_pop(&s, UINT64_MAX, 1, &e))
+		;
+	assert_true(schedule_is_short(&s, UINT64_MAX));
+	schedule_free(&s);
+}
+
+/* What was never deferred and what was: in turns, however many of either. */
+static void
+turns(void **state)
+{
+	const struct schedule_entry *found;
+	struct schedule s;
+	struct schedule_entry e = { .when = 0 };
+	size_t i, n = 0;
+
+	(void)state;
+	schedule_init(&s, 1000);
+	for (i = 0; i < 100; i++) {
+		e.when = i;
+		assert_int_equal(spool_id_make(e.name.id), 0);
+		schedule_push(&s, &e);
+	}
+	e.when = 200;
+	e.name.due = (uint64_t)time(NULL);
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(schedule_kind(&e), SCHEDULE_NEW);
+		schedule_push(&s, &e);
+	}
+	e.name.due += 60;
+	assert_int_equal(schedule_kind(&e), SCHEDULE_AGAIN);
+	e.is_fresh = 1;
+	assert_int_equal(schedule_kind(&e), SCHEDULE_NEW);
+	for (i = 0; i < 4; i++) {
+		assert_true(schedule_pop(&s, 200, 1, &e));
+		n += schedule_kind(&e) == SCHEDULE_NEW;
+	}
+	assert_int_equal(n, 2);
+	/* Only what there is room for. */
+	assert_false(schedule_pop(&s, 200, 0, &e));
+	assert_int_equal(schedule_next(&s), 2);
+	assert_int_equal(schedule_next_of(&s, SCHEDULE_NEW), UINT64_MAX);
+	found = schedule_find(&s, s.heaps[SCHEDULE_AGAIN].entries[5].name.id,
+	    NULL);
+	assert_ptr_equal(found, &s.heaps[SCHEDULE_AGAIN].entries[5]);
+	assert_null(schedule_find(&s, found->name.id, found));
 	schedule_free(&s);
 }
 
@@ -669,6 +720,38 @@ clock_put_back(void **state)
 	is_asked_to_deliver(&far, "alice@localhost", 1);
 	say(REQ_DELIVER, DELIVERED, "2.0.0", "ok");
 	assert_int_equal(count_in(q.spool.queue, 0), 1);
+}
+
+/* Many that are tried again leave places to what comes for the first time. */
+static void
+places_for_new_ones(void **state)
+{
+	struct spool_name name;
+	char account[8], sender[24];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < JOBS_MAX; i++) {
+		snprintf(account, sizeof(account), "u%zu", i % 20);
+		snprintf(sender, sizeof(sender), "%s@there.example", account);
+		from = sender;
+		name = letter_for(account, NULL);
+		assert_int_equal(spool_defer(&q.spool, &name, q.now - 3600),
+		    0);
+	}
+	queue_scan(&q);
+	from = "s@there.example";
+	letter_for("alice", NULL);
+	assert_int_equal(queue_next_start(&q), q.now - 3600);
+	begin();
+	assert_int_equal(q.again_count, JOBS_AGAIN);
+	assert_int_equal(q.job_count, JOBS_AGAIN + 1);
+	/* Others wait for a place, not for a time. */
+	assert_int_equal(queue_next_start(&q), UINT64_MAX);
+	letter_for("bob", NULL);
+	assert_int_equal(queue_next_start(&q), q.now);
+	begin();
+	assert_int_equal(q.job_count, JOBS_AGAIN + 2);
 }
 
 static void
@@ -1224,7 +1307,7 @@ hints(void **state)
 	begin();
 	assert_int_equal(asked_count, 1);
 	assert_int_equal(q.job_count, 1);
-	assert_int_equal(q.schedule.count, 0);
+	assert_int_equal(schedule_count(&q.schedule), 0);
 }
 
 /* One account's backlog leaves places for others. */
@@ -1440,7 +1523,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(heap), TEST(retries), TEST(delivered), TEST(group_awaited),
+		TEST(heap), TEST(turns), TEST(places_for_new_ones),
+		TEST(retries), TEST(delivered), TEST(group_awaited),
 		TEST(reused),
 		TEST(scanned), TEST(deferred), TEST(gives_up), TEST(failed),
 		TEST(several), TEST(partly), TEST(agent_crashes),

@@ -144,10 +144,10 @@ watch_tells_of_what_is_due(void **state)
 	assert_int_equal(schedule_next(&q.schedule), UINT64_MAX);
 	(void)appear(q.now);
 	assert_int_equal(scheduler_look(watch, &q), 0);
-	assert_int_equal(q.schedule.count, 1);
+	assert_int_equal(schedule_count(&q.schedule), 1);
 	/* Its own server's hint, if there is one, comes before that. */
 	assert_true(schedule_next(&q.schedule) > q.now);
-	assert_int_equal(q.schedule.entries[0].is_fresh, 0);
+	assert_int_equal(q.schedule.heaps[SCHEDULE_AGAIN].entries[0].is_fresh, 0);
 	close(watch);
 }
 
@@ -160,7 +160,7 @@ watch_passes_over_deferrals(void **state)
 	(void)state;
 	assert_int_equal(spool_defer(&q.spool, &name, q.now + 120), 0);
 	assert_int_equal(scheduler_look(watch, &q), 0);
-	assert_int_equal(q.schedule.count, 0);
+	assert_int_equal(schedule_count(&q.schedule), 0);
 	close(watch);
 }
 
@@ -204,9 +204,9 @@ done_is_when_nothing_is_due(void **state)
 	assert_true(scheduler_is_done(&q));
 	/* More in the spool than in memory. */
 	schedule_begin(&q.schedule);
-	q.schedule.is_cut = 1;
+	q.schedule.heaps[SCHEDULE_AGAIN].horizon = 0;
 	assert_false(scheduler_is_done(&q));
-	q.schedule.is_cut = 0;
+	q.schedule.heaps[SCHEDULE_AGAIN].horizon = UINT64_MAX;
 	q.handout.channels = 1;
 	assert_false(scheduler_is_done(&q));
 	q.handout.channels = 0;
