@@ -84,3 +84,9 @@ $(HOSTILE): $(patsubst %,$(B)/obj/%.o,$(SPAWNER) tests/hostile/puppet)
 
 hostile-programs: $(HOSTILE)
 .PHONY: hostile-programs
+
+# Of the benchmarks: letters for a spool, by the functions that smtpd has.
+$(B)/bench/fill: $(patsubst %,$(B)/obj/%.o,tests/bench/fill smtpd/spool \
+    smtpd/spool_write smtpd/envelope smtpd/address smtpd/xtext wire/utf8)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ -lbsd

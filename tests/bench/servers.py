@@ -284,7 +284,7 @@ class Postern(Server):
             "%s/libexec/postern\ntls-certificate %s\ntls-key %s\n" % (
                 top, top, build, certificate.chain, certificate.key))
                       + listen + conf)
-        self.conf = top + "/conf"
+        self.conf, self.spool = top + "/conf", top + "/spool"
         self.argv = [os.path.join(build, "sbin", program), "-f", self.conf]
 
     def busy(self):
@@ -319,8 +319,8 @@ class Pop3s(Postern):
 
 
 class Smtpd(Postern):
-    def __init__(self, build=None, port=10025):
-        super().__init__("smtpd", {"smtp": port}, build=build)
+    def __init__(self, build=None, port=10025, conf=""):
+        super().__init__("smtpd", {"smtp": port}, conf=conf, build=build)
 
 
 class Popa3d(Server):
