@@ -95,6 +95,15 @@ def users(host):
     return fresh
 
 
+@pytest.fixture
+def broken_nss(host):
+    """Account look-ups fail, as when a directory server is down."""
+    os.rename("/etc/passwd", "/etc/passwd.aside")
+    os.symlink("passwd", "/etc/passwd")		# ELOOP
+    yield
+    os.rename("/etc/passwd.aside", "/etc/passwd")
+
+
 @pytest.fixture(autouse=True)
 def still_alive(request):
     """After each test: is the daemon still alive, and did nothing crash?"""

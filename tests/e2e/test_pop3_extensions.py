@@ -12,9 +12,9 @@ import pytest
 import boxes
 import postern
 import tls
+from letters import SHORT
 from postern import Dialogue, Pop, home, maildir, password, put_message
 
-SHORT = b"Subject: one\nFrom: a@example.test\n\nHello.\n"
 CODES = re.compile(r"-ERR \[([^]]*)\] ")
 KNOWN_CODES = {"IN-USE", "LOGIN-DELAY", "SYS/TEMP", "SYS/PERM", "AUTH", "UTF8"}
 DAY = 86400

@@ -6,9 +6,9 @@ import re
 import pytest
 
 import postern
+from letters import SHORT
 from postern import Pop, home, maildir, password, put_message
 
-SHORT = b"Subject: one\nFrom: a@example.test\n\nHello.\n"
 
 
 # Lines

@@ -16,6 +16,7 @@ _spec.loader.exec_module(_e2e)
 globals().update({name: value for name, value in vars(_e2e).items()
                   if not name.startswith("_")})
 
+import gates  # noqa: E402
 import puppet  # noqa: E402
 
 
@@ -37,6 +38,17 @@ def puppets(host):
         daemon.wait_nothing_left()
     found = _e2e.reports()
     assert not found, found
+
+
+@pytest.fixture(scope="module")
+def pop(puppets):
+    return puppets("pop3d")
+
+
+@pytest.fixture(scope="module")
+def smtp(puppets):
+    return puppets("smtpd", "message-size-limit %d\nretry-schedule 1s\n"
+                   "trusted-networks none\n" % gates.LIMIT)
 
 
 @pytest.hookimpl(hookwrapper=True)
