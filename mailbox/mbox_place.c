@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../privsep/log.h"
 #include "mbox.h"
 #include "path.h"
 #include "state.h"
@@ -42,6 +43,20 @@ mbox_place_find(struct mailbox *mb, const struct config *config,
 	return mb->directory == -1 ? -1 : 0;
 }
 
+/* It is the administrator who can mend that: all that the user sees is a wait. */
+static void
+log_no_state(const struct identity *id, int error)
+{
+	char user[LOG_VALUE_MAX];
+
+	if (error == EACCES || error == EPERM || error == ENOTDIR ||
+	    error == ELOOP)
+		log_event(LOG_ERR, 0, "event=no-state user=%s error=\"%s\" "
+		    "text=\"an mbox needs ~/.postern, the user's own\"",
+		    log_value(id->name, user), strerror(error));
+	errno = error;
+}
+
 int
 mbox_place_enter(struct mailbox *mb, const struct config *config,
     const struct identity *id, int create)
@@ -57,8 +72,10 @@ mbox_place_enter(struct mailbox *mb, const struct config *config,
 	 * quota, or whose disk has an error, must get at the mail.
 	 */
 	if (mb->state == -1 && (create || (errno != ENOSPC &&
-	    errno != EDQUOT && errno != EROFS)))
+	    errno != EDQUOT && errno != EROFS))) {
+		log_no_state(id, errno);
 		return -1;
+	}
 	mb->directory = path_file(config->mailbox_path, id, create, mb->name,
 	    &is_absent);
 	if (mb->directory == -1) {

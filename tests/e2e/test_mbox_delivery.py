@@ -15,6 +15,7 @@ import time
 import pytest
 
 import postern
+import private
 from postern import Ended, Pop, Smtp
 
 PLACES = {"group": ("/var/mail/%u", 0o2775), "sticky": ("/var/mail/%u", 0o1777),
@@ -192,6 +193,39 @@ def test_squatter(place, smtpd, pop3d, trap):
     postern.eventually(lambda: place.markers("dave"), "a letter")
     smtpd.wait_no_session()
     place.clear("dave")
+
+
+def test_home_of_root(place, pop3d, smtpd):
+    """An account for mail only: its mail waits for a ~/.postern, and the log
+    says so; one that root makes is enough."""
+    if place.name == "home":
+        pytest.skip("the mbox is in the home")
+    name, uid, home = "mailonly", 2901, private.HOMES + "/mailonly"
+    postern.accounts.add(name, uid, "secret", home=home)
+    postern.accounts.write()
+    place.clear(name)		# makes it the user's
+    os.chown(home, 0, 0)
+    os.chmod(home, 0o755)
+    before = len(smtpd.log("event=no-state user=mailonly"))
+    with Smtp(smtpd) as smtp:
+        send(smtp, "marker-1-", name)
+    smtpd.wait_log("event=no-state user=mailonly", before + 1)
+    with Pop(pop3d) as pop:
+        pop.ok("USER " + name)
+        assert "[SYS/TEMP]" in pop.err("PASS secret")
+    assert place.markers(name) == []
+    os.mkdir(home + "/.postern", 0o700)
+    os.chown(home + "/.postern", uid, uid)
+    postern.eventually(lambda: place.markers(name) == ["marker-1-"], "a letter")
+    smtpd.wait_no_session()
+    with Pop(pop3d) as pop:
+        pop.ok("USER " + name)
+        pop.ok("PASS secret")
+        assert pop.stat()[0] == 1
+        pop.ok("DELE 1")
+        assert pop.quit().startswith("+OK")
+    assert place.markers(name) == []
+    place.clear(name)
 
 
 def test_lock_of_a_dead_process(place, pop3d, smtpd):
