@@ -196,6 +196,8 @@ show_letter(FILE *out, const struct letter_record *r, size_t index)
 	    "", r->id, places[r->place]);
 	if (r->place == LETTER_DEFERRED)
 		fprintf(out, ", next try %s", print_time(r->due, 1, text));
+	if (r->is_kept)
+		fputs(" by root", out);
 	if (r->is_damaged) {
 		fputs(", the file is damaged\n", out);
 		return;

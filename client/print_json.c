@@ -58,6 +58,8 @@ json_letter(FILE *out, const struct letter_record *r, size_t index)
 	put_number(out, "size", r->size);
 	if (r->place == LETTER_DEFERRED)
 		put_number(out, "next_try", r->due);
+	if (r->is_kept)
+		fputs(",\"held_by_root\":true", out);
 	if (r->is_damaged) {
 		fputs(",\"damaged\":true,\"recipients\":[", out);
 		return;

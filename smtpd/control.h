@@ -94,8 +94,11 @@ enum act_result {
 	ACT_IN_DELIVERY,
 	ACT_FAULT		/* errno */
 };
-/* RETRY, HOLD, RELEASE or DELETE one letter; the caller syncs the spool. */
-enum act_result control_act(struct queue *, uint32_t request,
+/*
+ * RETRY, HOLD, RELEASE or DELETE one letter, which is this user's; the caller
+ * syncs the spool.
+ */
+enum act_result control_act(struct queue *, uint32_t request, uint32_t uid,
 	    const struct view *);
 
 #endif

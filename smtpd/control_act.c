@@ -49,7 +49,7 @@ act_retry(struct queue *q, const struct spool_name *was)
 	struct spool_name name;
 	enum act_result result;
 
-	if (was->due == SPOOL_ON_HOLD || job_find(q, was->id) != NULL)
+	if (spool_is_held(was) || job_find(q, was->id) != NULL)
 		return ACT_LEFT;	/* it is being tried, or released first */
 	if (was->due <= q->now) {
 		queue_ask(q, was);
@@ -61,16 +61,17 @@ act_retry(struct queue *q, const struct spool_name *was)
 	return result;
 }
 
+/* What its owner holds root can keep. */
 static enum act_result
-act_hold(struct queue *q, const struct spool_name *was)
+act_hold(struct queue *q, const struct spool_name *was, uint64_t due)
 {
 	struct spool_name name;
 
-	if (was->due == SPOOL_ON_HOLD)
+	if (was->due >= due)
 		return ACT_LEFT;
 	if (take_back(q, was) == -1)
 		return ACT_IN_DELIVERY;
-	return rename_to(q, was, SPOOL_ON_HOLD, &name);
+	return rename_to(q, was, due, &name);
 }
 
 static enum act_result
@@ -79,7 +80,7 @@ act_release(struct queue *q, const struct spool_name *was)
 	struct spool_name name;
 	enum act_result result;
 
-	if (was->due != SPOOL_ON_HOLD)
+	if (!spool_is_held(was))
 		return ACT_LEFT;
 	result = rename_to(q, was, q->now, &name);
 	if (result == ACT_DONE)
@@ -130,10 +131,14 @@ act_delete(struct queue *q, const struct view *v)
 }
 
 enum act_result
-control_act(struct queue *q, uint32_t request, const struct view *v)
+control_act(struct queue *q, uint32_t request, uint32_t uid,
+    const struct view *v)
 {
 	const struct spool_name *name = &v->letter.name;
 
+	/* What root keeps, to look at it, stays as it is. */
+	if (name->due == SPOOL_KEPT && uid != 0)
+		return ACT_LEFT;
 	if (request == REQ_DELETE)
 		return act_delete(q, v);
 	/* It was given up: nothing would be different. */
@@ -143,7 +148,8 @@ control_act(struct queue *q, uint32_t request, const struct view *v)
 	case REQ_RETRY:
 		return act_retry(q, name);
 	case REQ_HOLD:
-		return act_hold(q, name);
+		return act_hold(q, name, uid == 0 ? SPOOL_KEPT :
+		    SPOOL_ON_HOLD);
 	default:
 		return act_release(q, name);
 	}

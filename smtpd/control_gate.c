@@ -48,6 +48,7 @@ put_letter_record(struct message *m, const struct letter_record *r)
 	put_u32(m, RECORD_LETTER);
 	put_str(m, r->id);
 	put_u32(m, r->place);
+	put_u32(m, r->is_kept);
 	put_u32(m, r->is_damaged);
 	put_u64(m, r->due);
 	put_u64(m, r->size);
@@ -65,6 +66,7 @@ get_letter_record(struct message *m, struct letter_record *r)
 {
 	get_str(m, r->id, sizeof(r->id));
 	r->place = get_u32(m);
+	r->is_kept = get_u32(m);
 	r->is_damaged = get_u32(m);
 	r->due = get_u64(m);
 	r->size = get_u64(m);

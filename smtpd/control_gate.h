@@ -97,6 +97,7 @@ enum record_kind {
 struct letter_record {
 	char		id[QUEUE_ID_MAX];
 	uint32_t	place;		/* of enum letter_place */
+	uint32_t	is_kept;	/* HELD, and only root can release it */
 	uint32_t	is_damaged;	/* nothing below is known but due */
 	uint64_t	due;		/* DEFERRED: seconds since 1970 */
 	uint64_t	size;		/* octets */

@@ -23,7 +23,7 @@ view_place(const struct queue *q, const struct spool_name *name, int is_failed)
 {
 	if (is_failed)
 		return LETTER_FAILED;
-	if (name->due == SPOOL_ON_HOLD)
+	if (spool_is_held(name))
 		return LETTER_HELD;
 	if (job_find(q, name->id) != NULL)
 		return LETTER_ACTIVE;
@@ -300,6 +300,7 @@ view_letter(const struct view *v, struct letter_record *r)
 	r->size = l->name.size;
 	r->owner = ENVELOPE_NOBODY;
 	r->is_damaged = v->is_damaged != 0;
+	r->is_kept = l->name.due == SPOOL_KEPT;
 	if (v->is_damaged)
 		return;
 	r->size = l->length;

@@ -303,7 +303,7 @@ work_act(struct control_client *c)
 	}
 	if (!next_letter(c, &v))
 		return 0;
-	switch (control_act(c->control->queue, c->request, &v)) {
+	switch (control_act(c->control->queue, c->request, c->uid, &v)) {
 	case ACT_DONE:
 		c->done++;
 		c->is_dirty = 1;

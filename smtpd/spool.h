@@ -4,7 +4,7 @@
  * SPOOL/incoming  being written by a session agent, which holds its lock
  * SPOOL/queue     answered with 250: DUE.SIZE.ID, so that a start reads names
  *                 only; a deferral is a rename, and so is putting a letter on
- *                 hold, whose DUE is SPOOL_ON_HOLD
+ *                 hold, which has one of the last two DUEs
  * SPOOL/held      letters that the queue itself has written (derived.h), as
  *                 long as what they tell of is not on record: ID
  * SPOOL/failed    unreadable, or can't even be told of: ID, kept for the
@@ -35,8 +35,10 @@ struct spool {
 	int	failed;
 };
 
-/* The last of due times, which none comes up to: until somebody releases it. */
-#define SPOOL_ON_HOLD	((UINT64_C(1) << 40) - 1)
+/* The last due times, which no clock comes up to: until somebody releases it. */
+#define SPOOL_KEPT	((UINT64_C(1) << 40) - 1)	/* by root, and nobody
+							 * else can */
+#define SPOOL_ON_HOLD	(SPOOL_KEPT - 1)		/* by who submitted it */
 
 /* What a name in queue/ says. */
 struct spool_name {
@@ -44,6 +46,12 @@ struct spool_name {
 	uint64_t	size;		/* octets of trace and content */
 	char		id[QUEUE_ID_MAX];
 };
+
+static inline int
+spool_is_held(const struct spool_name *name)
+{
+	return name->due >= SPOOL_ON_HOLD;
+}
 
 /*
  * The spool directory itself, checked: a directory, not a link, owned by this

@@ -71,7 +71,7 @@ collect(void *arg, const struct spool_name *name)
 	struct queue *q = arg;
 	struct schedule_entry entry = { .when = name->due, .name = *name };
 
-	if (name->due == SPOOL_ON_HOLD)
+	if (spool_is_held(name))
 		return;
 	if (entry.when > q->now + retry_delay_max(q->config) + CLOCK_SLACK)
 		entry.when = q->now;

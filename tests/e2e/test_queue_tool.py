@@ -243,6 +243,24 @@ def test_standing_in_line(smtpd):
         assert states(smtpd) == {}
 
 
+def test_what_root_keeps(smtpd):
+    """Its owner sees that, and can't take it away."""
+    one = send(smtpd, "alice", "a@dead.example")
+    wait_deferred(smtpd, one)
+    assert done(smtpd, "hold", one, user="alice").startswith("1 letter ")
+    assert "held_by_root" not in letters(smtpd)[0]
+    assert done(smtpd, "hold", one).startswith("1 letter ")
+    assert letters(smtpd, user="alice")[0]["held_by_root"] is True
+    for verb in ("hold", "release", "retry", "delete"):
+        assert done(smtpd, verb, one, user="alice").endswith(
+            ", 1 left as it was\n")
+    assert states(smtpd) == {one: "held"}
+    assert done(smtpd, "hold", one).startswith("0 letters ")
+    assert done(smtpd, "release", one) == "1 letter released\n"
+    wait_deferred(smtpd, one)
+    assert done(smtpd, "delete", one, user="alice") == "1 letter deleted\n"
+
+
 def test_selections(smtpd):
     a = send(smtpd, "alice", "X@dead.example")
     b = send(smtpd, "bob", "y@Dead.Example", "z@hung.example")
@@ -280,7 +298,7 @@ def test_what_people_read(smtpd):
     wait_deferred(smtpd, one)
     done(smtpd, "hold", one)
     text = done(smtpd, "show", one, user="alice")
-    for pattern in ("^Id: +%s$" % one, "^State: +held$", "^Attempts: +1$",
+    for pattern in ("^Id: +%s$" % one, "^State: +held by root$", "^Attempts: +1$",
                     r"^Owner: +alice \(uid 2000\), from local$",
                     "^Sender: +<alice@example.test>$",
                     "^Recipient: +<a@dead.example> deferred\n"
