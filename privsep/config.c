@@ -86,7 +86,7 @@ const struct config_field config_fields[] = {
 	    LIST(dns_servers, dns_server_count), .repeats = 1 },
 	{ .keyword = "relay-domains", KIND_PATTERNS, AGENTS,
 	    LIST(relay_domains, relay_domain_count), .repeats = 1 },
-	{ .keyword = "relay-recipients", KIND_OPTIONAL, AGENTS,
+	{ .keyword = "relay-recipients", KIND_OPTIONAL, AGENTS | QUEUE,
 	    AT(relay_recipients) },
 	{ .keyword = "max-sessions", KIND_NUMBER, TO_NONE,
 	    AT(max_sessions), .min = 1, .max = 20000 },

@@ -180,13 +180,20 @@ role_enclose(const struct config *config, const struct account_ids *user,
 }
 
 void
-role_confine_queue(const struct config *config, int spool, int aliases_dir)
+role_confine_queue(const struct config *config, int spool,
+    const int dirs[QUEUE_DIRS_MAX])
 {
-	struct sandbox_place places[2] = {
+	struct sandbox_place places[1 + QUEUE_DIRS_MAX] = {
 		{ .fd = spool, .use = ROOM_CHANGE },
-		{ .fd = aliases_dir, .use = ROOM_READ },
 	};
 	struct sandbox_filter filter;
+	size_t i, count = 1;
+
+	for (i = 0; i < QUEUE_DIRS_MAX; i++)
+		if (dirs[i] != -1)
+			places[count++] = (struct sandbox_place){
+				.fd = dirs[i], .use = ROOM_READ
+			};
 
 	sandbox_compile(SANDBOX_QUEUE, &filter);
 	become_user(config->queue_user.uid, config->queue_user.gid);
@@ -195,6 +202,6 @@ role_confine_queue(const struct config *config, int spool, int aliases_dir)
 #ifndef POSTERN_SANITIZE
 	become_bounded(RLIMIT_NPROC, 0);
 #endif
-	sandbox_landlock_client(places, aliases_dir == -1 ? 1 : 2);
+	sandbox_landlock_client(places, count);
 	sandbox_install(&filter);
 }

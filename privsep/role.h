@@ -41,10 +41,12 @@ void	role_ready(void);
 /*
  * Queue only: become queue-user for good (with proof), undumpable, no new
  * privileges, rlimits; then Landlock: full use of spool, read of the
- * directory that holds the aliases file (-1: none); then seccomp: files, the
- * descriptors it has, poll and timers, stream sockets to connect with; no
- * exec, fork, or listening.
+ * directories that hold the aliases and other such files (-1: none); then
+ * seccomp: files, the descriptors it has, poll and timers, stream sockets to
+ * connect with; no exec, fork, or listening.
  */
-void	role_confine_queue(const struct config *, int spool, int aliases_dir);
+#define QUEUE_DIRS_MAX	3
+void	role_confine_queue(const struct config *, int spool,
+	    const int dirs[QUEUE_DIRS_MAX]);
 
 #endif

@@ -103,13 +103,18 @@ smtp_serve(struct agent *agent)
 		    agent->config->spool_dir, strerror(errno));
 	aliases_open(&s.aliases, agent->config, aliases_ignore);
 	aliases_hold(&s.aliases);
-	if (dir != -1)
+	aliases_open_as(&s.map, NAMES_DOMAIN_MAP, agent->config,
+	    aliases_ignore);
+	aliases_hold(&s.map);
+	if (dir != -1) {
 		aliases_index_open(&s.aliases, dir);
+		aliases_index_open(&s.map, dir);
+	}
 	s.policy = (struct policy){
 		.config = agent->config, .facts = &agent->facts,
-		.aliases = &s.aliases
+		.aliases = &s.aliases, .map = &s.map
 	};
-	relay_recipients_open(&s.policy.relay_recipients, agent->config);
+	relay_recipients_open(&s.policy.relay_recipients, agent->config, dir);
 	agent_confine(agent, ROOM_SPOOL, &dir, dir != -1);
 	if (gates_serve(&smtp_gates, &s, agent->gate,
 	    (int)(agent->config->idle_timeout + AGENT_PATIENCE) * 1000) == -1) {
@@ -122,6 +127,7 @@ smtp_serve(struct agent *agent)
 	/* A transaction that was not committed leaves nothing. */
 	spool_abort(&s.writer);
 	aliases_close(&s.aliases);
+	aliases_close(&s.map);
 	relay_recipients_close(&s.policy.relay_recipients);
 	spool_close(&s.spool);
 	if (dir != -1)

@@ -24,6 +24,7 @@ struct smtp_session {
 	struct agent		*agent;
 	struct spool		 spool;		/* -1s: could not be opened */
 	struct aliases_file	 aliases;
+	struct aliases_file	 map;
 	struct policy		 policy;
 	uint32_t		 refusals;	/* logged so far */
 	uint32_t		 messages;	/* taken so far */

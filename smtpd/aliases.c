@@ -14,6 +14,7 @@
 #include "smtpd/account.h"
 #include "smtpd/address.h"
 #include "smtpd/aliases.h"
+#include "smtpd/idna.h"
 
 #define TARGET_TEXT_MAX	400	/* one item as written, with its NUL */
 
@@ -27,6 +28,7 @@ struct parse {
 	struct aliases		*aliases;
 	size_t			 entries_size, targets_size;
 	char			*out, *out_end;
+	enum names_kind		 kind;
 	int			 is_list;	/* a line end is a comma */
 };
 
@@ -166,11 +168,15 @@ static const char *
 check_address(const struct parse *p, char *item, enum target_kind *kind)
 {
 	struct address address;
+	char ascii[IDNA_MAX];
 	size_t i;
 
-	if (address_mailbox(item, strlen(item), ADDRESS_BARE, &address) !=
-	    ADDRESS_OK)
+	if (address_mailbox(item, strlen(item), ADDRESS_BARE | ADDRESS_UTF8,
+	    &address) != ADDRESS_OK ||
+	    idna_to_ascii(address.domain, ascii) == -1)
 		return "target is neither an account nor an address";
+	/* As the DNS has it: so fewer hosts are in want of SMTPUTF8. */
+	strlcpy(address.domain, ascii, sizeof(address.domain));
 	if (address.domain[0] == '\0' ||
 	    config_is_local_domain(p->config, address.domain)) {
 		strlcpy(item, address.local, TARGET_TEXT_MAX);
@@ -296,33 +302,92 @@ parse_targets(struct parse *p, struct alias *alias)
 	return 0;
 }
 
+/* The name of an alias, and its colon: 0, or -1. */
+static int
+take_name(struct parse *p, char name[TARGET_TEXT_MAX])
+{
+	int quoted, escaped;
+	size_t i;
+
+	if (take_item(p, ':', name, &quoted, &escaped) == -1 ||
+	    p->at == p->end || *p->at != ':' || name[0] == '\0' ||
+	    strlen(name) >= ALIAS_NAME_MAX)
+		return -1;
+	p->at++;
+	for (i = 0; name[i] != '\0'; i++)
+		name[i] = lower(name[i]);
+	return 0;
+}
+
+/* Does an address end here, whose last octets these are? */
+static int
+ends_address(const struct parse *p, int in_quotes)
+{
+	char c = *p->at;
+
+	return c == '\n' || (!in_quotes && (is_blank(c) ||
+	    (c == '#' && p->kind == NAMES_RECIPIENTS)));
+}
+
+/* An address, up to white space, in the form in which it is looked up. */
+static int
+take_address(struct parse *p, char name[TARGET_TEXT_MAX])
+{
+	char text[TARGET_TEXT_MAX];
+	int in_quotes = 0;
+	size_t n = 0;
+
+	for (; p->at < p->end && !ends_address(p, in_quotes); p->at++) {
+		if (*p->at == '\0' || n + 2 >= sizeof(text))
+			return -1;
+		in_quotes ^= *p->at == '"';
+		text[n++] = *p->at;
+		if (in_quotes && *p->at == '\\' && p->at + 1 < p->end &&
+		    p->at[1] != '\n')
+			text[n++] = *++p->at;
+	}
+	text[n] = '\0';
+	skip_blank(p);
+	return address_key_parse(text, name);
+}
+
+/* What follows a name: 0; -1: no memory. */
+static int
+parse_rest(struct parse *p, struct alias *alias)
+{
+	if (p->kind != NAMES_RECIPIENTS)
+		return parse_targets(p, alias);
+	if (p->at < p->end && *p->at != '\n' && *p->at != '#')
+		p->report(p->path, p->line, "one address a line");
+	skip_line(p);
+	return 0;
+}
+
 static int
 parse_alias(struct parse *p)
 {
 	struct aliases *a = p->aliases;
 	struct alias alias;
-	char item[TARGET_TEXT_MAX];
-	int quoted, escaped;
-	size_t i;
+	char name[TARGET_TEXT_MAX];
+	int result;
 
 	memset(&alias, 0, sizeof(alias));
 	alias.line = p->line;
 	alias.offset = (size_t)(p->at - p->start);
-	if (take_item(p, ':', item, &quoted, &escaped) == -1 ||
-	    p->at == p->end || *p->at != ':' || item[0] == '\0' ||
-	    strlen(item) >= ALIAS_NAME_MAX) {
-		p->report(p->path, alias.line, "not \"name: target\"");
+	result = p->kind == NAMES_ALIASES ? take_name(p, name) :
+	    take_address(p, name);
+	if (result == -1) {
+		p->report(p->path, alias.line, p->kind == NAMES_ALIASES ?
+		    "not \"name: target\"" :
+		    "does not begin with an address or \"@domain\"");
 		skip_line(p);
 		return 0;
 	}
-	p->at++;
-	for (i = 0; item[i] != '\0'; i++)
-		item[i] = lower(item[i]);
 	if (grow((void **)&a->entries, &p->entries_size, a->count,
 	    sizeof(*a->entries)) == -1)
 		return -1;
-	alias.name = keep(p, item);
-	if (alias.name == NULL || parse_targets(p, &alias) == -1)
+	alias.name = keep(p, name);
+	if (alias.name == NULL || parse_rest(p, &alias) == -1)
 		return -1;
 	alias.length = (size_t)(p->at - p->start) - alias.offset;
 	a->entries[a->count++] = alias;
@@ -353,7 +418,7 @@ sort(struct parse *p)
 	for (i = 1; i < a->count; i++) {
 		if (strcmp(a->entries[i].name, a->entries[kept].name) == 0)
 			p->report(p->path, a->entries[i].line,
-			    "this alias is set above already");
+			    "this name is set above already");
 		else
 			a->entries[++kept] = a->entries[i];
 	}
@@ -361,18 +426,54 @@ sort(struct parse *p)
 }
 
 static int
+by_domain(const void *left, const void *right)
+{
+	const struct alias_domain *a = left, *b = right;
+
+	return strcmp(a->name, b->name);
+}
+
+/* The domains that there are addresses of, each once; -1: no memory. */
+static int
+list_domains(struct aliases *a)
+{
+	struct alias_domain *d = calloc(a->count + 1, sizeof(*d));
+	size_t i, kept = 0;
+
+	if (d == NULL)
+		return -1;
+	a->domains = d;
+	for (i = 0; i < a->count; i++) {
+		d[i].name = address_key_domain(a->entries[i].name);
+		d[i].entry = i;
+	}
+	qsort(d, a->count, sizeof(*d), by_domain);
+	for (i = 0; i < a->count; i++)
+		if (i == 0 || by_domain(&d[kept - 1], &d[i]) != 0)
+			d[kept++] = d[i];
+	a->domain_count = kept;
+	return 0;
+}
+
+static int
 parse_begin(struct parse *p, const char *text, size_t len)
 {
+	size_t i, room = len + 2;
+
+	/* A label of one letter, two octets of UTF-8, becomes seven. */
+	for (i = 0; i < len; i++)
+		if ((text[i] & 0x80) != 0)
+			room = 4 * len + 2;
 	memset(p->aliases, 0, sizeof(*p->aliases));
 	p->start = p->at = text;
 	p->end = text + len;
 	p->line = 1;
 	/* A string's NUL has the place of its ':', ',' or line end. */
-	p->aliases->text = malloc(len + 2);
+	p->aliases->text = malloc(room);
 	if (p->aliases->text == NULL)
 		return -1;
 	p->out = p->aliases->text;
-	p->out_end = p->out + len + 2;
+	p->out_end = p->out + room;
 	return 0;
 }
 
@@ -398,12 +499,14 @@ next_line(struct parse *p)
 }
 
 int
-aliases_parse(struct aliases *aliases, const char *text, size_t len,
-    const char *path, const struct config *config, aliases_report report)
+aliases_parse_as(struct aliases *aliases, enum names_kind kind,
+    const char *text, size_t len, const char *path,
+    const struct config *config, aliases_report report)
 {
 	struct parse p = {
 		.path = path, .config = config, .report = report,
-		.aliases = aliases,
+		.aliases = aliases, .kind = kind,
+		.is_list = kind == NAMES_RECIPIENTS,
 	};
 
 	if (parse_begin(&p, text, len) == -1)
@@ -412,7 +515,15 @@ aliases_parse(struct aliases *aliases, const char *text, size_t len,
 		if (parse_alias(&p) == -1)
 			return -1;
 	sort(&p);
-	return 0;
+	return kind == NAMES_DOMAIN_MAP ? list_domains(aliases) : 0;
+}
+
+int
+aliases_parse(struct aliases *aliases, const char *text, size_t len,
+    const char *path, const struct config *config, aliases_report report)
+{
+	return aliases_parse_as(aliases, NAMES_ALIASES, text, len, path,
+	    config, report);
 }
 
 int
@@ -445,6 +556,7 @@ aliases_free(struct aliases *aliases)
 {
 	free(aliases->entries);
 	free(aliases->targets);
+	free(aliases->domains);
 	free(aliases->text);
 	memset(aliases, 0, sizeof(*aliases));
 }
@@ -452,7 +564,7 @@ aliases_free(struct aliases *aliases)
 const struct alias *
 aliases_find(const struct aliases *aliases, const char *name)
 {
-	char key[ALIAS_NAME_MAX];
+	char key[ALIASES_KEY_MAX];
 	size_t i, low = 0, high = aliases->count, middle;
 	int order;
 
@@ -473,6 +585,15 @@ aliases_find(const struct aliases *aliases, const char *name)
 			low = middle + 1;
 	}
 	return NULL;
+}
+
+int
+aliases_find_domain(const struct aliases *aliases, const char *domain)
+{
+	const struct alias_domain key = { .name = domain };
+
+	return aliases->domain_count > 0 && bsearch(&key, aliases->domains,
+	    aliases->domain_count, sizeof(key), by_domain) != NULL;
 }
 
 const struct target *

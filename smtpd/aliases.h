@@ -9,6 +9,14 @@
  * ":include:PATH", whose file lists more of these; ":group:NAME", the members
  * of a Unix group.  An alias with any other target is told of in the log and
  * kept as a bad one: mail for it waits.
+ *
+ * Two other files are read in the same way, of which the second has no
+ * targets.  Their names are addresses, in the form of address_key.h:
+ *
+ * The domain map: "address target[, target...]", where "@domain" stands for
+ * all other addresses of that domain.
+ * Recipients of the relay domains: an address or "@domain" a line, and what
+ * follows "#" is a comment.
  */
 #ifndef SMTPD_ALIASES_H
 #define SMTPD_ALIASES_H
@@ -18,10 +26,18 @@
 #include <stddef.h>
 
 #include "privsep/config.h"
+#include "smtpd/address_key.h"
 
-#define ALIASES_FILE_MAX	(16 * 1024 * 1024)	/* octets */
+#define ALIASES_FILE_MAX	(64 * 1024 * 1024)	/* octets */
 #define ALIASES_INCLUDE_MAX	(1024 * 1024)		/* octets */
 #define ALIAS_NAME_MAX		65			/* with its NUL */
+#define ALIASES_KEY_MAX		ADDRESS_KEY_MAX		/* any name, with NUL */
+
+enum names_kind {
+	NAMES_ALIASES,
+	NAMES_DOMAIN_MAP,
+	NAMES_RECIPIENTS
+};
 
 enum target_kind {
 	TARGET_NAME,		/* an alias or an account */
@@ -48,11 +64,19 @@ struct alias {
 	size_t		 count;
 };
 
+/* One of the domains that there are addresses of. */
+struct alias_domain {
+	const char	*name;		/* lower case */
+	size_t		 entry;		/* one that is of it */
+};
+
 struct aliases {
 	struct alias	*entries;	/* sorted by name, no two the same */
 	size_t		 count;
 	struct target	*targets;
 	size_t		 target_count;
+	struct alias_domain *domains;	/* the same; of a domain map */
+	size_t		 domain_count;
 	char		*text;		/* what the strings lie in */
 };
 
@@ -66,6 +90,10 @@ typedef void (*aliases_report)(const char *path, size_t line,
  */
 int	aliases_parse(struct aliases *, const char *text, size_t len,
 	    const char *path, const struct config *, aliases_report);
+/* The same for any of these files. */
+int	aliases_parse_as(struct aliases *, enum names_kind, const char *text,
+	    size_t len, const char *path, const struct config *,
+	    aliases_report);
 /*
  * The same for a file that lists targets, at commas and at line ends: they
  * are those of the only entry, whose name is "".  With a mistake anywhere that
@@ -76,6 +104,8 @@ int	aliases_parse_list(struct aliases *, const char *text, size_t len,
 void	aliases_free(struct aliases *);
 /* NULL: none.  Costs as the logarithm of the count. */
 const struct alias *aliases_find(const struct aliases *, const char *name);
+/* Is there an address of that domain (lower case)?  Costs the same. */
+int	aliases_find_domain(const struct aliases *, const char *domain);
 const struct target *aliases_target(const struct aliases *,
 	    const struct alias *, size_t i);
 
@@ -83,6 +113,9 @@ const struct target *aliases_target(const struct aliases *,
  * The file.  One that anybody but root could have written is refused as a
  * whole, and so is one that can't be read: mail that needs it waits.  A
  * missing one is fine.
+ *
+ * The other two must be there.  Of a domain map that can't be used any more the
+ * table that was read before stays in force, for who has it.
  */
 enum aliases_state {
 	ALIASES_NONE,		/* no file */
@@ -91,6 +124,7 @@ enum aliases_state {
 };
 
 struct aliases_file {
+	enum names_kind	 kind;
 	int		 dir;		/* the file's directory, -1: none */
 	int		 held;		/* the file, kept open, or -1 */
 	int		 index_dir;	/* write an index there, or -1 */
@@ -101,6 +135,7 @@ struct aliases_file {
 	const struct config *config;
 	aliases_report	 report;
 	enum aliases_state state;
+	int		 is_told;	/* that it can't be used */
 	struct stat	 seen;
 	struct aliases	 aliases;
 };
@@ -108,6 +143,10 @@ struct aliases_file {
 /* Open the file's directory; nothing is read yet. */
 void	aliases_open(struct aliases_file *, const struct config *,
 	    aliases_report);
+/* The same for any of the files: the one that the configuration names, if any;
+ * path is "" and the state ALIASES_NONE without. */
+void	aliases_open_as(struct aliases_file *, enum names_kind,
+	    const struct config *, aliases_report);
 /*
  * Open the file for good and let the directory go, for a short-lived process
  * that won't be able to open it later.
@@ -125,6 +164,9 @@ void	aliases_close(struct aliases_file *);
 const struct alias *aliases_lookup(struct aliases_file *, const char *name,
 	    const struct aliases **in);
 
+/* The same of a domain, in any case, of a domain map. */
+int	aliases_has_domain(struct aliases_file *, const char *domain);
+
 /*
  * aliases_index.c.  An index in the spool directory, for files of
  * ALIASES_INDEX_MIN octets or more: written after a refresh; 0, or -1 with
@@ -141,6 +183,7 @@ int	aliases_index_is_of(const struct aliases_file *, const struct stat *);
  * used.  The name is in lower case.
  */
 int	aliases_index_find(struct aliases_file *, const char *name);
+int	aliases_index_find_domain(struct aliases_file *, const char *domain);
 
 /*
  * A file that ":include:PATH" names, read now.  It must lie in the directory

@@ -1,5 +1,6 @@
 /*
- * aliases_file: the aliases file on disk, read again when it changes.
+ * aliases_file: the aliases file on disk, and others of its kind, read again
+ * when they change.
  *
  * Runs in the session agent and in the queue, both as queue-user; reads that
  * file through a descriptor of its directory, which was opened before the
@@ -33,27 +34,87 @@ aliases_ignore(const char *path, size_t line, const char *text)
 	(void)text;
 }
 
+/* May what was read before stay in force? */
+static int
+keeps_old(const struct aliases_file *file)
+{
+	return file->kind == NAMES_DOMAIN_MAP && file->state == ALIASES_GOOD &&
+	    !file->is_indexed && file->aliases.text != NULL;
+}
+
+/* Every letter comes by here: say it once. */
+static void
+refuse(struct aliases_file *file, const char *why)
+{
+	if (!file->is_told)
+		file->report(file->path, 0, why);
+	file->is_told = 1;
+	if (keeps_old(file))
+		return;
+	aliases_free(&file->aliases);
+	file->state = ALIASES_REFUSED;
+}
+
+/* There is no file, or none that opens. */
+static void
+opening_failed(struct aliases_file *file)
+{
+	if ((errno == ENOENT || errno == ENOTDIR) &&
+	    (file->kind == NAMES_ALIASES || file->path[0] == '\0')) {
+		aliases_free(&file->aliases);
+		file->state = ALIASES_NONE;
+		file->is_told = 0;
+	} else
+		refuse(file, strerror(errno));
+}
+
+/* The file that the configuration names; "": none. */
+static const char *
+path_of(enum names_kind kind, const struct config *config)
+{
+	switch (kind) {
+	case NAMES_DOMAIN_MAP:
+		return config->domain_map;
+	case NAMES_RECIPIENTS:
+		return config->relay_recipients;
+	case NAMES_ALIASES:
+		break;
+	}
+	return config->aliases;
+}
+
+void
+aliases_open_as(struct aliases_file *file, enum names_kind kind,
+    const struct config *config, aliases_report report)
+{
+	char dir[CONFIG_PATH_MAX];
+	const char *slash;
+	size_t len;
+
+	memset(file, 0, sizeof(*file));
+	file->kind = kind;
+	file->dir = file->held = file->index_dir = file->index = -1;
+	file->path = path_of(kind, config);
+	file->config = config;
+	file->report = report;
+	slash = strrchr(file->path, '/');
+	if (slash == NULL)
+		return;
+	file->base = slash + 1;
+	len = (size_t)(slash - file->path);
+	memcpy(dir, file->path, len);
+	dir[len] = '\0';
+	file->dir = open(len > 0 ? dir : "/",
+	    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (file->dir == -1 && kind != NAMES_ALIASES)
+		opening_failed(file);
+}
+
 void
 aliases_open(struct aliases_file *file, const struct config *config,
     aliases_report report)
 {
-	char dir[CONFIG_PATH_MAX];
-	const char *slash = strrchr(config->aliases, '/');
-	size_t len;
-
-	memset(file, 0, sizeof(*file));
-	file->dir = file->held = file->index_dir = file->index = -1;
-	file->path = config->aliases;
-	file->config = config;
-	file->report = report;
-	if (slash == NULL)
-		return;
-	file->base = slash + 1;
-	len = (size_t)(slash - config->aliases);
-	memcpy(dir, config->aliases, len);
-	dir[len] = '\0';
-	file->dir = open(len > 0 ? dir : "/",
-	    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	aliases_open_as(file, NAMES_ALIASES, config, report);
 }
 
 void
@@ -79,15 +140,6 @@ is_same(const struct stat *a, const struct stat *b)
 	    a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
 	    a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
 	    a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
-}
-
-/* Every letter comes by here: say it once. */
-static void
-refuse(struct aliases_file *file, const char *why)
-{
-	if (file->state != ALIASES_REFUSED)
-		file->report(file->path, 0, why);
-	file->state = ALIASES_REFUSED;
 }
 
 /* The content of an open file, in memory for the caller. */
@@ -130,6 +182,7 @@ static void
 load(struct aliases_file *file, int fd)
 {
 	const char *why = check_file(file, fd);
+	struct aliases fresh = { .text = NULL };
 	char *text;
 	size_t len;
 
@@ -138,12 +191,16 @@ load(struct aliases_file *file, int fd)
 		return;
 	}
 	text = aliases_read(fd, (size_t)file->seen.st_size, &len);
-	if (text == NULL || aliases_parse(&file->aliases, text, len,
+	if (text == NULL || aliases_parse_as(&fresh, file->kind, text, len,
 	    file->path, file->config, file->report) == -1) {
-		aliases_free(&file->aliases);
 		refuse(file, strerror(errno));
-	} else
+		aliases_free(&fresh);
+	} else {
+		aliases_free(&file->aliases);
+		file->aliases = fresh;
 		file->state = ALIASES_GOOD;
+		file->is_told = 0;
+	}
 	free(text);
 }
 
@@ -156,16 +213,6 @@ open_file(const struct aliases_file *file)
 	}
 	return openat(file->dir, file->base,
 	    O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-}
-
-/* There is no file, or none that opens. */
-static void
-opening_failed(struct aliases_file *file)
-{
-	if (errno == ENOENT || errno == ENOTDIR)
-		file->state = ALIASES_NONE;
-	else
-		refuse(file, strerror(errno));
 }
 
 void
@@ -202,26 +249,69 @@ refresh_held(struct aliases_file *file)
 		load_held(file);
 }
 
+/* In lower case, as names are kept; -1: no name is so long. */
+static int
+make_key(const char *name, char key[ALIASES_KEY_MAX])
+{
+	size_t i;
+
+	if (strlcpy(key, name, ALIASES_KEY_MAX) >= ALIASES_KEY_MAX)
+		return -1;
+	for (i = 0; key[i] != '\0'; i++)
+		if (key[i] >= 'A' && key[i] <= 'Z')
+			key[i] = (char)(key[i] - 'A' + 'a');
+	return 0;
+}
+
+/* The index is no good: never mind it. */
+static void
+load_all(struct aliases_file *file)
+{
+	aliases_free(&file->aliases);
+	load_held(file);
+}
+
 const struct alias *
 aliases_lookup(struct aliases_file *file, const char *name,
     const struct aliases **in)
 {
-	char key[ALIAS_NAME_MAX];
-	size_t i;
+	char key[ALIASES_KEY_MAX];
 
 	*in = &file->aliases;
-	if (!file->is_indexed)
-		return aliases_find(*in, name);
-	if (strlcpy(key, name, sizeof(key)) >= sizeof(key))
+	if (make_key(name, key) == -1)
 		return NULL;
-	for (i = 0; key[i] != '\0'; i++)
-		if (key[i] >= 'A' && key[i] <= 'Z')
-			key[i] = (char)(key[i] - 'A' + 'a');
-	if (aliases_index_find(file, key) == -1) {
-		aliases_free(&file->aliases);
-		load_held(file);
-	}
+	if (file->is_indexed && aliases_index_find(file, key) == -1)
+		load_all(file);
 	return aliases_find(*in, key);
+}
+
+int
+aliases_has_domain(struct aliases_file *file, const char *domain)
+{
+	char key[ALIASES_KEY_MAX];
+	int found;
+
+	if (make_key(domain, key) == -1)
+		return 0;
+	if (file->is_indexed) {
+		found = aliases_index_find_domain(file, key);
+		if (found != -1)
+			return found;
+		load_all(file);
+	}
+	return aliases_find_domain(&file->aliases, key);
+}
+
+/* Sessions can do without it, at a price. */
+static void
+write_index(struct aliases_file *file)
+{
+	if (aliases_index_write(file, file->index_dir) == -1)
+		log_event(LOG_NOTICE, 0, "event=no-aliases-index "
+		    "file=%s error=\"%s\"", file->path, strerror(errno));
+	/* Nobody here asks for them. */
+	if (file->kind == NAMES_RECIPIENTS)
+		aliases_free(&file->aliases);
 }
 
 void
@@ -237,7 +327,6 @@ aliases_refresh(struct aliases_file *file)
 	if (fstatat(file->dir, file->base, &st, 0) == 0 &&
 	    is_same(&st, &file->seen))
 		return;
-	aliases_free(&file->aliases);
 	memset(&file->seen, 0, sizeof(file->seen));
 	fd = open_file(file);
 	if (fd == -1) {
@@ -246,9 +335,6 @@ aliases_refresh(struct aliases_file *file)
 	}
 	load(file, fd);
 	close(fd);
-	/* Sessions can do without it, at a price. */
-	if (file->index_dir != -1 &&
-	    aliases_index_write(file, file->index_dir) == -1)
-		log_event(LOG_NOTICE, 0, "event=no-aliases-index "
-		    "error=\"%s\"", strerror(errno));
+	if (file->index_dir != -1 && !file->is_told)
+		write_index(file);
 }

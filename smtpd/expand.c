@@ -15,6 +15,8 @@
 #include <strings.h>
 
 #include "smtpd/account.h"
+#include "smtpd/address.h"
+#include "smtpd/domain_map.h"
 #include "smtpd/expand.h"
 
 #define SEEN_SLOTS	32768	/* more than twice EXPAND_MAX */
@@ -35,6 +37,7 @@ struct work {
 	size_t			 group_count;
 	size_t			 count;
 	struct step		 steps[EXPAND_MAX];
+	char			 start[ADDRESS_PRINT_MAX];	/* steps[0]'s */
 	uint16_t		 seen[SEEN_SLOTS];	/* of the result's
 							 * targets, from 1 */
 };
@@ -170,18 +173,11 @@ find_alias(const struct work *w, const char *name)
 {
 	const struct aliases *aliases = &w->file->aliases;
 	const struct alias *alias = aliases_find(aliases, name);
-	char user[ALIAS_NAME_MAX];
-	const char *at;
+	char user[ADDRESS_LOCAL_LIMIT + 1];
 
 	if (alias != NULL || w->file->config == NULL ||
-	    w->file->config->recipient_delimiter == '\0')
+	    address_without_detail(w->file->config, name, user) == -1)
 		return alias;
-	at = strchr(name, w->file->config->recipient_delimiter);
-	if (at == NULL || at == name ||
-	    (size_t)(at - name) >= sizeof(user))
-		return NULL;
-	memcpy(user, name, (size_t)(at - name));
-	user[at - name] = '\0';
 	return aliases_find(aliases, user);
 }
 
@@ -198,31 +194,82 @@ has_owner(const struct work *w, const struct alias *alias)
 	return aliases_find(&w->file->aliases, name) != NULL;
 }
 
+/* The targets of an alias, or of an address in the map. */
 static void
-follow_alias(struct work *w, size_t at)
+follow_targets(struct work *w, size_t at, const struct aliases *in,
+    const struct alias *entry, const char *list)
 {
-	const char *name = w->steps[at].target.text, *list;
-	const struct alias *alias = find_alias(w, name);
+	const char *name = w->steps[at].target.text;
 	const struct target *t;
 	size_t i;
 
-	if (alias == NULL) {
-		no_alias(w, at);
-		return;
-	}
-	if (alias->is_bad || is_loop(w, at)) {
+	if (entry->is_bad || is_loop(w, at)) {
 		trouble(w, OUTCOME_DEFERRED, "4.3.5", "alias %.64s %s",
-		    name, alias->is_bad ? "has a mistake: see the log" :
+		    name, entry->is_bad ? "has a mistake: see the log" :
 		    "leads to itself");
 		return;
 	}
-	list = has_owner(w, alias) ? alias->name : w->steps[at].list;
-	for (i = 0; i < alias->count; i++) {
-		t = aliases_target(&w->file->aliases, alias, i);
+	for (i = 0; i < entry->count; i++) {
+		t = aliases_target(in, entry, i);
 		/* "me: me, other" and "me: \me" mean the account. */
 		add_step(w, t->kind == TARGET_NAME &&
-		    strcasecmp(t->text, alias->name) == 0 ? TARGET_ACCOUNT :
+		    strcasecmp(t->text, entry->name) == 0 ? TARGET_ACCOUNT :
 		    t->kind, t->text, list, at);
+	}
+}
+
+static void
+follow_alias(struct work *w, size_t at)
+{
+	const struct alias *alias = find_alias(w, w->steps[at].target.text);
+
+	if (alias == NULL)
+		no_alias(w, at);
+	else
+		follow_targets(w, at, &w->file->aliases, alias,
+		    has_owner(w, alias) ? alias->name : w->steps[at].list);
+}
+
+static enum map_answer
+find_mapped(const struct work *w, const char *text,
+    const struct alias **entry, const struct aliases **in)
+{
+	struct address address;
+
+	if (w->names->map == NULL || address_mailbox(text, strlen(text),
+	    ADDRESS_UTF8, &address) != ADDRESS_OK)
+		return MAP_OTHER;
+	return domain_map_find(w->names->map, address.local, address.domain,
+	    entry, in);
+}
+
+/* An address with a domain: of a mapped one, or elsewhere. */
+static void
+follow_address(struct work *w, size_t at)
+{
+	const char *text = w->steps[at].target.text;
+	const char *list = w->steps[at].list;
+	const struct aliases *in;
+	const struct alias *entry;
+
+	switch (find_mapped(w, text, &entry, &in)) {
+	case MAP_OTHER:
+		add_target(w, TARGET_REMOTE, text, list);
+		break;
+	case MAP_FOUND:
+		follow_targets(w, at, in, entry, list);
+		break;
+	case MAP_UNKNOWN:
+		if (strncasecmp(text, "postmaster@", 11) == 0)
+			add_step(w, TARGET_NAME, "postmaster", list, at);
+		else
+			trouble(w, OUTCOME_FAILED, "5.1.1",
+			    "no such address: %.200s", text);
+		break;
+	case MAP_FAILED:
+		trouble(w, OUTCOME_DEFERRED, "4.3.5",
+		    "the domain map can't be used: mail waits");
+		break;
 	}
 }
 
@@ -263,18 +310,20 @@ bad_group(struct work *w, size_t at, struct group *group)
 	const struct step *in = &w->steps[w->steps[at].parent];
 	const char *what = group->state == GROUP_UNKNOWN ?
 	    "is unknown" : "has too many members";
-	const struct alias *alias;
+	const char *path = w->file->path;
+	const struct alias *entry = NULL;
+	const struct aliases *list;
 	char text[ACCOUNT_LIMIT + 64];
 
 	snprintf(text, sizeof(text), "group %s %s", group->name, what);
-	if (!group->is_told) {
-		alias = find_alias(w, in->target.text);
-		if (in->target.kind == TARGET_INCLUDE)
-			w->file->report(in->target.text, 0, text);
-		else
-			w->file->report(w->file->path,
-			    alias != NULL ? alias->line : 0, text);
-	}
+	if (in->target.kind == TARGET_INCLUDE)
+		path = in->target.text;
+	else if (in->target.kind == TARGET_NAME)
+		entry = find_alias(w, in->target.text);
+	else if (find_mapped(w, in->target.text, &entry, &list) == MAP_FOUND)
+		path = w->names->map->path;
+	if (!group->is_told)
+		w->file->report(path, entry != NULL ? entry->line : 0, text);
 	group->is_told = 1;
 	trouble(w, OUTCOME_DEFERRED, "4.3.5", "%s", text);
 }
@@ -320,7 +369,7 @@ follow(struct work *w, size_t at)
 		add_account(w, t->text, list);
 		break;
 	case TARGET_REMOTE:
-		add_target(w, TARGET_REMOTE, t->text, list);
+		follow_address(w, at);
 		break;
 	case TARGET_NOTHING:
 		w->result->is_thrown_away = 1;
@@ -347,6 +396,32 @@ expand_free(struct expansion *r)
 	r->awaited = NULL;
 }
 
+/*
+ * The recipient itself.  An address of the map is one; another one of a domain
+ * that is ours is a name.
+ */
+static void
+begin(struct work *w)
+{
+	const struct recipient *r = w->recipient;
+	const struct config *config = w->file->config;
+	struct address address;
+	const struct aliases *in;
+	const struct alias *entry;
+	int is_ours = config == NULL || r->domain[0] == '\0' ||
+	    r->account[0] != '\0' || config_is_local_domain(config, r->domain);
+	enum map_answer answer = w->names->map == NULL ? MAP_OTHER :
+	    domain_map_find(w->names->map, r->local, r->domain, &entry, &in);
+
+	strlcpy(address.local, r->local, sizeof(address.local));
+	strlcpy(address.domain, r->domain, sizeof(address.domain));
+	if ((answer == MAP_FOUND || (answer != MAP_OTHER && !is_ours)) &&
+	    address_print(&address, w->start, sizeof(w->start)) == 0)
+		add_step(w, TARGET_REMOTE, w->start, NULL, 0);
+	else
+		add_step(w, TARGET_NAME, r->local, NULL, 0);
+}
+
 void
 expand(const struct expand_names *names, const struct recipient *recipient,
     struct expansion *result)
@@ -361,7 +436,7 @@ expand(const struct expand_names *names, const struct recipient *recipient,
 	w.group_count = w.count = 0;
 	memset(w.seen, 0, sizeof(w.seen));
 	expand_free(result);
-	add_step(&w, TARGET_NAME, recipient->local, NULL, 0);
+	begin(&w);
 	/* What is awaited is asked for all at once. */
 	for (at = 0; at < w.count; at++)
 		follow(&w, at);

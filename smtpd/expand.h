@@ -20,6 +20,7 @@
 /* Where names are looked up. */
 struct expand_names {
 	const struct aliases_file *aliases;
+	struct aliases_file *map;	/* the domain map; NULL: none */
 	struct groups	*groups;	/* NULL: none can be asked for */
 	uint64_t	 now;		/* monotonic ms */
 };

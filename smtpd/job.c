@@ -11,6 +11,7 @@
 
 #include "privsep/log.h"
 #include "smtpd/address.h"
+#include "smtpd/domain_map.h"
 #include "smtpd/expand.h"
 #include "smtpd/job.h"
 #include "smtpd/split.h"
@@ -124,10 +125,11 @@ add_trouble(struct queue *q, struct job *job, const struct expansion *x,
 }
 
 static int
-is_elsewhere(const struct queue *q, const struct recipient *r)
+is_elsewhere(struct queue *q, const struct recipient *r)
 {
 	return r->domain[0] != '\0' && r->account[0] == '\0' &&
-	    !config_is_local_domain(q->config, r->domain);
+	    !config_is_local_domain(q->config, r->domain) &&
+	    domain_map_has(&q->map, r->domain) == MAP_OTHER;
 }
 
 static void
@@ -200,13 +202,15 @@ job_expand(struct queue *q, struct job *job)
 {
 	static struct expansion x;	/* too large for a stack */
 	const struct expand_names names = {
-		.aliases = &q->aliases, .groups = &q->groups, .now = q->now_ms
+		.aliases = &q->aliases, .map = &q->map,
+		.groups = &q->groups, .now = q->now_ms
 	};
 	const struct envelope *envelope = &job->letter.envelope;
 	const struct recipient *r;
 	uint32_t i;
 
 	aliases_refresh(&q->aliases);
+	aliases_refresh(&q->map);
 	for (i = 0; i < envelope->recipient_count; i++) {
 		r = &envelope->recipients[i];
 		if (is_elsewhere(q, r)) {

@@ -48,6 +48,7 @@ struct queue {
 	const struct config	*config;
 	struct spool		 spool;
 	struct aliases_file	 aliases;
+	struct aliases_file	 map;		/* domain-map */
 	struct schedule		 schedule;
 	struct groups		 groups;
 	struct senders		 senders;
@@ -61,7 +62,7 @@ struct queue {
 	uint64_t		 now_ms;	/* monotonic, this turn */
 };
 
-/* waiting.c.  Spool and aliases are the caller's to open, dns to run. */
+/* waiting.c.  Spool, aliases and map are the caller's to open, dns to run. */
 void	queue_init(struct queue *, const struct config *,
 	    const struct handout_ops *, const struct outbound_ops *,
 	    struct dns_client *dns);

@@ -18,6 +18,7 @@
 #include "privsep/nss.h"
 #include "smtpd/account.h"
 #include "smtpd/address.h"
+#include "smtpd/domain_map.h"
 #include "smtpd/policy.h"
 
 #define UID_NOBODY		65534
@@ -172,39 +173,18 @@ find_local(struct policy *p, const char *local,
 	return result;
 }
 
-/* "user+detail": user, if there is a detail; 0 or -1. */
-static int
-without_detail(const struct policy *p, const char *local,
-    char user[POLICY_ACCOUNT_MAX])
-{
-	const char *at;
-	size_t len;
-
-	if (p->config->recipient_delimiter == '\0')
-		return -1;
-	at = strchr(local, p->config->recipient_delimiter);
-	if (at == NULL || at == local)
-		return -1;
-	len = (size_t)(at - local);
-	if (len >= POLICY_ACCOUNT_MAX)
-		return -1;
-	memcpy(user, local, len);
-	user[len] = '\0';
-	return 0;
-}
-
 /* The whole name first, so that one with a delimiter in it is found. */
 static enum route
 local_recipient(struct policy *p, const char *local,
     char account[POLICY_ACCOUNT_MAX], struct policy_verdict *v)
 {
-	char user[POLICY_ACCOUNT_MAX];
+	char user[ADDRESS_LOCAL_LIMIT + 1];
 	enum nss_status result;
 
 	aliases_refresh(p->aliases);
 	*v = accepted;
 	result = find_local(p, local, account);
-	if (result == NSS_UNKNOWN && without_detail(p, local, user) == 0)
+	if (result == NSS_UNKNOWN && address_without_detail(p->config, local, user) == 0)
 		result = find_local(p, user, account);
 	if (result == NSS_FOUND)
 		return ROUTE_LOCAL;
@@ -230,7 +210,7 @@ is_host(const char *domain)
 }
 
 static enum route
-remote_recipient(const struct policy *p, const char *local,
+remote_recipient(struct policy *p, const char *local,
     const char *domain, struct policy_verdict *v)
 {
 	int is_backup = config_is_relay_domain(p->config, domain);
@@ -247,18 +227,54 @@ remote_recipient(const struct policy *p, const char *local,
 	return v->code == accepted.code ? ROUTE_RELAY : ROUTE_NONE;
 }
 
+/* An address as the host's own domains and the map have it. */
+struct found {
+	enum map_answer		 answer;	/* the map's */
+	const struct alias	*entry;		/* if it is in the map */
+	const struct aliases	*in;
+	enum route		 route;
+};
+
+/* Is the domain one of this host's?  Then *f is all there is to say. */
+static int
+find_here(struct policy *p, const char *local, const char *domain,
+    char account[POLICY_ACCOUNT_MAX], struct found *f,
+    struct policy_verdict *v)
+{
+	memset(f, 0, sizeof(*f));
+	account[0] = '\0';
+	aliases_refresh(p->map);
+	f->answer = domain_map_find(p->map, local, domain, &f->entry, &f->in);
+	if (f->answer == MAP_FOUND) {
+		*v = accepted;
+		f->route = ROUTE_LOCAL;
+	} else if (domain[0] == '\0' || is_local(p, domain) ||
+	    (f->answer == MAP_UNKNOWN && strcasecmp(local, "postmaster") == 0))
+		f->route = local_recipient(p, local, account, v);
+	else if (f->answer == MAP_UNKNOWN)
+		*v = unknown;
+	else
+		return 0;
+	return 1;
+}
+
 enum route
 policy_recipient(struct policy *p, const char *local, const char *domain,
     char account[POLICY_ACCOUNT_MAX], struct policy_verdict *v)
 {
+	struct found f;
+
 	account[0] = '\0';
 	if (domain[0] == '\0' && strcasecmp(local, "postmaster") != 0) {
 		*v = no_domain;
 		return ROUTE_NONE;
 	}
-	if (domain[0] == '\0' || is_local(p, domain))
-		return local_recipient(p, local, account, v);
-	return remote_recipient(p, local, domain, v);
+	if (!find_here(p, local, domain, account, &f, v))
+		f.route = remote_recipient(p, local, domain, v);
+	/* It may be in the map that we can't see. */
+	if (f.route == ROUTE_NONE && f.answer == MAP_FAILED)
+		*v = temporary;
+	return f.route;
 }
 
 int
@@ -315,10 +331,11 @@ policy_verify(struct policy *p, const char *local, const char *domain,
     struct policy_verdict *v)
 {
 	char account[POLICY_ACCOUNT_MAX];
+	struct found f;
 
 	*v = cannot_verify;
-	if (may_ask(p) && (domain[0] == '\0' || is_local(p, domain)) &&
-	    local_recipient(p, local, account, v) == ROUTE_LOCAL &&
+	if (may_ask(p) && find_here(p, local, domain, account, &f, v) &&
+	    f.route == ROUTE_LOCAL &&
 	    tell(p, local, domain, v) == -1)
 		*v = cannot_verify;
 }
@@ -348,18 +365,18 @@ int
 policy_expand(struct policy *p, const char *local, const char *domain,
     uint32_t member, struct policy_verdict *v)
 {
-	const struct aliases *in;
 	char account[POLICY_ACCOUNT_MAX];
-	const struct alias *alias;
+	struct found f;
 
 	*v = may_ask(p) ? cannot_verify : not_offered;
-	if (!may_ask(p) || (domain[0] != '\0' && !is_local(p, domain)) ||
-	    local_recipient(p, local, account, v) != ROUTE_LOCAL)
+	if (!may_ask(p) || !find_here(p, local, domain, account, &f, v) ||
+	    f.route != ROUTE_LOCAL)
 		return 0;
-	alias = aliases_lookup(p->aliases, local, &in);
-	if (alias != NULL && !alias->is_bad && member < alias->count) {
-		tell_member(p, aliases_target(in, alias, member), v);
-		return member + 1 < alias->count;
+	if (f.entry == NULL)
+		f.entry = aliases_lookup(p->aliases, local, &f.in);
+	if (f.entry != NULL && !f.entry->is_bad && member < f.entry->count) {
+		tell_member(p, aliases_target(f.in, f.entry, member), v);
+		return member + 1 < f.entry->count;
 	}
 	if (tell(p, local, domain, v) == -1)
 		*v = cannot_verify;

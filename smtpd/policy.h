@@ -18,6 +18,7 @@ struct policy {
 	const struct config	*config;
 	const struct facts	*facts;
 	struct aliases_file	*aliases;	/* refreshed when needed */
+	struct aliases_file	*map;		/* the same */
 	struct relay_recipients	 relay_recipients;
 };
 
@@ -30,7 +31,7 @@ struct policy_verdict {
 
 enum route {
 	ROUTE_NONE,	/* refused, for now or for good: the verdict says */
-	ROUTE_LOCAL,	/* an account or an alias of this host */
+	ROUTE_LOCAL,	/* of this host: an account, an alias, or mapped */
 	ROUTE_RELAY	/* elsewhere, and this client may */
 };
 

@@ -40,6 +40,7 @@
 static struct config config;
 static struct queue queue;
 static struct control control;
+static struct aliases_file recipients;	/* relay-recipients: its index */
 static struct dns_client *dns;
 static uint64_t rescan_at;	/* monotonic ms */
 static uint64_t rescan_soonest;	/* not before, whatever there is to be found */
@@ -133,6 +134,32 @@ await_order(void)
 		bug("the master began with %u", m.type);
 }
 
+/* All that is looked up in, and the end of what may be opened. */
+static void
+open_names(void)
+{
+	int dirs[QUEUE_DIRS_MAX];
+
+	aliases_open(&queue.aliases, &config, aliases_log);
+	aliases_open_as(&queue.map, NAMES_DOMAIN_MAP, &config, aliases_log);
+	aliases_open_as(&recipients, NAMES_RECIPIENTS, &config, aliases_log);
+	queue.aliases.index_dir = queue.map.index_dir =
+	    recipients.index_dir = spool_dir;
+	dirs[0] = queue.aliases.dir;
+	dirs[1] = queue.map.dir;
+	dirs[2] = recipients.dir;
+	role_confine_queue(&config, spool_dir, dirs);
+}
+
+/* Read what has changed; with its index, before sessions need one. */
+static void
+refresh_names(void)
+{
+	aliases_refresh(&queue.aliases);
+	aliases_refresh(&queue.map);
+	aliases_refresh(&recipients);
+}
+
 static void
 start(void)
 {
@@ -151,9 +178,7 @@ start(void)
 	    &spool_dir) == -1)
 		fatal("spool directory %s", config.spool_dir);
 	open_spool_as_owner(spool_dir);
-	aliases_open(&queue.aliases, &config, aliases_log);
-	queue.aliases.index_dir = spool_dir;
-	role_confine_queue(&config, spool_dir, queue.aliases.dir);
+	open_names();
 	if (fcntl(FD_MASTER, F_SETFL, O_NONBLOCK) == -1)
 		fatal("O_NONBLOCK");
 }
@@ -165,6 +190,7 @@ rescan(void)
 	uint64_t before = queue.now_ms;
 
 	queue_scan(&queue);
+	refresh_names();
 	queue_tick(&queue);
 	rescan_soonest = queue.now_ms + 5 * (queue.now_ms - before);
 	rescan_at = rescan_soonest + RESCAN_MS;
@@ -374,8 +400,7 @@ take_spool(void)
 	/* What came before may have been tried by whoever had it. */
 	queue.started = queue.now;
 	control.is_open = 1;
-	/* With its index, before sessions need one. */
-	aliases_refresh(&queue.aliases);
+	refresh_names();
 	rescan_at = 0;
 	return 0;
 }

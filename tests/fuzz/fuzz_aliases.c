@@ -1,4 +1,4 @@
-/* LINK: smtpd/aliases smtpd/expand smtpd/groups smtpd/aliases_include smtpd/aliases_file smtpd/aliases_index smtpd/account smtpd/address smtpd/xtext smtpd/envelope privsep/config privsep/log privsep/message wire/utf8 */
+/* LINK: smtpd/aliases smtpd/idna smtpd/expand smtpd/groups smtpd/aliases_include smtpd/aliases_file smtpd/aliases_index smtpd/domain_map smtpd/name_index smtpd/address_key smtpd/account smtpd/address smtpd/xtext smtpd/envelope privsep/config privsep/log privsep/message wire/utf8 */
 /*
  * The aliases file, the lists that it includes, and what its aliases come to: no name may lead outside of
  * what an account can be called, nor may the work grow without bounds.

@@ -1,4 +1,4 @@
-/* LINK: smtpd/forward smtpd/aliases smtpd/account smtpd/aliases_file smtpd/aliases_index smtpd/address smtpd/xtext privsep/config privsep/log privsep/message wire/utf8 */
+/* LINK: smtpd/forward smtpd/aliases smtpd/idna smtpd/account smtpd/aliases_file smtpd/aliases_index smtpd/name_index smtpd/address_key smtpd/address smtpd/xtext privsep/config privsep/log privsep/message wire/utf8 */
 /*
  * ~/.forward: whatever a user writes there, the queue is told of names and
  * addresses only.

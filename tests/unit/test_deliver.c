@@ -1,4 +1,4 @@
-/* LINK: MAILBOX smtpd/deliver smtpd/forward smtpd/aliases smtpd/account smtpd/aliases_file smtpd/aliases_index smtpd/address smtpd/xtext wire/utf8 privsep/config privsep/gates privsep/message privsep/log */
+/* LINK: MAILBOX smtpd/deliver smtpd/forward smtpd/aliases smtpd/idna smtpd/account smtpd/aliases_file smtpd/aliases_index smtpd/name_index smtpd/address_key smtpd/address smtpd/xtext wire/utf8 privsep/config privsep/gates privsep/message privsep/log */
 /* LIBS: -lmd -lbsd */
 /*
  * test_deliver: the delivery gates, asked as the queue asks and as it never

@@ -1,4 +1,4 @@
-/* LINK: MAILBOX privsep/gates privsep/message privsep/log privsep/facts pop3d/agent pop3d/policy smtpd/smtp_gates smtpd/intake smtpd/header smtpd/deliver smtpd/forward smtpd/policy smtpd/idna smtpd/relay_recipients privsep/nss smtpd/trace smtpd/spool smtpd/spool_write smtpd/envelope smtpd/aliases smtpd/aliases_file smtpd/aliases_index smtpd/account smtpd/address smtpd/xtext smtpd/control_gates smtpd/control_gate privsep/config privsep/config_route wire/utf8 */
+/* LINK: MAILBOX privsep/gates privsep/message privsep/log privsep/facts pop3d/agent pop3d/policy smtpd/smtp_gates smtpd/intake smtpd/header smtpd/deliver smtpd/forward smtpd/policy smtpd/idna smtpd/relay_recipients privsep/nss smtpd/trace smtpd/spool smtpd/spool_write smtpd/envelope smtpd/aliases smtpd/aliases_file smtpd/aliases_index smtpd/domain_map smtpd/name_index smtpd/address_key smtpd/account smtpd/address smtpd/xtext smtpd/control_gates smtpd/control_gate privsep/config privsep/config_route wire/utf8 */
 /*
  * test_gate_tables: the constant tables of agents and queue side by side (C9):
  * every request in every state, of every size, with any number of

@@ -1,4 +1,4 @@
-/* LINK: smtpd/waiting smtpd/job smtpd/settle smtpd/split smtpd/forward smtpd/notice smtpd/bounce smtpd/derived smtpd/trace smtpd/schedule smtpd/handout smtpd/handout_line smtpd/spool smtpd/spool_read smtpd/spool_write smtpd/envelope smtpd/expand smtpd/groups smtpd/aliases_include smtpd/aliases smtpd/aliases_file smtpd/aliases_index smtpd/account smtpd/address smtpd/xtext privsep/config privsep/log privsep/message OUTBOUND privsep/config_route wire/utf8 */
+/* LINK: smtpd/waiting smtpd/job smtpd/settle smtpd/split smtpd/forward smtpd/notice smtpd/bounce smtpd/derived smtpd/trace smtpd/schedule smtpd/handout smtpd/handout_line smtpd/spool smtpd/spool_read smtpd/spool_write smtpd/envelope smtpd/expand smtpd/groups smtpd/aliases_include smtpd/aliases smtpd/aliases_file smtpd/aliases_index smtpd/domain_map smtpd/name_index smtpd/address_key smtpd/account smtpd/address smtpd/xtext privsep/config privsep/log privsep/message OUTBOUND privsep/config_route wire/utf8 */
 /*
  * The queue without its process: the heap, the retry schedule, and letters in
  * a spool handed out to delivery agents that this test plays, in every way in
@@ -88,6 +88,7 @@ setup(void **state)
 	q.aliases.index_dir = q.aliases.index = -1;
 	q.aliases.config = &config;
 	q.aliases.path = "";
+	aliases_open_as(&q.map, NAMES_DOMAIN_MAP, &config, aliases_ignore);
 	q.aliases.report = aliases_ignore;
 	set_aliases("team: alice, bob\n");
 	strcpy(strchr(place, '.') + 1, "XXXXXX");

@@ -1,4 +1,4 @@
-/* LINK: smtpd/scheduler smtpd/waiting smtpd/job smtpd/settle smtpd/split smtpd/forward smtpd/notice smtpd/bounce smtpd/derived smtpd/trace smtpd/schedule smtpd/handout smtpd/handout_line smtpd/spool smtpd/spool_read smtpd/spool_write smtpd/envelope smtpd/expand smtpd/groups smtpd/aliases_include smtpd/aliases smtpd/aliases_file smtpd/aliases_index smtpd/account smtpd/address smtpd/xtext privsep/config privsep/log privsep/message OUTBOUND privsep/config_route wire/utf8 */
+/* LINK: smtpd/scheduler smtpd/waiting smtpd/job smtpd/settle smtpd/split smtpd/forward smtpd/notice smtpd/bounce smtpd/derived smtpd/trace smtpd/schedule smtpd/handout smtpd/handout_line smtpd/spool smtpd/spool_read smtpd/spool_write smtpd/envelope smtpd/expand smtpd/groups smtpd/aliases_include smtpd/aliases smtpd/aliases_file smtpd/aliases_index smtpd/domain_map smtpd/name_index smtpd/address_key smtpd/account smtpd/address smtpd/xtext privsep/config privsep/log privsep/message OUTBOUND privsep/config_route wire/utf8 */
 /*
  * Who has the spool, what others put in, and when a run is over.
  */
@@ -62,6 +62,7 @@ setup(void **state)
 	dns = dns_new(need, &q);
 	assert_non_null(dns);
 	queue_init(&q, &config, &ops, &elsewhere, dns);
+	aliases_open_as(&q.map, NAMES_DOMAIN_MAP, &config, aliases_ignore);
 	assert_int_equal(spool_open(&q.spool, dir), 0);
 	return 0;
 }
