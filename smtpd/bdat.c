@@ -82,8 +82,9 @@ receive_piece(struct session *session, uint64_t left)
 
 /* The first piece opens the pipe: 1; else the client was told. */
 static int
-open_pipe(struct session *session, uint64_t octets)
+open_pipe(struct session *session, uint64_t octets, int is_last)
 {
+	uint32_t replies = is_last ? session->transaction.recipients : 1;
 	struct verdict verdict;
 	int is_open = receive_open(session, 1, &verdict);
 
@@ -92,7 +93,7 @@ open_pipe(struct session *session, uint64_t octets)
 	/* A client that has sent all its pieces already must not be believed. */
 	if (is_open == 0 && session_abort(session) == 0 &&
 	    discard(session, octets) == 0)
-		session_verdict(session, &verdict);
+		session_outcome(session, replies, &verdict);
 	return is_open == 1;
 }
 
@@ -106,7 +107,7 @@ finish_piece(struct session *session, uint64_t octets, int is_last)
 		receive_end(session);
 	/* Good or not, that is it. */
 	if (is_last || receive->pipe == -1) {
-		receive_conclude(session);
+		receive_conclude(session, is_last);
 		return;
 	}
 	wire_printf(&session->wire, "250 2.0.0 %ju octets received\r\n",
@@ -124,7 +125,7 @@ command_bdat(struct session *session, char *argument)
 		lose_framing(session);
 		return;
 	}
-	if (session->state == SMTP_RCPT && !open_pipe(session, octets))
+	if (session->state == SMTP_RCPT && !open_pipe(session, octets, is_last))
 		return;
 	outcome = receive_piece(session, octets);
 	if (outcome == RECEIVE_GOOD)

@@ -238,10 +238,10 @@ commit(struct session *session)
 }
 
 void
-receive_conclude(struct session *session)
+receive_conclude(struct session *session, int is_last)
 {
 	struct receive *receive = &session->receive;
-	uint32_t recipients = session->transaction.recipients;
+	uint32_t replies = is_last ? session->transaction.recipients : 1;
 	const char *fault = data_fault_text(&receive->data);
 	struct verdict verdict = { 451, "4.3.0",
 	    "Could not store the message" };
@@ -262,7 +262,7 @@ receive_conclude(struct session *session)
 		strlcpy(verdict.enhanced, "5.6.0", sizeof(verdict.enhanced));
 		strlcpy(verdict.text, fault, sizeof(verdict.text));
 	}
-	session_outcome(session, recipients, &verdict);
+	session_outcome(session, replies, &verdict);
 }
 
 void
@@ -309,7 +309,7 @@ command_data(struct session *session, char *argument)
 		return;
 	outcome = receive_data(session);
 	if (outcome == RECEIVE_GOOD)
-		receive_conclude(session);
+		receive_conclude(session, 1);
 	else
 		receive_give_up(session, outcome);
 }

@@ -38,8 +38,11 @@ int	receive_is_far_too_big(const struct session *, uint64_t octets);
 /* Is whoever sent that many octets since then only keeping us busy? */
 int	receive_is_slow(uint64_t octets, time_t since);
 
-/* The end was seen, in sync with the client: the transaction ends. */
-void	receive_conclude(struct session *);
+/*
+ * In sync with the client the transaction ends: after the last piece, with a
+ * reply for each recipient where it is LMTP, or at one that spoilt it.
+ */
+void	receive_conclude(struct session *, int is_last);
 /* The end was not seen: there is no way back to commands. */
 void	receive_give_up(struct session *, enum receive_outcome);
 

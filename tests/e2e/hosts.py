@@ -147,10 +147,6 @@ class Host:
         _ip(*ours)
         _ip(*theirs, enter=self.enter)
 
-    def cut(self):
-        """Nothing gets to it or away from it; nobody is told."""
-        _ip("link set eth0 down", enter=self.enter)
-
     def etc(self, name=""):
         return os.path.join(self.top, "etc", name)
 

@@ -96,6 +96,10 @@ def test_faulty_for_each(smtpd, users):
                 assert client.reply().code == 354
             assert [client.reply().code for _ in range(2)] == [554, 554]
             client.expect("RCPT TO:<%s@example.test>" % one, 503)
+        # One for a piece after which others are to come.
+        client.envelope(one, two)
+        client.send(b"BDAT 5\r\na\nb\r\nNOOP\r\n")
+        assert [client.reply().code for _ in range(2)] == [554, 250]
         client.quit()
 
 

@@ -142,6 +142,24 @@ test_refused_for_each(void **state)
 		expect(rows[i].reply);
 		expect("250 2.0.0 Nothing");
 	}
+	/* A piece that is not the last one has one reply, good or not. */
+	open_transaction("a");
+	say("RCPT TO:<e@d>\r\nBDAT 4\r\nx\ny\nNOOP\r\n");
+	expect("250");
+	expect("554 5.6.0");
+	expect("250 2.0.0 Nothing");
+	/* The last one has as many as it is waited for, also if it is lost. */
+	open_transaction("nodata");
+	say("RCPT TO:<e@d>\r\nBDAT 3 LAST\r\nx\r\nNOOP\r\n");
+	expect("250");
+	expect("451 4.3.0 No disk");
+	expect("451 4.3.0 No disk");
+	expect("250 2.0.0 Nothing");
+	open_transaction("nodata");
+	say("RCPT TO:<e@d>\r\nBDAT 3\r\nx\r\nNOOP\r\n");
+	expect("250");
+	expect("451 4.3.0 No disk");
+	expect("250 2.0.0 Nothing");
 	/* No data, no recipients: one reply, as in SMTP. */
 	open_transaction("nodata");
 	say("RCPT TO:<e@d>\r\nDATA\r\n");

@@ -109,11 +109,15 @@ walk_rcpt(struct model *model, struct batch *batch, unsigned int dice)
 	}
 }
 
-/* The end of the content: with LMTP, a reply for each recipient. */
+/*
+ * The end of the content, with LMTP a reply for each recipient; or of what was
+ * not to be the last piece of it.
+ */
 static void
-walk_outcome(struct model *model, struct batch *batch, const char *code)
+walk_outcome(struct model *model, struct batch *batch, int is_last,
+    const char *code)
 {
-	int i, n = model->lmtp ? model->recipients : 1;
+	int i, n = model->lmtp && is_last ? model->recipients : 1;
 
 	for (i = 0; i < n; i++)
 		batch_add(batch, NULL, code);
@@ -145,18 +149,18 @@ walk_bdat(struct model *model, struct batch *batch, unsigned int dice)
 	}
 	model->octets += (int)strlen(piece);
 	if (!model->begun && strcmp(model->sender, "nodata") == 0) {
-		batch_add(batch, NULL, "451");
-		model_close(model);
+		walk_outcome(model, batch, is_last, "451");
 	} else if (dice % 4 == 3) {
 		model->errors++;
-		walk_outcome(model, batch, "554");
+		walk_outcome(model, batch, is_last, "554");
 	} else if (!is_last) {
 		model->begun = 1;
 		batch_add(batch, NULL, "250");
 	} else
-		walk_outcome(model, batch, strcmp(model->sender, "full") == 0 ?
-		    "452" : strcmp(model->sender, "lost") == 0 &&
-		    model->octets > 0 ? "451" : "250");
+		walk_outcome(model, batch, 1,
+		    strcmp(model->sender, "full") == 0 ? "452" :
+		    strcmp(model->sender, "lost") == 0 && model->octets > 0 ?
+		    "451" : "250");
 }
 
 static void
@@ -185,7 +189,7 @@ walk_data(struct model *model, struct batch *batch, unsigned int dice)
 	}
 	batch_add(batch, "DATA\r\n", "354");
 	batch_add(batch, text, NULL);
-	walk_outcome(model, batch, code);
+	walk_outcome(model, batch, 1, code);
 }
 
 static void
