@@ -7,11 +7,16 @@ CLANG ?= clang
 SECONDS ?= 60
 
 # The words MAILBOX, RELAY and OUTBOUND stand for all of mailbox/, of the relay
-# and of the queue's side of it, and what that needs.
+# and of the queue's side of it, and what that needs; so does smtpd/aliases for
+# what reads files of names.
+NAMES =	smtpd/aliases smtpd/aliases_file smtpd/aliases_index smtpd/name_index \
+	smtpd/address_key smtpd/domain_map smtpd/account smtpd/address \
+	smtpd/xtext smtpd/idna wire/utf8
 links = $(sort $(patsubst MAILBOX,$(MAILBOX) privsep/gates privsep/message \
 	privsep/log,$(patsubst RELAY,$(RELAY) privsep/gates privsep/message \
-	privsep/log,$(patsubst OUTBOUND,$(OUTBOUND) privsep/config_route,$(shell \
-	sed -n 's,^/\* LINK:\(.*\)\*/.*,\1,p' $(1))))))
+	privsep/log,$(patsubst OUTBOUND,$(OUTBOUND) privsep/config_route, \
+	$(patsubst smtpd/aliases,$(NAMES),$(shell \
+	sed -n 's,^/\* LINK:\(.*\)\*/.*,\1,p' $(1)))))))
 libs = $(shell sed -n 's,^/\* LIBS:\(.*\)\*/.*,\1,p' $(1))
 
 # Unit tests run under ASan and UBSan: a test that reads past an end is red.

@@ -62,7 +62,10 @@ struct queue {
 	uint64_t		 now_ms;	/* monotonic, this turn */
 };
 
-/* waiting.c.  Spool, aliases and map are the caller's to open, dns to run. */
+/*
+ * waiting.c.  Opens the map; spool and aliases are the caller's to open, dns
+ * to run.
+ */
 void	queue_init(struct queue *, const struct config *,
 	    const struct handout_ops *, const struct outbound_ops *,
 	    struct dns_client *dns);

@@ -141,7 +141,6 @@ open_names(void)
 	int dirs[QUEUE_DIRS_MAX];
 
 	aliases_open(&queue.aliases, &config, aliases_log);
-	aliases_open_as(&queue.map, NAMES_DOMAIN_MAP, &config, aliases_log);
 	aliases_open_as(&recipients, NAMES_RECIPIENTS, &config, aliases_log);
 	queue.aliases.index_dir = queue.map.index_dir =
 	    recipients.index_dir = spool_dir;

@@ -22,6 +22,7 @@ queue_init(struct queue *q, const struct config *config,
 	memset(q, 0, sizeof(*q));
 	q->config = config;
 	TAILQ_INIT(&q->jobs);
+	aliases_open_as(&q->map, NAMES_DOMAIN_MAP, config, aliases_log);
 	schedule_init(&q->schedule, SCHEDULE_LIMIT);
 	groups_init(&q->groups, handout_ops, q);
 	senders_init(&q->senders);

@@ -232,12 +232,12 @@ test_retry(void **state)
 	(void)state;
 	queue_scan(&q);
 	assert_int_equal(act(fd, REQ_RETRY, a.id), 1000);
-	assert_int_equal(schedule_pop(&q.schedule, q.now, &entry), 1);
+	assert_int_equal(schedule_pop(&q.schedule, q.now, 1, &entry), 1);
 	assert_true(entry.is_asked);
 	assert_int_equal(entry.name.due, q.now);
 	/* Again, it is due, and is asked for all the same. */
 	assert_int_equal(act(fd, REQ_RETRY, a.id), 100);
-	assert_int_equal(schedule_pop(&q.schedule, q.now, &entry), 1);
+	assert_int_equal(schedule_pop(&q.schedule, q.now, 1, &entry), 1);
 	assert_true(entry.is_asked);
 	close(fd);
 }

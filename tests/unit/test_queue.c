@@ -88,7 +88,6 @@ setup(void **state)
 	q.aliases.index_dir = q.aliases.index = -1;
 	q.aliases.config = &config;
 	q.aliases.path = "";
-	aliases_open_as(&q.map, NAMES_DOMAIN_MAP, &config, aliases_ignore);
 	q.aliases.report = aliases_ignore;
 	set_aliases("team: alice, bob\n");
 	strcpy(strchr(place, '.') + 1, "XXXXXX");

@@ -62,7 +62,6 @@ setup(void **state)
 	dns = dns_new(need, &q);
 	assert_non_null(dns);
 	queue_init(&q, &config, &ops, &elsewhere, dns);
-	aliases_open_as(&q.map, NAMES_DOMAIN_MAP, &config, aliases_ignore);
 	assert_int_equal(spool_open(&q.spool, dir), 0);
 	return 0;
 }
