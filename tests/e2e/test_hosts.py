@@ -16,6 +16,10 @@ import postern
 from postern import password, write
 
 
+# Its name server says so much of it that no datagram holds it.
+MANY = "many-exchangers.test"
+
+
 @pytest.fixture(scope="module")
 def net(host):
     reason = hosts.missing(packages.NAME_SERVER)
@@ -27,6 +31,9 @@ def net(host):
     net.gamma = net.host("gamma", 13, ["greta"])
     net.delta = net.host("delta", 14, ["bob"])
     net.mail("delta.test", (20, net.beta.mx))
+    net.mail(MANY, (5, net.beta.mx), *((10 + n, "mx-%02d.a-name-of-some-length-"
+                                        "to-fill-packets.%s" % (n, MANY))
+                                       for n in range(80)))
     if hosts.HAS_IPV6:
         net.six = net.host("six", 15, ["alex"], families=(6,))
         net.seis = net.host("seis", 16, ["john"], families=(6,))
@@ -56,7 +63,7 @@ def beta(net, start):
     write(path, "bob@delta.test\n")
     # Its name for the file: it has an /etc of its own.
     return start(net.beta, "relay-tls * verify\nrelay-domains delta.test\n"
-                 "relay-recipients /etc/backup\n")
+                 "relay-recipients /etc/backup\ndomains %s\n" % MANY)
 
 
 LETTER = """From: %s
@@ -158,6 +165,13 @@ def test_there_and_back(alpha, beta, submit, collect):
                              (ip(one), one.mx, "ESMTPSA")]
         assert one.smtpd.log(r"event=connected .*host=%s .*verified=yes"
                              % other.mx)
+
+
+def test_answer_of_many_packets(alpha, beta):
+    """The name server says it by TCP only, and the resolver asks so."""
+    by_msmtp(alpha, "alex", "john@" + MANY, "many")
+    beta.wait_letter("john", "many")
+    beta.clear("john")
 
 
 def test_by_a_smarthost(alpha, beta, net, start):
