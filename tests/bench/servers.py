@@ -29,9 +29,12 @@ PACKAGES = {
                 "libstemmer0d", "libsodium23", "libtirpc3", "libicu72"),
     "postfix": ("postfix", "libdb5.3", "libicu72", "libnsl2", "libsasl2-2",
                 "libtirpc3"),
+    "opensmtpd": ("opensmtpd", "libdb5.3", "libevent-2.1-7"),
 }
 USERS = {"popa3d": 911, "dovecot": 912, "dovenull": 913, "postfix": 914,
-         "postdrop": 915}
+         "postdrop": 915, "opensmtpd": 917, "opensmtpq": 918}
+# What more than one of them has.
+SHARED = ("man", "sendmail", "mailq", "newaliases", "rmail")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -62,7 +65,8 @@ def prepare(peers):
     for directories in peers.values():
         for directory in directories:
             shutil.copytree(directory, PEERS, symlinks=True,
-                            dirs_exist_ok=True)
+                            dirs_exist_ok=True,
+                            ignore=shutil.ignore_patterns(*SHARED))
     _lay_out_lib()
 
 
@@ -106,7 +110,9 @@ def _lay_out_lib():
     lib = _lay_out("/usr/lib")
     for name in ("dovecot", "postfix"):
         os.symlink(os.path.join(PEERS, "usr/lib", name), lib + "/" + name)
-    os.mkdir(_lay_out("/var/lib") + "/popa3d", 0o755)
+    state = _lay_out("/var/lib")
+    os.mkdir(state + "/popa3d", 0o755)
+    os.makedirs(state + "/opensmtpd/empty")
     os.symlink(PEERS + "/usr/bin/doveconf", _lay_out("/usr/bin") + "/doveconf")
     with open("/etc/ld.so.conf", "a", encoding="ascii") as file:
         file.write("".join("%s/%s\n" % (PEERS, where) for where in (
@@ -134,10 +140,13 @@ def _lay_out(directory):
     return copy
 
 
-def _as_peer():
+def as_peer(mounts=()):
+    """Where the files are as the peers know them, before an exec."""
     private._check(_libc.unshare(private.CLONE_NEWNS), "unshare")
     for directory in ("/usr/lib", "/usr/bin", "/var/lib"):
         private.mount(LAID_OUT + directory, directory, None, private.MS_BIND)
+    for source, target in mounts:
+        private.mount(source, target, None, private.MS_BIND)
 
 
 def empty_maildrops():
@@ -180,6 +189,7 @@ class Certificate:
 class Server:
     is_peer = True
     environment = {}
+    mounts = ()			# more, of a peer: [(source, target)]
     cpus = None			# where it may run, if not everywhere
     tls_port = None		# where TLS begins with the connection
 
@@ -192,7 +202,7 @@ class Server:
             if self.cpus is not None:
                 os.sched_setaffinity(0, self.cpus)
             if self.is_peer:
-                _as_peer()
+                as_peer(self.mounts)
         # What daemonizes ends at once; what stays is the group's.
         process = subprocess.Popen(
             self.argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
@@ -429,8 +439,11 @@ smtpd_client_connection_count_limit = 0
 
 
 class Postfix(Server):
-    """smtpd, cleanup, qmgr and local(8) as they come; not chrooted."""
+    """smtpd, cleanup, qmgr, local(8), smtp(8) as they come; not chrooted."""
     name, port = "postfix", 10026
+
+    def __init__(self, conf=""):
+        self.conf = conf
 
     def prepare(self):
         top = private.ROOT + "/postfix"
@@ -450,7 +463,7 @@ class Postfix(Server):
         os.chown(top + "/spool/maildrop", uid, gid)
         os.chmod(top + "/spool/maildrop", 0o730)
         postern.write(top + "/etc/main.cf",
-                      POSTFIX % {"top": top, "peers": PEERS})
+                      POSTFIX % {"top": top, "peers": PEERS} + self.conf)
         with open(PEERS + "/usr/share/postfix/master.cf.dist",
                   encoding="utf-8") as file:
             lines = file.read().replace("smtp      inet", "%d     inet"
@@ -472,3 +485,30 @@ def _without_chroot(text):
             line = " ".join(words)
         lines.append(line)
     return "\n".join(lines) + "\n"
+
+
+OPENSMTPD = """\
+listen on 127.0.0.1 port %(port)d hostname mx.example.test
+action "local" maildir
+action "out" relay host smtp://127.0.0.1:%(sink)d helo mx.example.test
+match from any for domain "example.test" action "local"
+match from src 127.0.0.0/8 for any action "out"
+"""
+
+
+class OpenSMTPD(Server):
+    """As it comes; all that is not for this host goes to the sink."""
+    name, port = "opensmtpd", 10027
+
+    def __init__(self, sink):
+        self.sink = sink
+
+    def prepare(self):
+        top = private.ROOT + "/opensmtpd"
+        shutil.rmtree(top + "/spool", ignore_errors=True)
+        os.makedirs(top + "/spool")
+        postern.write(top + "/conf", OPENSMTPD % {
+            "port": self.port, "sink": self.sink})
+        self.mounts = ((top + "/spool", "/var/spool"),
+                       (PEERS + "/usr/libexec", "/usr/libexec"))
+        self.argv = [PEERS + "/usr/sbin/smtpd", "-F", "-f", top + "/conf"]

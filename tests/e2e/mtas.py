@@ -39,7 +39,6 @@ def lay_out():
                             "man", "sendmail", "mailq", "newaliases",
                             "rmail"))
     servers._lay_out_lib()
-    os.makedirs(servers.LAID_OUT + "/var/lib/opensmtpd/empty")
 
 
 class Server:

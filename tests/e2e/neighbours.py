@@ -69,7 +69,7 @@ class Server:
     def start(self):
         self.process = subprocess.Popen(
             self.argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, preexec_fn=servers._as_peer, cwd="/",
+            stderr=subprocess.DEVNULL, preexec_fn=servers.as_peer, cwd="/",
             start_new_session=True, env=dict({"PATH": PATH},
                                              **self.environment))
         postern.eventually(self._answers, self.argv[0] + " serves", 20)
