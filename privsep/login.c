@@ -237,11 +237,45 @@ is_command_user(const char *name, struct identity *who)
 	return 1;
 }
 
+/*
+ * As it is, else in lower case: an alias may name an account as a person
+ * writes it.
+ */
+static enum account_status
+find_in_any_case(const char *name, struct identity *who)
+{
+	enum account_status status = account_find(&login.config, name, who);
+	char lower[ACCOUNT_NAME_MAX];
+	size_t i;
+
+	if (status != ACCOUNT_UNKNOWN ||
+	    strlcpy(lower, name, sizeof(lower)) >= sizeof(lower))
+		return status;
+	for (i = 0; lower[i] != '\0'; i++)
+		if (lower[i] >= 'A' && lower[i] <= 'Z')
+			lower[i] = (char)(lower[i] - 'A' + 'a');
+	return strcmp(lower, name) == 0 ? status :
+	    account_find(&login.config, lower, who);
+}
+
+/* The whole name first, so that one with a delimiter in it is found. */
 static enum account_status
 find_recipient(const char *name, struct identity *who)
 {
-	return is_command_user(name, who) ? ACCOUNT_OK :
-	    account_find(&login.config, name, who);
+	const char *at = NULL;
+	char user[ACCOUNT_NAME_MAX];
+	enum account_status status;
+
+	if (is_command_user(name, who))
+		return ACCOUNT_OK;
+	status = find_in_any_case(name, who);
+	if (login.config.recipient_delimiter != '\0')
+		at = strchr(name, login.config.recipient_delimiter);
+	if (status != ACCOUNT_UNKNOWN || at == NULL || at == name)
+		return status;
+	memcpy(user, name, (size_t)(at - name));
+	user[at - name] = '\0';
+	return find_in_any_case(user, who);
 }
 
 /* The queue asks for an agent that is this recipient. */

@@ -38,6 +38,8 @@ struct work {
 	size_t			 count;
 	struct step		 steps[EXPAND_MAX];
 	char			 start[ADDRESS_PRINT_MAX];	/* steps[0]'s */
+	size_t			 stripped;	/* octets used of bases */
+	char			 bases[EXPAND_MAX * (ACCOUNT_LIMIT + 1)];
 	uint16_t		 seen[SEEN_SLOTS];	/* of the result's
 							 * targets, from 1 */
 };
@@ -146,6 +148,29 @@ is_loop(const struct work *w, size_t at)
 	return is_above(w, at, w->steps[at].target.text);
 }
 
+/*
+ * "bob+lists" is bob, so that he gets one copy of what is for both.  With
+ * another delimiter, which names of accounts may well hold, login finds out.
+ */
+static const char *
+base_of(struct work *w, const char *name)
+{
+	const struct config *config = w->file->config;
+	char user[ADDRESS_LOCAL_LIMIT + 1];
+	char *base = w->bases + w->stripped;
+	size_t size;
+
+	if (config == NULL || strchr("+=", config->recipient_delimiter) ==
+	    NULL || address_without_detail(config, name, user) == -1)
+		return name;
+	size = strlen(user) + 1;
+	if (size > sizeof(w->bases) - w->stripped)
+		return name;
+	memcpy(base, user, size);
+	w->stripped += size;
+	return base;
+}
+
 /* Without an alias: an account; the recipient's own was found by policy. */
 static void
 no_alias(struct work *w, size_t at)
@@ -154,6 +179,8 @@ no_alias(struct work *w, size_t at)
 	const char *name = w->steps[at].target.text;
 	const char *list = w->steps[at].list;
 
+	if (at != 0 || r->account[0] == '\0')
+		name = base_of(w, name);
 	if (strcasecmp(name, "postmaster") == 0)
 		add_step(w, TARGET_NAME, "root", list, at);
 	else if (strcasecmp(name, "root") == 0)
@@ -366,7 +393,7 @@ follow(struct work *w, size_t at)
 		follow_alias(w, at);
 		break;
 	case TARGET_ACCOUNT:
-		add_account(w, t->text, list);
+		add_account(w, base_of(w, t->text), list);
 		break;
 	case TARGET_REMOTE:
 		follow_address(w, at);
@@ -433,7 +460,7 @@ expand(const struct expand_names *names, const struct recipient *recipient,
 	w.file = names->aliases;
 	w.recipient = recipient;
 	w.result = result;
-	w.group_count = w.count = 0;
+	w.group_count = w.count = w.stripped = 0;
 	memset(w.seen, 0, sizeof(w.seen));
 	expand_free(result);
 	begin(&w);

@@ -15,7 +15,8 @@ LETTER = b"Subject: to a list\r\n\r\nHello.\r\n"
 @pytest.fixture(scope="module")
 def smtpd(daemons):
     return daemons("smtpd", "retry-schedule 1s\ntrusted-networks none\n"
-                   "route else.example smtp://192.0.2.2\n")
+                   "route else.example smtp://192.0.2.2\n"
+                   "route xn--mller-kva.example smtp://192.0.2.2\n")
 
 
 @pytest.fixture
@@ -107,6 +108,54 @@ def test_owner(smtpd, users, aliases):
     bounce, = postern.messages(owner)
     assert b"nobody-here@mx.example.test" in bounce
     assert os.listdir(smtpd.spool + "/held") == []
+
+
+def test_details(smtpd, users, aliases):
+    """Whoever is named with a detail, in capitals or twice gets it once."""
+    first, second = users(2)
+    aliases("team: %s+lists, %s, \\%s+x, %s@example.test, %s\n" % (
+        first, first, first, first, second.upper()))
+    send(smtpd, "team", first, first + "+more")
+    wait_messages(first, 1)
+    wait_messages(second, 1)
+    eventually(lambda: not os.listdir(smtpd.spool + "/queue"), "it is over")
+    assert [len(postern.messages(name)) for name in (first, second)] == [1, 1]
+
+
+def test_another_delimiter(daemons, users, aliases):
+    """With one that names may hold the whole name comes first."""
+    other = daemons("smtpd", "retry-schedule 1s\nrecipient-delimiter -\n")
+    name = "a.rather-long_name.of-forty-nine.characters.in.all"
+    first, = users(1)
+    postern.clear(name)
+    aliases("team: %s-lists, %s\n" % (first, name))
+    send(other, "team")
+    wait_messages(first, 1)
+    wait_messages(name, 1)
+    other.stop()
+
+
+def test_utf8(smtpd, user, aliases):
+    """An address in UTF-8 goes where that is taken, and else fails."""
+    aliases("away: j\u00f6rg@else.example, her@M\u00fcller.example\n"
+            "owner-away: %s\nj\u00fcrgen: away\n" % user)
+    with Sink() as sink:
+        send(smtpd, "away")
+        eventually(lambda: len(recipients(sink.letters)) == 2,
+                   "it comes elsewhere")
+    assert recipients(sink.letters) == ["her@xn--mller-kva.example",
+                                        "j\u00f6rg@else.example"]
+    said = [letter.sender for letter in sink.letters
+            if "j\u00f6rg" in "".join(letter.recipients)]
+    assert len(said) == 1 and " SMTPUTF8" in said[0]
+
+    class Plain(Sink):
+        extensions = ("PIPELINING", "8BITMIME")
+    with Plain() as sink:
+        send(smtpd, "away")
+        smtpd.wait_log(r"event=failed .*status=5\.6\.7 ")
+    bounce, = wait_messages(user, 1)
+    assert b"5.6.7" in bounce
 
 
 def test_bounce_to_a_list(smtpd, user, aliases):

@@ -271,6 +271,16 @@ expansions(void **state)
 	run("keep", "keep");
 	assert_int_equal(x.count, 2);
 	assert_string_equal(x.targets[0].text, "keep");
+	/* So is one that stands in an alias. */
+	parse("team: bob+lists, \\bob+x, bob\nfar: bob+x@here.example\n"
+	    "deep: team+y\n");
+	assert_one("team", "", "bob");
+	assert_one("far", "", "bob");
+	assert_one("deep", "", "bob");
+	config.recipient_delimiter = '-';
+	parse("team: www-data\n");
+	assert_one("team", "", "www-data");
+	config.recipient_delimiter = '+';
 }
 
 /* The same address, by whatever way, once; never an account's look-alike. */
