@@ -1,7 +1,7 @@
 /*
  * place: looks where the server is.
  *
- * Runs in sendmail, as whoever called it; reads the server's configuration, or
+ * Runs in sendmail and in postern, as whoever called it; reads the server's configuration, or
  * what the caller says is one: it decides nothing but which socket of the
  * caller's choice is connected to.
  */
@@ -31,11 +31,20 @@ place_read(struct place *place, FILE *file)
 		if (at == NULL)
 			continue;
 		value = at + strspn(at, " \t");
+		if (strcmp(keyword, "domains") == 0 &&
+		    place->domains[0] == '\0')
+			set(place->domains, sizeof(place->domains), value);
 		value[strcspn(value, " \t")] = '\0';
 		if (*value == '\0')
 			continue;
 		if (strcmp(keyword, "run-dir") == 0)
 			set(place->run_dir, sizeof(place->run_dir), value);
+		else if (strcmp(keyword, "aliases") == 0)
+			set(place->aliases, PLACE_PATH_MAX, value);
+		else if (strcmp(keyword, "domain-map") == 0)
+			set(place->domain_map, PLACE_PATH_MAX, value);
+		else if (strcmp(keyword, "relay-recipients") == 0)
+			set(place->relay_recipients, PLACE_PATH_MAX, value);
 		else if (strcmp(keyword, "domains") == 0 &&
 		    place->domain[0] == '\0')
 			set(place->domain, sizeof(place->domain), value);
@@ -49,6 +58,7 @@ place_find(struct place *place, const char *path)
 
 	memset(place, 0, sizeof(*place));
 	strlcpy(place->run_dir, RUNDIR, sizeof(place->run_dir));
+	strlcpy(place->aliases, "/etc/aliases", sizeof(place->aliases));
 	file = fopen(path != NULL ? path : SYSCONFDIR "/postern/postern.conf",
 	    "re");
 	if (file == NULL)

@@ -21,6 +21,7 @@
 #include "from.h"
 #include "letter.h"
 #include "listing.h"
+#include "newaliases.h"
 #include "options.h"
 #include "place.h"
 #include "recipients.h"
@@ -310,9 +311,8 @@ main(int argc, char **argv)
 	case MODE_QUEUE:
 		return list_queue(&s);
 	case MODE_ALIASES:
-		puts("Aliases are read as they are: there is nothing to do."
-		    "  \"smtpd -n\" checks the configuration.");
-		return EX_OK;
+		fail_as("newaliases", 1);
+		return newaliases_check(&s.place);
 	case MODE_NOTHING:
 		break;
 	}

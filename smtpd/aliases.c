@@ -1,8 +1,9 @@
 /*
  * aliases: the parser and the look-up.
  *
- * Runs in the session agent and in the queue, both as queue-user; touches
- * nothing but memory.  aliases_file.c reads the file.
+ * Runs in the session agent and in the queue, both as queue-user, and in
+ * newaliases as whoever called it; touches nothing but memory.
+ * aliases_file.c reads the file.
  *
  * The file is root's: what it says is trusted, but parsed strictly and within
  * bounds all the same.

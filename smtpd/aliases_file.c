@@ -2,9 +2,9 @@
  * aliases_file: the aliases file on disk, and others of its kind, read again
  * when they change.
  *
- * Runs in the session agent and in the queue, both as queue-user; reads that
- * file through a descriptor of its directory, which was opened before the
- * process confined itself.
+ * Runs in the session agent and in the queue, both as queue-user, and in
+ * newaliases as whoever called it; reads that file through a descriptor of
+ * its directory, which was opened before the process confined itself.
  */
 #include <errno.h>
 #include <fcntl.h>

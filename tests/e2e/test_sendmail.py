@@ -188,7 +188,6 @@ def test_not_sending(smtpd, user):
     assert user in send(smtpd, "-bv", user)
     send(smtpd, "-bv", "unknown", status=NOUSER)
     assert send(smtpd, "-bp", user=user) == "Mail queue is empty\n"
-    assert "nothing to do" in send(smtpd, "-bi")
     assert send(smtpd, "-q") == "" and send(smtpd, "-q30m") == ""
     send(smtpd, "-q", user, status=USAGE)
     for name, status in (("mailq", TEMPFAIL), ("newaliases", 0)):
@@ -197,6 +196,60 @@ def test_not_sending(smtpd, user):
         assert done.returncode == status and b"\n" in (
             done.stdout + done.stderr)
     assert messages(user) == []
+
+
+def test_newaliases(smtpd):
+    """What the server would find fault with, each with its line; nothing has
+    to be built."""
+    postern.write("/etc/aliases.list", "alice, bob\n")
+    postern.write("/etc/aliases.bad", "a b c\n")
+    good = ("team: alice, bob\nlist: :include:/etc/aliases.list\n"
+            "x: \\alice@Localhost, y@elsewhere.test\n")
+
+    def check(text, status, *lines):
+        postern.write("/etc/aliases", text)
+        for argv in (["newaliases"], ["sendmail", "-bi"]):
+            done = subprocess.run(argv + ["-C", smtpd.conf_path],
+                                  executable=PROGRAM, check=False,
+                                  capture_output=True, text=True)
+            assert done.returncode == status, done
+            assert (done.stdout + done.stderr).splitlines() == list(lines)
+
+    try:
+        check(good, 0, "/etc/aliases: 3 names")
+        check("", 0, "/etc/aliases: 0 names")
+        check(good + "\nno colon\nbad: ::\nz: :include:/etc/aliases.bad,"
+              " :include:/etc/none\n", DATAERR, *(
+                  "newaliases: /etc/aliases:" + text for text in (
+                      "5: not \"name: target\"",
+                      "6: target is neither an account nor an address",
+                      "7: /etc/aliases.bad: has a mistake",
+                      "7: /etc/none: No such file or directory")))
+        conf = smtpd.dir + "/other.conf"
+        postern.write("/etc/map", "@x.test bob\nno colon\n")
+        postern.write(conf, "aliases /etc/aliases\ndomain-map /etc/map\n"
+                      "relay-recipients /etc/none\n")
+        postern.write("/etc/aliases", good)
+        done = subprocess.run(["newaliases", "-C", conf], check=False,
+                              executable=PROGRAM, capture_output=True,
+                              text=True)
+        assert done.returncode == DATAERR
+        assert done.stdout == "/etc/aliases: 3 names\n"
+        assert done.stderr.startswith("newaliases: /etc/map:2: ")
+        assert "\nnewaliases: /etc/none: " in done.stderr
+        os.chmod("/etc/aliases", 0o666)
+        done = subprocess.run(["newaliases", "-C", smtpd.conf_path],
+                              executable=PROGRAM, check=False,
+                              capture_output=True, text=True)
+        assert done.returncode == DATAERR
+        assert "must be a file of root's" in done.stderr
+        os.unlink("/etc/aliases")
+        done = subprocess.run(["newaliases", "-C", smtpd.conf_path],
+                              executable=PROGRAM, check=False,
+                              capture_output=True, text=True)
+        assert done.returncode == 0 and "no such file" in done.stdout
+    finally:
+        postern.write("/etc/aliases", "")
 
 
 def test_mistakes(smtpd, user):
