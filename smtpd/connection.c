@@ -22,6 +22,7 @@
 #include "smtpd/connection.h"
 
 #define CONNECT_MS	30000	/* for one address; less with relay-timeout */
+#define CONNECT_QUICK_MS 5000	/* ... while there are others to try */
 #define ASK_MS		60000	/* the master answers at once or is gone */
 #define HOLD_MS		1000	/* when there is no relay */
 #define AVOID_MS	300000	/* an address that was tried in vain */
@@ -233,12 +234,28 @@ bind_source(const struct config *config, int sock, int family)
 	return bind(sock, (struct sockaddr *)&ss, len);
 }
 
+/*
+ * How long to wait for the address in use: one that swallows what is sent to
+ * it, as IPv6 does on many a broken line, must not hold up the next.
+ */
+static uint64_t
+connect_patience(const struct connection *c)
+{
+	const struct destination *d = c->destination;
+	uint64_t ms = CONNECT_MS, most = connection_patience(c);
+	size_t i;
+
+	for (i = 0; i < d->address_count; i++)
+		if ((c->tried & UINT64_C(1) << i) == 0)
+			ms = CONNECT_QUICK_MS;
+	return ms < most ? ms : most;
+}
+
 /* 0: connected or on the way; -1 with errno. */
 int
 connection_start(struct connection *c)
 {
 	const struct mx_address *a = connection_address(c);
-	uint64_t patience = connection_patience(c);
 	int family = a->address.ss_family;
 
 	c->sock = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
@@ -251,8 +268,7 @@ connection_start(struct connection *c)
 	if (connect(c->sock, (const struct sockaddr *)&a->address, a->len) ==
 	    -1 && errno != EINPROGRESS)
 		return -1;
-	connection_set_state(c, CONNECTION_OPENING, patience < CONNECT_MS ?
-	    patience : CONNECT_MS);
+	connection_set_state(c, CONNECTION_OPENING, connect_patience(c));
 	return 0;
 }
 

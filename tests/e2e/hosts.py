@@ -201,7 +201,7 @@ class Host:
     def start(self, daemons, pair, conf=""):
         """Our two daemons; daemons is the fixture, pair their certificate."""
         conf = ("hostname %s\ndomains %s %s localhost\ntls-certificate %s\n"
-                "tls-key %s\nretry-schedule 1s\nrelay-timeout 10s\n%s" % (
+                "tls-key %s\nretry-schedule 1s\n%s" % (
                     self.mx, self.domain, self.mx, pair.chain, pair.key, conf))
         for program, also in (("smtpd", "submission"), ("pop3d", "pop3s")):
             self.daemons[program] = daemons(
@@ -219,6 +219,11 @@ class Host:
         _ip("link del " + self.wire)
         self.holder.kill()
         self.holder.wait()
+
+
+def swallow(address):
+    """Nothing gets there, and nobody is told: so the router has it."""
+    _ip("route replace blackhole " + address)
 
 
 class Network:

@@ -7,6 +7,7 @@ import email
 import os
 import re
 import shutil
+import time
 
 import pytest
 
@@ -34,7 +35,10 @@ def net(host):
     net.mail(MANY, (5, net.beta.mx), *((10 + n, "mx-%02d.a-name-of-some-length-"
                                         "to-fill-packets.%s" % (n, MANY))
                                        for n in range(80)))
+    net.add("mx.half.test", hosts.NET4 % 12, hosts.NET6 % 99)
+    net.mail("half.test", (10, "mx.half.test"))
     if hosts.HAS_IPV6:
+        hosts.swallow(hosts.NET6 % 99)
         net.six = net.host("six", 15, ["alex"], families=(6,))
         net.seis = net.host("seis", 16, ["john"], families=(6,))
     net.serve_names()
@@ -54,7 +58,7 @@ def start(net, daemons):
 
 @pytest.fixture(scope="module")
 def alpha(net, start):
-    return start(net.alpha, "relay-tls * verify\n")
+    return start(net.alpha, "relay-tls * verify\nrelay-tls half.test may\n")
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +67,8 @@ def beta(net, start):
     write(path, "bob@delta.test\n")
     # Its name for the file: it has an /etc of its own.
     return start(net.beta, "relay-tls * verify\nrelay-domains delta.test\n"
-                 "relay-recipients /etc/backup\ndomains %s\n" % MANY)
+                 "relay-recipients /etc/backup\n"
+                 "domains %s half.test\n" % MANY)
 
 
 LETTER = """From: %s
@@ -219,6 +224,17 @@ def test_by_a_backup(alpha, beta, net, start):
     assert hops(got) == [(ip(beta), delta.mx, "ESMTPS"),
                          (ip(alpha), beta.mx, "ESMTPS"),
                          (ip(alpha), alpha.mx, "ESMTPSA")]
+
+
+@pytest.mark.skipif(not hosts.HAS_IPV6, reason="no IPv6 here")
+def test_half_broken(alpha, beta):
+    """One address of the host swallows everything: soon the next is tried."""
+    by_msmtp(alpha, "alex", "john@half.test", "half")
+    begun = time.monotonic()
+    beta.wait_letter("john", "half")
+    assert time.monotonic() - begun < 25	# and not 30, for each address
+    assert alpha.smtpd.log("event=connected .*destination=mx:half.test .*"
+                           "address=%s " % beta.address4)
 
 
 @pytest.mark.skipif(not hosts.HAS_IPV6, reason="no IPv6 here")
