@@ -155,11 +155,7 @@ resume(struct rewrite *rw, uint64_t size)
 		return check_ranges(rw) == -1 ? -1 : rewrite_run(rw);
 	}
 	/* It was cut off, and has perhaps grown again. */
-	if (r == 0)
-		return 0;
-	if (size > rw->slot.size && rewrite_next_slot(rw) == -1)
-		return -1;
-	return rewrite_run(rw);
+	return r == 0 ? 0 : rewrite_run(rw);
 }
 
 static int

@@ -186,6 +186,22 @@ cut_off(struct mailbox *mb, uint64_t size)
 	return r == -1 ? -1 : fsync(mb->file);
 }
 
+/* All that goes is at the end.  Nobody's mail goes with it who took no lock. */
+static int
+cut_tail(struct mailbox *mb, const struct journal *j)
+{
+	uint64_t size;
+
+	if ((mb->state != -1 && path_sync(mb->state) == -1) ||
+	    file_size(mb, &size) == -1)
+		return -1;
+	if (size != j->size) {
+		errno = ESTALE;
+		return -1;
+	}
+	return cut_off(mb, j->begin);
+}
+
 void
 rewrite_remove_journal(const struct rewrite *rw)
 {
@@ -196,17 +212,31 @@ rewrite_remove_journal(const struct rewrite *rw)
 	errno = saved;
 }
 
+/* Step 2. */
+static int
+write_window(struct rewrite *rw)
+{
+	if (io_pwrite(rw->mb->file, REWRITE_WINDOW, (size_t)rw->slot.length,
+	    rw->journal.begin + rw->slot.pos) == -1)
+		return -1;
+	return fsync(rw->mb->file);
+}
+
 /* Steps 2 to 4, from the slot that is on disk, its window in memory. */
 int
 rewrite_run(struct rewrite *rw)
 {
 	const struct journal *j = &rw->journal;
+	uint64_t size;
 
-	while (rw->slot.length > 0) {
+	if (file_size(rw->mb, &size) == -1)
+		return -1;
+	/* Once more for what came meanwhile from somebody without a lock. */
+	while (rw->slot.length > 0 || size > rw->slot.size) {
 		mbox_lock_touch(rw->mb);
-		if (io_pwrite(rw->mb->file, REWRITE_WINDOW,
-		    (size_t)rw->slot.length, j->begin + rw->slot.pos) == -1 ||
-		    fsync(rw->mb->file) == -1 || rewrite_next_slot(rw) == -1)
+		if ((rw->slot.length > 0 && write_window(rw) == -1) ||
+		    rewrite_next_slot(rw) == -1 ||
+		    file_size(rw->mb, &size) == -1)
 			return -1;
 	}
 	if (cut_off(rw->mb, j->begin + rw->slot.pos) == -1)
@@ -361,12 +391,9 @@ mbox_rewrite(struct mailbox *mb, uint64_t size, const struct mbox_gap *gaps,
 		return -1;
 	}
 	r = make_ranges(&rw, gaps, count);
-	if (r == 0 && rw.journal.count == 0) {
-		if (mb->state != -1)
-			r = path_sync(mb->state);
-		if (r == 0)
-			r = cut_off(mb, rw.journal.begin);
-	} else if (r == 0) {
+	if (r == 0 && rw.journal.count == 0)
+		r = cut_tail(mb, &rw.journal);
+	else if (r == 0) {
 		rw.fd = state_open(mb->state, rw.name,
 		    O_RDWR | O_CREAT | O_TRUNC, mb->uid);
 		if (rw.fd == -1)

@@ -46,6 +46,8 @@ static struct {
 	char		order[64];	/* of calls: d directory synced, s file
 					 * synced, t file cut off */
 	size_t		order_len;
+	void		(*meanwhile)(void);	/* once, in this of those calls */
+	size_t		meanwhile_at;		/* from 1 */
 } crash;
 
 struct crash_mode {
@@ -155,9 +157,14 @@ int	__wrap_ftruncate(int, off_t);
 int
 __wrap_fsync(int fd)
 {
+	void (*meanwhile)(void) = crash.meanwhile;
 	struct stat st;
 
 	crash_note(fstat(fd, &st) == 0 && S_ISDIR(st.st_mode) ? 'd' : 's');
+	if (crash.order_len == crash.meanwhile_at && meanwhile != NULL) {
+		crash.meanwhile = NULL;
+		meanwhile();
+	}
 	return crash_point(0, 0) == -1 ? -1 : __real_fsync(fd);
 }
 

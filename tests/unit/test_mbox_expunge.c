@@ -425,6 +425,51 @@ test_tombstone_first(void **state)
 	free(all.data);
 }
 
+static void
+append_foreign(void)
+{
+	add("mbox", FOREIGN);
+}
+
+/* What somebody without a lock appends while that is synced stays. */
+static void
+test_appended_meanwhile(void **state)
+{
+	struct text all = make_mbox(0x7f, 100);
+	char *both = malloc(all.len + sizeof(FOREIGN));
+
+	(void)state;
+	assert_non_null(both);
+	memcpy(both, all.data, all.len);
+	memcpy(both + all.len, FOREIGN, sizeof(FOREIGN));
+	fresh(&all);
+	marked = 0x40;
+	crash.meanwhile = append_foreign;
+	crash.meanwhile_at = 1;
+	crash.order_len = 0;
+	assert_int_equal(run_expunge(NULL), -1);
+	assert_int_equal(errno, ESTALE);
+	assert_null(crash.meanwhile);
+	assert_true(file_is("mbox", both, all.len + sizeof(FOREIGN) - 1));
+	free(all.data);
+	/* The same just before what moved is cut off. */
+	all = make_mbox(0x7f, 100);
+	fresh(&all);
+	free(all.data);
+	marked = 0x20;
+	crash.meanwhile = append_foreign;
+	crash.meanwhile_at = 4;
+	crash.order_len = 0;
+	assert_int_equal(run_expunge(NULL), 0);
+	assert_null(crash.meanwhile);
+	all = make_mbox(0x5f, 100);
+	memcpy(both, all.data, all.len);
+	memcpy(both + all.len, FOREIGN, sizeof(FOREIGN));
+	assert_true(file_is("mbox", both, all.len + sizeof(FOREIGN) - 1));
+	free(both);
+	free(all.data);
+}
+
 /* Hardly any room for the journal: it is made of smaller windows. */
 static void
 test_little_room(void **state)
@@ -504,6 +549,7 @@ main(void)
 		TEST(test_alike_everywhere),
 		TEST(test_size_changed),
 		TEST(test_tombstone_first),
+		TEST(test_appended_meanwhile),
 		TEST(test_little_room),
 		TEST(test_bad_journals),
 	};
