@@ -144,7 +144,7 @@ log_stamped(struct child *c, uint32_t level, const char *line)
 }
 
 static void
-log_line(struct child *c, struct message *m)
+log_heard(struct child *c, struct message *m)
 {
 	char line[LOG_LINE_MAX];
 	uint32_t level;
@@ -159,59 +159,40 @@ log_line(struct child *c, struct message *m)
 		log_event((int)level, 0, "%s", line);
 }
 
+/* Some of what has come, or that nothing will. */
+static void
+hear(struct watch *w, int maxfds, void (*heard)(struct child *,
+    struct message *))
+{
+	struct message m;
+	int n, budget = 64;	/* others want their turn, too */
+
+	while (budget-- > 0 && w->fd != -1) {
+		n = message_recv(w->fd, &m, maxfds);
+		if (n == 1) {
+			heard(w->owner, &m);
+			message_discard(&m);
+		} else if (n == 0 || (errno != EAGAIN && errno != EBADMSG))
+			lost(w);
+		else if (errno == EAGAIN)
+			return;
+	}
+}
+
 static void
 log_ready(struct watch *w, uint32_t events)
 {
-	struct message m;
-	int budget = 64;	/* others want their turn, too */
-
 	(void)events;
-	while (budget-- > 0) {
-		switch (message_recv(w->fd, &m, 0)) {
-		case 1:
-			log_line(w->owner, &m);
-			message_discard(&m);
-			break;
-		case 0:
-			lost(w);
-			return;
-		default:
-			if (errno == EAGAIN)
-				return;
-			if (errno != EBADMSG) {
-				lost(w);
-				return;
-			}
-		}
-	}
+	hear(w, 0, log_heard);
 }
 
 static void
 channel_ready(struct watch *w, uint32_t events)
 {
-	struct child *c = w->owner;
-	struct message m;
-	int budget = 64;
+	const struct child *c = w->owner;
 
 	(void)events;
-	while (budget-- > 0 && w->fd != -1) {
-		switch (message_recv(w->fd, &m, 1)) {
-		case 1:
-			c->heard(c, &m);
-			message_discard(&m);
-			break;
-		case 0:
-			lost(w);
-			return;
-		default:
-			if (errno == EAGAIN)
-				return;
-			if (errno != EBADMSG) {
-				lost(w);
-				return;
-			}
-		}
-	}
+	hear(w, 1, c->heard);
 }
 
 static int
@@ -287,6 +268,15 @@ child_let_go(struct child *c)
 	/* The log socket stays until the role has said its last words. */
 	if (c->channel.fd != -1)
 		watch_close(&c->channel);
+}
+
+void
+child_faulted(const struct child *c)
+{
+	log_event(LOG_CRIT, 0, "event=channel-fault role=%s pid=%d", c->name,
+	    (int)c->pid);
+	if (c->pid != 0)
+		(void)kill(c->pid, SIGKILL);
 }
 
 void

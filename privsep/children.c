@@ -17,6 +17,8 @@
 #include "message.h"
 #include "sigchld.h"
 
+#define REFUSALS_EVERY	10	/* seconds between lines about those refused */
+
 static time_t
 now(void)
 {
@@ -62,6 +64,7 @@ children_add(struct children *c, pid_t pid, uint64_t session,
 	e->session = session;
 	e->deadline = seconds != 0 ? now() + seconds : 0;
 	e->crash_note = crash_note;
+	e->is_for_queue = 0;
 }
 
 static void
@@ -82,6 +85,8 @@ reap_one(struct children *c, pid_t pid, int status)
 		log_event(LOG_ERR, c->entries[i].session,
 		    "event=died pid=%d signal=%d", (int)pid,
 		    WTERMSIG(status));
+	if (c->entries[i].is_for_queue)
+		c->for_queue--;
 	c->entries[i] = c->entries[--c->count];
 }
 
@@ -138,13 +143,56 @@ life_begin(void)
 		fatal("signals");
 }
 
+static int
+is_for_queue(const struct facts *f)
+{
+	return f->service == SERVICE_DELIVERY || f->service == SERVICE_RELAY;
+}
+
+/* One of the queue's beyond what it may have: said once, then and when. */
+static void
+refuse(const struct children *c, const char *name)
+{
+	static time_t told;
+
+	if (told != 0 && now() - told < REFUSALS_EVERY)
+		return;
+	told = now();
+	log_event(LOG_ERR, 0, "event=no-%s text=\"the queue has %zu\"", name,
+	    c->for_queue);
+}
+
+/* One more child, and in it life, which does not return. */
+static void
+serve_facts(struct children *c, const char *name, unsigned seconds,
+    const struct facts *facts, int sock, void (*life)(const struct facts *,
+    int))
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		life_begin();
+		life(facts, sock);
+		_exit(0);
+	}
+	if (pid == -1) {
+		log_event(LOG_ERR, facts->session,
+		    "event=no-%s text=\"fork: %s\"", name, strerror(errno));
+		return;
+	}
+	children_add(c, pid, facts->session, seconds, NOTE_CRASHED);
+	if (is_for_queue(facts)) {
+		c->entries[c->count - 1].is_for_queue = 1;
+		c->for_queue++;
+	}
+}
+
 static void
 serve_one(struct children *c, const char *name, unsigned seconds,
     struct message *m, void (*life)(const struct facts *, int))
 {
 	struct facts facts;
 	int sock;
-	pid_t pid;
 
 	if (m->type != CH_SERVE)
 		bug("%s was sent %u", name, m->type);
@@ -152,17 +200,10 @@ serve_one(struct children *c, const char *name, unsigned seconds,
 	sock = get_fd(m);
 	if (get_end(m) == -1)
 		bug("%s was sent a malformed session", name);
-	pid = fork();
-	if (pid == 0) {
-		life_begin();
-		life(&facts, sock);
-		_exit(0);
-	}
-	if (pid == -1)
-		log_event(LOG_ERR, facts.session,
-		    "event=no-%s text=\"fork: %s\"", name, strerror(errno));
+	if (is_for_queue(&facts) && c->for_queue >= CHILDREN_FOR_QUEUE)
+		refuse(c, name);
 	else
-		children_add(c, pid, facts.session, seconds, NOTE_CRASHED);
+		serve_facts(c, name, seconds, &facts, sock, life);
 	close(sock);
 }
 

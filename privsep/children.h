@@ -1,6 +1,6 @@
 /*
- * children: the forks of login, agents and relay, one a session: reaped, ended at
- * their deadline, and told of to the master when they crash.
+ * children: the forks of login, agents and relay, one a session: reaped, ended
+ * at their deadline, and told of to the master when they crash.
  */
 #ifndef PRIVSEP_CHILDREN_H
 #define PRIVSEP_CHILDREN_H
@@ -24,6 +24,7 @@ struct children_entry {
 	uint64_t	session;
 	time_t		deadline;	/* CLOCK_MONOTONIC seconds, 0 none */
 	enum note	crash_note;
+	int		is_for_queue;
 };
 
 struct children {
@@ -31,7 +32,14 @@ struct children {
 	size_t			 count;
 	size_t			 room;
 	sigset_t		 while_waiting;
+	size_t			 for_queue;	/* how many are */
 };
+
+/*
+ * The most that the queue may have at once: it asks for fewer, and one that was
+ * taken over must not fill the system with our forks.
+ */
+#define CHILDREN_FOR_QUEUE	400
 
 void	children_init(struct children *);
 /* seconds: how long it may live, 0 for ever. */
@@ -44,7 +52,8 @@ void	children_add(struct children *, pid_t, uint64_t session,
  */
 int	children_poll(struct children *, struct pollfd *, nfds_t);
 /*
- * Fork a child for each session that the master hands over, until it lets go.
+ * Fork a child for each session that the master hands over, until it lets go;
+ * one too many for the queue gets an end of file.
  * life runs in the child, which has the signals of any process, and must not
  * return.  name is for messages.
  */

@@ -73,6 +73,25 @@ spawner_heard(struct child *c, struct message *m)
 		worker_ended(g, m);
 }
 
+#define BIT(note)	(1U << (note))
+
+/* What each can have seen of a session; who has none, nothing. */
+static unsigned
+notes_of(const struct generation *g, const struct child *c)
+{
+	if (c == &g->login)
+		return BIT(NOTE_LOGGED_IN) | BIT(NOTE_LOGIN_FAILED) |
+		    BIT(NOTE_CRASHED) | BIT(NOTE_GATE_FAULT);
+	if (c == &g->signer)
+		return BIT(NOTE_GATE_FAULT);
+	if (c == &g->relay)
+		return BIT(NOTE_CRASHED);
+	if (c == &g->resolver)
+		return 0;
+	return BIT(NOTE_CRASHED) | BIT(NOTE_USER_CRASHED) |
+	    BIT(NOTE_GATE_FAULT);
+}
+
 static void
 note_heard(struct child *c, struct message *m)
 {
@@ -88,8 +107,12 @@ note_heard(struct child *c, struct message *m)
 		return;
 	id = get_u64(m);
 	note = get_u32(m);
-	if (get_end(m) == 0)
+	if (get_end(m) == -1)
+		return;
+	if (note < 32 && (notes_of(g, c) & BIT(note)) != 0)
 		session_note(id, (enum note)note);
+	else
+		child_faulted(c);
 }
 
 void

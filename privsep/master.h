@@ -164,6 +164,8 @@ int	child_start(struct child *, const char *executable,
 	    const struct child_descriptors *);
 /* Close the sockets to it: a role ends when its master lets go. */
 void	child_let_go(struct child *);
+/* It says what only another can know, so it is in other hands: kill it. */
+void	child_faulted(const struct child *);
 /* Kill it, if it was let go of long ago and has not ended. */
 void	child_hurry(const struct child *);
 /* It has ended: hear its last words, and close what is left. */

@@ -18,6 +18,8 @@
 #include "log.h"
 #include "sandbox-tables.h"
 
+#define OPTIONS_MAX	127	/* of a socket, at each level */
+
 /* What no process of a mail server ever does; every room is without it. */
 static const int denied[] = {
 	SCMP_SYS(ptrace), SCMP_SYS(process_vm_readv),
@@ -98,7 +100,7 @@ static const int waiting[] = {
  */
 static const int connecting[] = {
 	SCMP_SYS(connect), SCMP_SYS(bind), SCMP_SYS(getsockopt),
-	SCMP_SYS(setsockopt), SCMP_SYS(getsockname), SCMP_SYS(getpeername),
+	SCMP_SYS(getsockname), SCMP_SYS(getpeername),
 };
 
 /* What libunbound and an event loop ask for besides. */
@@ -240,6 +242,24 @@ allow_file_control(scmp_filter_ctx ctx)
 		    SCMP_CMP64(1, SCMP_CMP_EQ, commands[i], 0));
 }
 
+/*
+ * All options of a socket but SO_LINGER: whoever has the last descriptor of
+ * such a socket waits when he closes it, and the master, which closes what it
+ * is sent without having asked for it, must not wait for anybody.
+ */
+static void
+allow_connecting(scmp_filter_ctx ctx)
+{
+	uint64_t option;
+
+	rules(ctx, SCMP_ACT_ALLOW, connecting, COUNT(connecting));
+	for (option = 1; option <= OPTIONS_MAX; option++)
+		if (option != SO_LINGER)
+			rule_compare(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt),
+			    SCMP_CMP64(2, SCMP_CMP_MASKED_EQ, UINT32_MAX,
+			    option));
+}
+
 static void
 allow_resolving(scmp_filter_ctx ctx)
 {
@@ -250,7 +270,7 @@ allow_resolving(scmp_filter_ctx ctx)
 	size_t i;
 
 	rules(ctx, SCMP_ACT_ALLOW, waiting, COUNT(waiting));
-	rules(ctx, SCMP_ACT_ALLOW, connecting, COUNT(connecting));
+	allow_connecting(ctx);
 	rules(ctx, SCMP_ACT_ALLOW, resolving, COUNT(resolving));
 	for (i = 0; i < COUNT(families); i++) {
 		allow_socket(ctx, families[i], SOCK_DGRAM);
@@ -313,7 +333,7 @@ allow_list(enum sandbox_table which, uint16_t mark)
 	allow_own_limits(ctx);
 	allow_file_control(ctx);
 	if (which == SANDBOX_QUEUE) {
-		rules(ctx, SCMP_ACT_ALLOW, connecting, COUNT(connecting));
+		allow_connecting(ctx);
 		allow_socket(ctx, AF_INET, SOCK_STREAM);
 		allow_socket(ctx, AF_INET6, SOCK_STREAM);
 		allow_socket(ctx, AF_UNIX, SOCK_STREAM);

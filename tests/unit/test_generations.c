@@ -959,6 +959,46 @@ test_workers_that_nobody_asked_for(void **state)
 	assert_int_equal(g->asked, 0);
 }
 
+/* Each role tells of what it can have seen; else it is in other hands. */
+static void
+test_a_role_that_tells_what_it_cannot_know(void **state)
+{
+	static const struct { size_t role; enum note note; } lies[] = {
+		{ 0, NOTE_LOGGED_IN }, { 2, NOTE_LOGGED_IN },
+		{ 2, NOTE_LOGIN_FAILED }, { 3, NOTE_LOGGED_IN },
+		{ 3, NOTE_CRASHED }, { 4, NOTE_GATE_FAULT },
+		{ 4, NOTE_LOGGED_IN }, { 5, NOTE_CRASHED },
+		{ 5, NOTE_LOGGED_IN }, { 1, 0 }, { 1, 32 }, { 1, 1000 },
+		{ 1, UINT32_MAX },
+	};
+	struct generation *g;
+	struct message m;
+	struct session *s;
+	struct child *c;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+		settle();
+		a_client_comes();
+		g = generation_newest();
+		s = TAILQ_FIRST(&master.sessions);
+		assert_non_null(s);
+		c = roles_at(g, lies[i].role);
+		message_begin(&m, CH_NOTE);
+		put_u64(&m, s->facts.session);
+		put_u32(&m, lies[i].note);
+		assert_int_equal(message_send(process_find(c->pid)->channel,
+		    &m), 0);
+		(void)turn();
+		assert_false(s->is_logged_in);
+		if (c != &g->spawner)	/* which is not listened to at all */
+			assert_true(g->is_retired || process_find(c->pid) ==
+			    NULL);
+	}
+	settle();
+}
+
 /* Files have changed: whoever comes waits, however soon after a start. */
 static void
 test_an_awaited_start_within_the_second(void **state)
@@ -1044,6 +1084,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_rush_is_bounded),
 		cmocka_unit_test(test_workers_that_nobody_asked_for),
+		cmocka_unit_test(test_a_role_that_tells_what_it_cannot_know),
 		cmocka_unit_test(test_an_awaited_start_within_the_second),
 		cmocka_unit_test(test_nothing_stops_it),
 	};

@@ -96,6 +96,24 @@ do_tcp(void)
 	    SO_ERROR, &error, &len) == 0 && error == 0 ? 0 : -1;
 }
 
+/* A socket that holds up whoever closes it last. */
+static int
+do_linger(void)
+{
+	struct linger wait = { 1, 1000 };
+
+	return setsockopt(server, SOL_SOCKET, SO_LINGER, &wait, sizeof(wait));
+}
+
+static int
+do_odd_linger(void)
+{
+	struct linger wait = { 1, 1000 };
+
+	return (int)syscall(SYS_setsockopt, (long)server, (long)SOL_SOCKET,
+	    (long)SO_LINGER | 1L << 32, &wait, (long)sizeof(wait));
+}
+
 static int
 do_tcp6(void)
 {
@@ -244,6 +262,8 @@ static const struct {
 } calls[] = {
 	{ "descriptor", do_receive_descriptor, 0, 0, 0 },
 	{ "tcp", do_tcp, KILLED, 0, 0 },
+	{ "linger", do_linger, KILLED, KILLED, KILLED },
+	{ "odd linger", do_odd_linger, KILLED, KILLED, KILLED },
 	{ "tcp6", do_tcp6, KILLED, 0, 0 },
 	{ "unix", do_unix, KILLED, KILLED, 0 },
 	{ "udp", do_udp, KILLED, 0, KILLED },
