@@ -48,6 +48,7 @@
 
 #define HEAD_MAX	(16 * 1024)
 #define SWEEP_EVERY	256	/* deliveries, about */
+#define GROWN_MAX	5	/* times in a row, each just then */
 
 int
 append_names(const char *id, struct append_names *names)
@@ -208,23 +209,56 @@ undo(struct mailbox *mb, const struct append_names *names,
 	errno = saved;
 }
 
+/* Where it is to be, and what: all that the intent says. */
+static int
+plan(const struct mailbox *mb, const struct mailbox_letter *letter,
+    unsigned *newlines, struct intent *in)
+{
+	struct stat st;
+
+	memset(in, 0, sizeof(*in));
+	in->hash = JOURNAL_HASH_START;
+	if (fstat(mb->file, &st) == -1)
+		return -1;
+	in->ino = st.st_ino;
+	in->start = (uint64_t)st.st_size;
+	if (count_newlines(mb->file, in->start, newlines) == -1)
+		return -1;
+	return mbox_letter_print(letter, *newlines, measure, in);
+}
+
+/* Has somebody who takes no lock appended since?  1, 0 or -1. */
+static int
+has_grown(const struct mailbox *mb, const struct intent *in)
+{
+	struct stat st;
+
+	if (fstat(mb->file, &st) == -1)
+		return -1;
+	return (uint64_t)st.st_size != in->start;
+}
+
 static int
 deliver(struct mailbox *mb, const struct mailbox_letter *letter,
     const struct append_names *names)
 {
-	struct intent in = { .hash = JOURNAL_HASH_START };
-	struct stat st;
+	struct intent in;
 	unsigned newlines;
+	int r, tries = 0;
 
-	if (fstat(mb->file, &st) == -1)
-		return -1;
-	in.ino = st.st_ino;
-	in.start = (uint64_t)st.st_size;
-	if (count_newlines(mb->file, in.start, &newlines) == -1 ||
-	    mbox_letter_print(letter, newlines, measure, &in) == -1)
-		return -1;
-	if (write_intent(mb, names, &in) == -1 ||
-	    write_letter(mb, letter, newlines, &in) == -1) {
+	do {
+		if (tries++ == GROWN_MAX) {
+			errno = EBUSY;
+			return -1;
+		}
+		if (plan(mb, letter, &newlines, &in) == -1)
+			return -1;
+		r = write_intent(mb, names, &in);
+		/* That took a while, and we would write over it. */
+		if (r == 0 && (r = has_grown(mb, &in)) == 1)
+			(void)unlinkat(mb->state, names->begun, 0);
+	} while (r == 1);
+	if (r == -1 || write_letter(mb, letter, newlines, &in) == -1) {
 		undo(mb, names, &in);
 		return -1;
 	}

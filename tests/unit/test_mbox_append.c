@@ -82,6 +82,49 @@ test_stored(void **state)
 	}
 }
 
+static int foreign;		/* letters still to come from somebody else */
+
+static void
+append_foreign(void)
+{
+	add("mbox", "From f Mon Jan  1 00:00:00 2024\n\nforeign\n\n");
+	if (--foreign > 0) {
+		crash.meanwhile_at += 2;	/* the sync of our next try */
+		crash.meanwhile = append_foreign;
+	}
+}
+
+/* What somebody without a lock appends while the intent is synced stays. */
+static void
+test_appended_meanwhile(void **state)
+{
+	(void)state;
+	put("mbox", OLD "\n", strlen(OLD) + 1);
+	assert_int_equal(enter(1), 0);
+	foreign = 2;
+	crash.meanwhile = append_foreign;
+	crash.meanwhile_at = 2;
+	crash.order_len = 0;
+	assert_int_equal(append("id", "a\n", 2), 0);
+	assert_null(crash.meanwhile);
+	assert_file("mbox", OLD "\n"
+	    "From f Mon Jan  1 00:00:00 2024\n\nforeign\n\n"
+	    "From f Mon Jan  1 00:00:00 2024\n\nforeign\n\n" FROM HEAD
+	    "a\n\n");
+	assert_int_equal(count_state("begun."), 0);
+	assert_int_equal(count_state("done."), 1);
+	/* It does not go on for ever. */
+	foreign = INT_MAX;
+	crash.meanwhile = append_foreign;
+	crash.meanwhile_at = 2;
+	crash.order_len = 0;
+	assert_int_equal(append("other", "b\n", 2), -1);
+	assert_int_equal(errno, EBUSY);
+	crash.meanwhile = NULL;
+	assert_int_equal(count_state("begun."), 0);
+	assert_int_equal(append("other", "b\n", 2), 0);
+}
+
 /* A letter that says that it ends where the next one does. */
 static void
 test_swallow(void **state)
@@ -512,6 +555,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_stored),
+		TEST(test_appended_meanwhile),
 		TEST(test_swallow),
 		TEST(test_others_stay),
 		TEST(test_quoted_at_blocks),
