@@ -88,7 +88,7 @@ crowd_ask(struct generation *g)
 	struct message m;
 	uint32_t n;
 
-	if (g->is_retired || (g->is_serving &&
+	if (g->is_retired || master.is_stopping || (g->is_serving &&
 	    (generation_is_wanted() || master.has_enough)) ||
 	    have >= want || g->asked >= SPAWN_MAX)
 		return;
@@ -129,7 +129,7 @@ crowd_heard(struct generation *g, struct message *m)
 		g->asked--;
 	g->asked_at = master.now;
 	/* Ours not to block on, whatever the spawner made of it. */
-	if (w == NULL || g->is_retired ||
+	if (w == NULL || g->is_retired || master.is_stopping ||
 	    fcntl(fd, F_SETFL, O_NONBLOCK) == -1) {
 		free(w);
 		close(fd);

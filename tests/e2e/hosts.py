@@ -5,6 +5,7 @@ of its own; an Ethernet of its own (veth) leads to the router between them,
 which is the name space that the tests themselves run in, inside the private
 host.  All of it ends with the last process in there.
 """
+import contextlib
 import glob
 import os
 import shutil
@@ -50,6 +51,10 @@ def _ip(*lines, enter=()):
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={"PATH": PATH})
     if done.returncode != 0:
         raise OSError("%s: %s" % (lines, done.stdout.decode()))
+
+
+def _has_interface(name):
+    return os.path.exists("/proc/sys/net/ipv4/conf/" + name)
 
 
 def _set(path, text):
@@ -216,7 +221,6 @@ class Host:
         return found
 
     def end(self):
-        _ip("link del " + self.wire)
         self.holder.kill()
         self.holder.wait()
 
@@ -230,8 +234,12 @@ class Network:
     """The router, the name server, and the hosts."""
 
     serial = 0
+    wires = []			# of one that has ended, and may be there yet
 
     def __init__(self):
+        for wire in filter(_has_interface, Network.wires):
+            with contextlib.suppress(OSError):	# its other end went first
+                _ip("link del " + wire)
         Network.serial += 1
         self.top = "%s/%d" % (TOP, self.serial)
         _set("ipv4/ip_forward", "1")
@@ -317,3 +325,4 @@ class Network:
             private.kill_group(self.server)
         for host in self.hosts:
             host.end()
+        Network.wires = [host.wire for host in self.hosts]

@@ -146,6 +146,23 @@ def test_stopping_while_starting(daemons):
     daemon.wait_nothing_left()
 
 
+def test_stopping_keeps_nobody_waiting(daemons):
+    """While sessions end, nobody is forked for clients that can't come: the
+    end would have to wait for them."""
+    daemon = daemons("pop3d", "prefork 4")
+    pop = Pop(daemon)			# which does not hear a goodbye
+    eventually(lambda: len(daemon.waiting_workers()) == 4, "others wait")
+    before = {p.pid for p in daemon.processes("pop3d-worker")}
+    after = set()
+    daemon.process.send_signal(signal.SIGTERM)
+    while daemon.process.poll() is None:
+        after |= {p.pid for p in daemon.processes("pop3d-worker")}
+        time.sleep(0.02)
+    pop.close()
+    assert after <= before, "%d more" % len(after - before)
+    daemon.wait_nothing_left()
+
+
 @pytest.mark.may_crash
 def test_a_start_that_hangs(daemons):
     """A renewal whose signer hangs is given up, and tried again."""
