@@ -26,7 +26,7 @@ HAS_IPV6 = os.path.exists("/proc/sys/net/ipv6/conf/all")
 
 
 def missing(names):
-    """Which of these packages there are not, and why hosts can't be, or None."""
+    """Which of these packages are not there, why hosts can't be, or None."""
     absent = [name for name in names if not os.path.isdir(unpacked(name))]
     if absent:
         return "the packages could not be fetched: " + ", ".join(absent)

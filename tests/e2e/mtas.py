@@ -29,7 +29,7 @@ LAID_OUT = tuple((servers.LAID_OUT + directory, directory)
 
 
 def lay_out():
-    """Once a run, before there are hosts: the files where they look for them."""
+    """Once a run, before there are hosts: files where they look for them."""
     if os.path.isdir(servers.PEERS):
         return
     os.mkdir(servers.PEERS)

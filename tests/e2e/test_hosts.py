@@ -168,8 +168,8 @@ def test_there_and_back(alpha, beta, submit, collect):
             user.encode(), one.domain.encode()))
         assert hops(got) == [(ip(one), other.mx, "ESMTPS"),
                              (ip(one), one.mx, "ESMTPSA")]
-        assert one.smtpd.log(r"event=connected .*host=%s .*verified=yes"
-                             % other.mx)
+        one.smtpd.wait_log(r"event=connected .*host=%s .*verified=yes"
+                           % other.mx)
 
 
 def test_answer_of_many_packets(alpha, beta):
@@ -191,8 +191,8 @@ def test_by_a_smarthost(alpha, beta, net, start):
     assert hops(got) == [(ip(alpha), beta.mx, "ESMTPS"),
                          (ip(gamma), alpha.mx, "ESMTPSA"),
                          (ip(gamma), gamma.mx, "ESMTPSA")]
-    assert alpha.smtpd.log("event=received .*client=%s .*user=greta"
-                           % (gamma.address6 or gamma.address4))
+    alpha.smtpd.wait_log("event=received .*client=%s .*user=greta"
+                          % (gamma.address6 or gamma.address4))
     # Whoever can't log in there can't send by it.
     write(path, "%s greta wrong\n" % alpha.mx, 0o600)
     gamma.smtpd.reload()
@@ -209,7 +209,7 @@ def test_by_a_backup(alpha, beta, net, start):
     """delta is down; beta takes it in until delta is there again."""
     text = by_msmtp(alpha, "alex", "bob@delta.test", "backup")
     beta.smtpd.wait_log("event=deferred .*to=bob@delta.test")
-    assert alpha.smtpd.log("event=delivered .*to=bob@delta.test")
+    alpha.smtpd.wait_log("event=delivered .*to=bob@delta.test")
     assert not net.delta.letters("bob")
     # Nobody but those it is to take in, and nobody elsewhere.
     for address, status in (("nobody@delta.test", "5.1.1"),
@@ -233,8 +233,8 @@ def test_half_broken(alpha, beta):
     begun = time.monotonic()
     beta.wait_letter("john", "half")
     assert time.monotonic() - begun < 25	# and not 30, for each address
-    assert alpha.smtpd.log("event=connected .*destination=mx:half.test .*"
-                           "address=%s " % beta.address4)
+    alpha.smtpd.wait_log("event=connected .*destination=mx:half.test .*"
+                          "address=%s " % beta.address4)
 
 
 @pytest.mark.skipif(not hosts.HAS_IPV6, reason="no IPv6 here")
