@@ -15,30 +15,15 @@
 
 #include "smtpd/derived.h"
 #include "smtpd/spool_format.h"
+#include "spool_home.h"
 
 #define WHAT	"bounce.1"
 #define LARGE	300000	/* more than the writer's buffer */
 
 CRASH_WRAP(int, fdatasync, (int fd), (fd), 0)
 
-static char place[] = "/tmp/test_derived.XXXXXX";
-static int dir = -1;
-static struct spool spool;
-static struct spool_writer writer;
-static struct envelope_writer envelope;
 static struct spool_name parent;
 static char large[LARGE];
-
-static void
-empty(int at)
-{
-	struct dirent *entry;
-	DIR *d = fdopendir(openat(at, ".", O_RDONLY | O_DIRECTORY));
-
-	while ((entry = readdir(d)) != NULL)
-		(void)unlinkat(at, entry->d_name, 0);
-	closedir(d);
-}
 
 static void
 empty_all(void)
@@ -52,44 +37,8 @@ static int
 setup(void **state)
 {
 	(void)state;
-	strcpy(strchr(place, '.') + 1, "XXXXXX");
-	if (mkdtemp(place) == NULL)
-		return -1;
-	assert_int_equal(spool_enter(place, geteuid(), &dir), 0);
-	assert_int_equal(spool_make(dir), 0);
-	assert_int_equal(spool_open(&spool, dir), 0);
 	memset(large, 'x', sizeof(large));
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	static const char *const names[] = { "incoming", "queue", "held",
-	    "failed" };
-	size_t i;
-
-	(void)state;
-	empty_all();
-	spool_close(&spool);
-	for (i = 0; i < 4; i++)
-		(void)unlinkat(dir, names[i], AT_REMOVEDIR);
-	close(dir);
-	envelope_free_writer(&envelope);
-	return rmdir(place);
-}
-
-static size_t
-count_in(int at)
-{
-	struct dirent *entry;
-	size_t n = 0;
-	DIR *d = fdopendir(openat(at, ".", O_RDONLY | O_DIRECTORY));
-
-	while ((entry = readdir(d)) != NULL)
-		n += entry->d_name[0] != '.';
-	closedir(d);
-	return n;
+	return setup_spool();
 }
 
 static void

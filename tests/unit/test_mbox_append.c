@@ -4,12 +4,7 @@
  * test_mbox_append: delivery to an mbox, once, whatever ends it, and beside
  * whom.
  */
-#include "crash_points.h"
-#include "mbox_home.h"
-
-#define OLD	"From carol Mon Jan  1 00:00:00 2024\n" \
-		"Subject: old\n\nold text\n"
-#define LARGE	600000
+#include "mbox_append.h"
 
 static char large[LARGE + 1];
 
@@ -311,26 +306,6 @@ test_refused(void **state)
 }
 
 /* Every system call in turn is the last, or fails. */
-
-static const char *befores[] = { "", OLD "\n", OLD "no end" };
-
-static int
-run_append(void *arg)
-{
-	(void)arg;
-	return ops->append(box, &letter);
-}
-
-static void
-fresh(const char *before)
-{
-	leave();
-	empty_directory(home, ".postern");
-	if (has("mbox.lock"))
-		assert_int_equal(unlinkat(home, "mbox.lock", 0), 0);
-	put("mbox", before, strlen(before));
-	assert_int_equal(enter(1), 0);
-}
 
 static void
 try_append(const struct crash_mode *mode, const char *before,

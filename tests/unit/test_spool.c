@@ -20,14 +20,8 @@
 
 #include <cmocka.h>
 
-#include "smtpd/spool.h"
 #include "smtpd/spool_format.h"
-
-static char place[] = "/tmp/test_spool.XXXXXX";
-static int dir = -1;
-static struct spool spool;
-static struct spool_writer writer;
-static struct envelope_writer envelope;
+#include "spool_home.h"
 
 static const char content[] =
     "Received: here\nSubject: x\n\nFrom here\n.\n\nlast";
@@ -36,56 +30,7 @@ static int
 setup(void **state)
 {
 	(void)state;
-	strcpy(strchr(place, '.') + 1, "XXXXXX");
-	if (mkdtemp(place) == NULL)
-		return -1;
-	assert_int_equal(spool_enter(place, geteuid(), &dir), 0);
-	assert_int_equal(spool_make(dir), 0);
-	assert_int_equal(spool_open(&spool, dir), 0);
-	writer.fd = -1;
-	return 0;
-}
-
-static void
-empty(int at)
-{
-	struct dirent *entry;
-	DIR *d = fdopendir(openat(at, ".", O_RDONLY | O_DIRECTORY));
-
-	while ((entry = readdir(d)) != NULL)
-		(void)unlinkat(at, entry->d_name, 0);
-	closedir(d);
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	empty(spool.incoming);
-	empty(spool.queue);
-	empty(spool.held);
-	empty(spool.failed);
-	spool_close(&spool);
-	(void)unlinkat(dir, "incoming", AT_REMOVEDIR);
-	(void)unlinkat(dir, "queue", AT_REMOVEDIR);
-	(void)unlinkat(dir, "held", AT_REMOVEDIR);
-	(void)unlinkat(dir, "failed", AT_REMOVEDIR);
-	close(dir);
-	envelope_free_writer(&envelope);
-	return rmdir(place);
-}
-
-static size_t
-count_in(int at)
-{
-	struct dirent *entry;
-	size_t n = 0;
-	DIR *d = fdopendir(openat(at, ".", O_RDONLY | O_DIRECTORY));
-
-	while ((entry = readdir(d)) != NULL)
-		n += entry->d_name[0] != '.';
-	closedir(d);
-	return n;
+	return setup_spool();
 }
 
 static void
