@@ -11,6 +11,7 @@ class Letter:
         self.recipients = recipients
         self.content = content
         self.session = session
+        self.at = len(session.commands)		# how many came before
 
 
 class Gone(Exception):
