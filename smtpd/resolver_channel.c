@@ -37,25 +37,32 @@ struct lookup {
 	int			 async_id;
 	int			 is_starting;	/* inside ub_resolve_event() */
 	int			 is_over;	/* ... which has answered */
+	struct message		*reply;		/* that the queue did not take */
 	char			 name[HOSTNAME_MAX];
 };
+TAILQ_HEAD(lookup_list, lookup);
 
 struct channel {
 	int			 sock;
 	struct event_base	*base;
 	struct ub_ctx		*unbound;
 	struct event		*readable;
-	size_t			 count;
-	TAILQ_HEAD(, lookup)	 lookups;
+	struct event		*writable;	/* while there are unsent ones */
+	size_t			 count;		/* in both lists */
+	struct lookup_list	 lookups;	/* under way */
+	struct lookup_list	 unsent;	/* answered, in that order */
 };
 
 static void
 lookup_free(struct lookup *l)
 {
-	TAILQ_REMOVE(&l->channel->lookups, l, link);
-	l->channel->count--;
+	struct channel *c = l->channel;
+
+	TAILQ_REMOVE(l->reply != NULL ? &c->unsent : &c->lookups, l, link);
+	c->count--;
 	if (l->timer != NULL)
 		event_free(l->timer);
+	free(l->reply);
 	free(l);
 }
 
@@ -69,21 +76,69 @@ channel_close(struct channel *c)
 		(void)ub_cancel(c->unbound, l->async_id);
 		lookup_free(l);
 	}
+	while ((l = TAILQ_FIRST(&c->unsent)) != NULL)
+		lookup_free(l);
+	event_free(c->writable);
 	event_free(c->readable);
 	close(c->sock);
 	free(c);
 }
 
-/* One that the queue does not take is lost: it asks again. */
+/* The queue has other things to do: there are never more than it asked for. */
 static void
-reply(struct lookup *l, const struct dns_answer *answer)
+keep_reply(struct lookup *l, const struct message *m)
+{
+	struct channel *c = l->channel;
+
+	l->reply = malloc(sizeof(*l->reply));
+	if (l->reply == NULL)
+		fatal("out of memory");
+	*l->reply = *m;
+	TAILQ_REMOVE(&c->lookups, l, link);
+	TAILQ_INSERT_TAIL(&c->unsent, l, link);
+	if (l->timer != NULL)
+		(void)evtimer_del(l->timer);
+	if (event_add(c->writable, NULL) == -1)
+		fatal("a channel");
+}
+
+static int
+is_not_now(int error)
+{
+	return error == EAGAIN || error == EINTR || error == ENOBUFS;
+}
+
+/* The lookup is over, unless its answer must be kept. */
+static void
+finish(struct lookup *l, const struct dns_answer *answer)
 {
 	struct message m;
 
 	message_begin(&m, REPLY_LOOKUP);
 	put_u32(&m, l->id);
 	dns_reply_put(&m, answer);
-	(void)message_send(l->channel->sock, &m);
+	if (message_send(l->channel->sock, &m) == -1 && is_not_now(errno))
+		keep_reply(l, &m);
+	else if (l->is_starting)
+		l->is_over = 1;
+	else
+		lookup_free(l);
+}
+
+static void
+writable(evutil_socket_t sock, short events, void *arg)
+{
+	struct channel *c = arg;
+	struct lookup *l;
+
+	(void)events;
+	while ((l = TAILQ_FIRST(&c->unsent)) != NULL) {
+		if (message_send((int)sock, l->reply) == -1 &&
+		    is_not_now(errno))
+			return;
+		lookup_free(l);
+	}
+	(void)event_del(c->writable);
 }
 
 static struct dns_answer *
@@ -113,11 +168,7 @@ answered(void *arg, int rcode, void *packet, int len, int security,
 		/* Of a failure it may be the question that we get back. */
 		dns_packet_read(packet, (size_t)len, l->name, answer);
 	answer->is_secure = security == SECURE;
-	reply(l, answer);
-	if (l->is_starting)
-		l->is_over = 1;
-	else
-		lookup_free(l);
+	finish(l, answer);
 }
 
 static void
@@ -128,8 +179,7 @@ timed_out(evutil_socket_t fd, short events, void *arg)
 	(void)fd;
 	(void)events;
 	(void)ub_cancel(l->channel->unbound, l->async_id);
-	reply(l, new_answer(l));
-	lookup_free(l);
+	finish(l, new_answer(l));
 }
 
 static int
@@ -155,8 +205,8 @@ lookup_start(struct lookup *l)
 	    l, answered, &l->async_id);
 	l->is_starting = 0;
 	if (result != 0)
-		reply(l, new_answer(l));
-	if (result != 0 || l->is_over)
+		finish(l, new_answer(l));
+	else if (l->is_over)
 		lookup_free(l);
 }
 
@@ -215,7 +265,10 @@ resolver_channel(struct event_base *base, struct ub_ctx *unbound, int sock)
 	c->base = base;
 	c->unbound = unbound;
 	TAILQ_INIT(&c->lookups);
+	TAILQ_INIT(&c->unsent);
 	c->readable = event_new(base, sock, EV_READ | EV_PERSIST, readable, c);
-	if (c->readable == NULL || event_add(c->readable, NULL) == -1)
+	c->writable = event_new(base, sock, EV_WRITE | EV_PERSIST, writable,
+	    c);
+	if (c->readable == NULL || c->writable == NULL || event_add(c->readable, NULL) == -1)
 		fatal("a channel");
 }
