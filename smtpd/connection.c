@@ -97,10 +97,7 @@ connection_set_state(struct connection *c, enum connection_state state,
 const struct mx_address *
 connection_address(const struct connection *c)
 {
-	const struct destination *d = c->destination;
-
-	return c->address < d->address_count ? &d->addresses[c->address] :
-	    NULL;
+	return &c->hosts->addresses[c->address];
 }
 
 void
@@ -119,6 +116,7 @@ forget(struct connection *c)
 	struct outbound *o = c->destination->outbound;
 
 	connection_shut(c);
+	hosts_release(c->hosts);
 	TAILQ_REMOVE(&o->connections, c, link);
 	o->connection_count--;
 	c->destination->connections--;
@@ -163,14 +161,19 @@ connection_hurry(struct connection *c)
 void
 connection_avoid(struct connection *c, const struct errand_result *why)
 {
-	struct destination *d = c->destination;
 	const struct mx_address *a = connection_address(c);
+	const struct destination *d = c->destination;
+	uint64_t until = d->outbound->now + AVOID_MS;
+	size_t i;
 
 	c->why = *why;
-	if (a == NULL)
-		return;
 	strlcpy(c->why.remote, a->host, sizeof(c->why.remote));
-	d->avoid_until[c->address] = d->outbound->now + AVOID_MS;
+	c->hosts->avoid_until[c->address] = until;
+	if (d->hosts == NULL || d->hosts == c->hosts)
+		return;
+	i = hosts_find(d->hosts, a);
+	if (i < d->hosts->count)
+		d->hosts->avoid_until[i] = until;
 }
 
 void
@@ -182,24 +185,41 @@ connection_avoid_for(struct connection *c, const char *what, int error)
 
 	/* Cut rather than lost: it is for people. */
 	(void)snprintf(text, sizeof(text), "%s %.64s[%s]: %s", what,
-	    a != NULL ? a->host : "", a != NULL ? a->text : "",
-	    strerror(error));
+	    a->host, a->text, strerror(error));
 	r = connection_result(DELIVERY_DEFERRED, "4.4.1", text);
 	connection_avoid(c, &r);
+}
+
+int
+connection_is_current(struct connection *c)
+{
+	struct hosts *now = c->destination->hosts;
+	size_t i;
+
+	if (now == NULL || now == c->hosts)
+		return 1;
+	i = hosts_find(now, connection_address(c));
+	if (i == now->count)
+		return 0;
+	hosts_release(c->hosts);
+	c->hosts = hosts_hold(now);
+	c->address = i;
+	return 1;
 }
 
 /* The best that was not tried; those that were in vain of late come last. */
 static int
 choose(struct connection *c)
 {
-	const struct destination *d = c->destination;
+	const struct hosts *h = c->hosts;
 	size_t i;
 	int late;
 
 	for (late = 0; late < 2; late++)
-		for (i = 0; i < d->address_count; i++)
+		for (i = 0; i < h->count; i++)
 			if ((c->tried & UINT64_C(1) << i) == 0 && (late ||
-			    d->avoid_until[i] <= d->outbound->now)) {
+			    h->avoid_until[i] <=
+			    c->destination->outbound->now)) {
 				c->address = i;
 				c->tried |= UINT64_C(1) << i;
 				c->in_clear = 0;
@@ -277,8 +297,7 @@ give_up(struct connection *c)
 {
 	struct destination *d = c->destination;
 	struct errand_result why = c->why;
-	int is_refused = d->address_count > 0 &&
-	    c->refusals == d->address_count;
+	int is_refused = c->refusals == c->hosts->count;
 
 	if (!is_refused && why.verdict == DELIVERY_FAILED) {
 		why.verdict = DELIVERY_DEFERRED;
@@ -315,6 +334,7 @@ connection_open(struct destination *d)
 	if (c == NULL)
 		return NULL;
 	c->destination = d;
+	c->hosts = hosts_hold(d->hosts);
 	c->sock = c->relay = -1;
 	c->why = connection_result(DELIVERY_DEFERRED, "4.4.1",
 	    "no address could be reached");

@@ -6,6 +6,7 @@
 #ifndef SMTPD_CONNECTION_H
 #define SMTPD_CONNECTION_H
 
+#include "smtpd/hosts.h"
 #include "smtpd/mx.h"
 #include "smtpd/outbound.h"
 #include "smtpd/relay_gate.h"
@@ -34,10 +35,8 @@ struct destination {
 	int			 is_quiet;
 	/* its addresses */
 	struct mx		*mx;		/* being asked for, or NULL */
-	struct mx_address	*addresses;
-	uint64_t		*avoid_until;	/* of each */
-	size_t			 address_count;
-	uint64_t		 fresh_until;
+	struct hosts		*hosts;		/* or NULL */
+	uint64_t		 fresh_until;	/* or that there are none */
 	/* its line */
 	struct errand_list	 errands;
 	size_t			 waiting;
@@ -75,6 +74,7 @@ struct connection {
 	uint64_t		 slow_at;	/* of the greeting, or a letter */
 	int			 is_hurried;	/* its relay breaks off */
 	uint64_t		 last_try;	/* no further address later */
+	struct hosts		*hosts;		/* when it began */
 	size_t			 address;	/* the one in use */
 	uint64_t		 tried;		/* a bit for each */
 	int			 in_clear;	/* TLS with it has failed */
@@ -126,6 +126,8 @@ void	connection_expire(struct connection *);
  * is on its way.
  */
 void	connection_hurry(struct connection *);
+/* IDLE only: is its host one of the destination's by now, too? */
+int	connection_is_current(struct connection *);
 /* What was not answered is given back. */
 void	connection_close(struct connection *);
 /* For so many ms at most. */
@@ -133,7 +135,7 @@ void	connection_set_state(struct connection *, enum connection_state,
 	    uint64_t patience);
 /* relay-timeout, in ms. */
 uint64_t connection_patience(const struct connection *);
-/* The one in use, or NULL. */
+/* The one in use; the caller's as long as the connection is. */
 const struct mx_address *connection_address(const struct connection *);
 /* It is in vain, and not used again for a while. */
 void	connection_avoid(struct connection *, const struct errand_result *why);

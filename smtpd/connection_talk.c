@@ -31,10 +31,6 @@ connection_greet(struct connection *c)
 	struct message m;
 	int r;
 
-	if (a == NULL) {
-		errno = ESTALE;		/* they were forgotten meanwhile */
-		return -1;
-	}
 	message_begin(&m, REQ_GREET);
 	put_u32(&m, d->hop.protocol == REMOTE_SMTP ? RELAY_SMTP : RELAY_LMTP);
 	put_u32(&m, c->in_clear ? RELAY_TLS_NONE : d->hop.tls);
@@ -57,8 +53,7 @@ log_greeting(const struct connection *c, const char *tls, int is_verified)
 	log_event(LOG_INFO, 0, "event=connected destination=%s host=%s "
 	    "address=%s tls=%s verified=%s",
 	    log_value(c->destination->hop.key, key),
-	    log_value(a != NULL ? a->host : "-", host),
-	    a != NULL ? a->text : "-", log_value(tls[0] != '\0' ? tls : "-",
+	    log_value(a->host, host), a->text, log_value(tls[0] != '\0' ? tls : "-",
 	    value), is_verified ? "yes" : "no");
 }
 
@@ -69,10 +64,9 @@ connection_refused(struct connection *c, uint32_t verdict, uint32_t code,
 {
 	struct errand_result r = connection_result(verdict == RELAY_FAIL ?
 	    DELIVERY_FAILED : DELIVERY_DEFERRED, status, text);
-	const struct mx_address *a = connection_address(c);
 
 	r.code = code;
-	if (verdict == RELAY_NO_TLS && !c->in_clear && a != NULL &&
+	if (verdict == RELAY_NO_TLS && !c->in_clear &&
 	    c->destination->hop.tls == RELAY_TLS_MAY) {
 		connection_shut(c);
 		c->in_clear = 1;
@@ -203,7 +197,6 @@ static int
 heard_to(struct connection *c, struct message *m)
 {
 	struct destination *d = c->destination;
-	const struct mx_address *a = connection_address(c);
 	char status[RELAY_STATUS_MAX], text[RELAY_TEXT_MAX];
 	uint32_t index = get_u32(m), verdict = get_u32(m);
 	uint32_t stage = get_u32(m), code = get_u32(m);
@@ -234,8 +227,8 @@ heard_to(struct connection *c, struct message *m)
 	r = connection_result((enum delivery_verdict)verdict, status, text);
 	r.has_dsn = c->has_dsn;
 	r.code = code;
-	if (code != 0 && a != NULL)
-		strlcpy(r.remote, a->host, sizeof(r.remote));
+	if (code != 0)
+		strlcpy(r.remote, connection_address(c)->host, sizeof(r.remote));
 	if (verdict == DELIVERED)
 		destination_succeeded(d, c->slow_at > d->outbound->now);
 	destination_tell(d, e, &r);

@@ -16,16 +16,14 @@
 #define CONNECTIONS_MAX		20	/* to one destination */
 #define REST_MS_MAX		UINT64_C(1800000)
 #define QUIET_MAX		10000	/* about 3 kB each */
+#define NOTHING_MS	30000	/* while there are connections all the same */
 #define RESOLVING_MAX		50	/* destinations; each asks a lot */
 
 static void
 forget_addresses(struct destination *d)
 {
-	free(d->addresses);
-	free(d->avoid_until);
-	d->addresses = NULL;
-	d->avoid_until = NULL;
-	d->address_count = 0;
+	hosts_release(d->hosts);
+	d->hosts = NULL;
 	d->fresh_until = 0;
 }
 
@@ -235,36 +233,34 @@ static void
 resolved(void *arg, const struct mx_result *r)
 {
 	struct destination *d = arg;
+	struct hosts *old = d->hosts;
 	struct errand_result why;
 
 	d->outbound->resolving -= d->mx != NULL;
 	d->mx = NULL;
-	forget_addresses(d);
 	if (r->kind != OUTCOME_DELIVERED) {
 		why = connection_result(r->kind == OUTCOME_FAILED ?
 		    DELIVERY_FAILED : DELIVERY_DEFERRED, r->status, r->text);
+		forget_addresses(d);
+		d->fresh_until = d->outbound->now + NOTHING_MS;
 		destination_failed(d, &why, r->kind == OUTCOME_FAILED);
 		return;
 	}
-	d->addresses = reallocarray(NULL, r->count, sizeof(*d->addresses));
-	d->avoid_until = calloc(r->count, sizeof(*d->avoid_until));
-	if (d->addresses == NULL || d->avoid_until == NULL)
-		fatal("out of memory");
-	memcpy(d->addresses, r->addresses, r->count * sizeof(*d->addresses));
-	d->address_count = r->count;
+	d->hosts = hosts_new(r, old);
+	hosts_release(old);
 	d->fresh_until = d->outbound->now + (uint64_t)r->ttl * 1000;
 }
 
 int
 destination_is_resolved(const struct destination *d)
 {
-	return d->address_count > 0;
+	return d->hosts != NULL;
 }
 
 int
 destination_may_go_on(const struct destination *d)
 {
-	return d->mx == NULL && (d->address_count > 0 ||
+	return d->mx == NULL && (d->hosts != NULL ||
 	    d->outbound->resolving < RESOLVING_MAX);
 }
 
@@ -274,9 +270,9 @@ destination_resolve(struct destination *d)
 	static struct mx_result r;	/* too large for a stack */
 	struct outbound *o = d->outbound;
 
-	/* Connections know their addresses by place. */
-	if (d->mx != NULL || d->connections > 0 ||
-	    (d->address_count > 0 && d->fresh_until > o->now))
+	/* Nor is it asked all the time for what connections have no need of. */
+	if (d->mx != NULL || (d->fresh_until > o->now &&
+	    (d->hosts != NULL || d->connections > 0)))
 		return;
 	if (mx_is_known(o->config, &d->hop, &r)) {
 		resolved(d, &r);

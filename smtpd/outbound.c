@@ -164,7 +164,9 @@ serve_idle(struct destination *d)
 	TAILQ_FOREACH_SAFE(c, &d->outbound->connections, link, next) {
 		if (c->destination != d)
 			continue;
-		if (c->state == CONNECTION_IDLE)
+		if (c->state == CONNECTION_IDLE && !connection_is_current(c))
+			connection_close(c);
+		else if (c->state == CONNECTION_IDLE)
 			connection_send(c);
 		else if (c->state != CONNECTION_SENDING)
 			coming++;
@@ -209,8 +211,8 @@ open_more(struct destination *d)
 		limit = 1;
 	if (limit > o->share)
 		limit = o->share;
-	while (is_wanted(d, coming) && d->connections < limit &&
-	    o->hold_until <= o->now && destination_is_resolved(d) &&
+	while (d->mx == NULL && is_wanted(d, coming) &&
+	    d->connections < limit && o->hold_until <= o->now && destination_is_resolved(d) &&
 	    has_room(d)) {
 		n = d->connections;
 		/* One that is in vain at once: so would be the next. */
@@ -256,9 +258,9 @@ run_one(struct destination *d)
 		destination_unpark(d, UNPARK_MAX, 1);
 	if (d->waiting > 0 && d->rest_until > o->now)
 		destination_tell_all(d, &d->why);
-	if (d->waiting > 0 && d->mx == NULL)
+	if (d->waiting > 0)
 		destination_resolve(d);
-	if (d->waiting > 0 && d->mx == NULL)
+	if (d->waiting > 0)
 		open_more(d);
 	if (d->waiting == 0 && d->connections == 0 && d->mx == NULL)
 		make_quiet(d);

@@ -35,6 +35,8 @@ static int listener = -1;
 static uint64_t asked[OUTBOUND_CONNECTIONS];
 static size_t asked_count;
 static int is_master_busy;
+static uint64_t resolver_tag;		/* the last that was asked for */
+static int resolver = -1;		/* our end of it */
 
 static struct letter letters[ERRANDS];
 static struct recipient recipients[ERRANDS];
@@ -56,6 +58,14 @@ need(void *arg, uint64_t tag)
 		return -1;
 	assert_true(asked_count < OUTBOUND_CONNECTIONS);
 	asked[asked_count++] = tag;
+	return 0;
+}
+
+static int
+need_resolver(void *arg, uint64_t tag)
+{
+	(void)arg;
+	resolver_tag = tag;
 	return 0;
 }
 
@@ -114,7 +124,7 @@ setup(void **state)
 	strlcpy(config.routes[0].domain, "x.example", HOSTNAME_MAX);
 	strlcpy(config.routes[0].to.host, "127.0.0.1", HOSTNAME_MAX);
 	config.routes[0].to.port = ntohs(in.sin_port);
-	dns = dns_new(need, NULL);
+	dns = dns_new(need_resolver, NULL);
 	assert_non_null(dns);
 	outbound_init(&o, &ops, &o, &config, dns);
 	o.now = now;
@@ -132,6 +142,9 @@ teardown(void **state)
 	(void)state;
 	outbound_free(&o);
 	dns_free(dns);
+	if (resolver != -1)
+		close(resolver);
+	resolver = -1;
 	close(listener);
 	assert_true(TAILQ_EMPTY(&o.connections));
 	assert_int_equal(o.connection_count, 0);
@@ -176,9 +189,13 @@ static void
 turn(uint64_t ms)
 {
 	static struct pollfd pfd[OUTBOUND_CONNECTIONS];
+	struct pollfd names;
 	size_t n;
 
 	now += ms;
+	dns_poll(dns, &names);
+	assert_true(poll(&names, 1, 0) >= 0);
+	dns_run(dns, &names, now);
 	outbound_run(&o, now);
 	n = outbound_poll(&o, pfd);
 	assert_true(poll(pfd, n, 0) >= 0);
@@ -1013,6 +1030,105 @@ test_hurried(void **state)
 	assert_int_equal(results[3].verdict, DELIVERY_FAILED);
 }
 
+/* Both questions about a host: it has this IPv4 address, for a minute. */
+static void
+resolve(const char *address)
+{
+	struct message m;
+	uint32_t id, type;
+	uint8_t octets[4];
+	int i, pair[2];
+
+	if (resolver == -1) {
+		assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair),
+		    0);
+		resolver = pair[0];
+		turn(0);	/* the question, */
+		turn(0);	/* which wants a channel */
+		dns_channel(dns, resolver_tag, pair[1], now);
+	}
+	turn(0);
+	assert_int_equal(inet_pton(AF_INET, address, octets), 1);
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(message_wait(resolver, &m, 1, 5000), 1);
+		assert_int_equal(m.type, REQ_LOOKUP);
+		id = get_u32(&m);
+		type = get_u32(&m);
+		message_begin(&m, REPLY_LOOKUP);
+		put_u32(&m, id);
+		put_u32(&m, type == DNS_A ? DNS_OK : DNS_NODATA);
+		put_u32(&m, 0);
+		put_u32(&m, 60);
+		put_u32(&m, type == DNS_A);
+		if (type == DNS_A)
+			put_data(&m, octets, 4);
+		assert_int_equal(message_send(resolver, &m), 0);
+	}
+	turn(0);
+}
+
+/*
+ * A destination that is never idle is looked up again all the same; a host that
+ * is none of its hosts any more gets no further letter.
+ */
+static void
+test_moves(void **state)
+{
+	static int others[ERRANDS];
+	const struct connection *c;
+	struct message m;
+	size_t n = 0;
+	int gate, i;
+
+	(void)state;
+	strlcpy(config.routes[0].to.host, "h.example", HOSTNAME_MAX);
+	add("x.example", 1);
+	resolve("127.0.0.1");
+	gate = relay();
+	welcome(gate);
+	for (i = 0; i < 130; i++) {
+		assert_int_equal(hear_letter(gate), 1);
+		add("x.example", 1);
+		turn(450);
+		say_to(gate, 0, DELIVERED, RELAY_AT_END, 250);
+		say_end(gate, i != 99);
+		if (i == 99) {		/* SERVED_MAX */
+			close(gate);
+			gate = relay();
+			welcome(gate);
+		}
+	}
+	assert_int_equal(message_wait(resolver, &m, 1, 0), -1);
+	/* The minute is over: the same, and then another one. */
+	add("x.example", 1);
+	turn(4000);
+	resolve("127.0.0.1");
+	assert_int_equal(hear_letter(gate), 1);
+	say_to(gate, 0, DELIVERED, RELAY_AT_END, 250);
+	say_end(gate, 1);
+	assert_int_equal(hear_letter(gate), 1);
+	n += relays(others + n);
+	add("x.example", 1);
+	turn(61000);
+	resolve("127.0.0.2");
+	say_to(gate, 0, DELIVERED, RELAY_AT_END, 250);
+	say_end(gate, 1);
+	assert_true(is_hung_up(gate));
+	close(gate);
+	/* Others that were begun meanwhile are too late, too. */
+	n += relays(others + n);
+	for (i = 0; i < (int)n; i++) {
+		welcome(others[i]);
+		assert_true(is_hung_up(others[i]));
+	}
+	TAILQ_FOREACH(c, &o.connections, link)
+		if (strcmp(connection_address(c)->text, "127.0.0.2") == 0)
+			break;
+	assert_non_null(c);
+	while (n > 0)
+		close(others[--n]);
+}
+
 /* Only so many domains are asked for at once, and nobody waits in turns. */
 static void
 test_many_domains(void **state)
@@ -1080,6 +1196,7 @@ main(void)
 		EACH(test_parked_by_sender), EACH(test_no_room),
 		EACH(test_no_relay_for_long), EACH(test_ended_idle),
 		EACH(test_silent_hosts), EACH(test_hurried),
+		EACH(test_moves),
 		EACH(test_many_domains), EACH(test_tarpits),
 		EACH(test_bad_domain),
 	};
