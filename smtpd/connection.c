@@ -261,11 +261,10 @@ bind_source(const struct config *config, int sock, int family)
 static uint64_t
 connect_patience(const struct connection *c)
 {
-	const struct destination *d = c->destination;
 	uint64_t ms = CONNECT_MS, most = connection_patience(c);
 	size_t i;
 
-	for (i = 0; i < d->address_count; i++)
+	for (i = 0; i < c->hosts->count; i++)
 		if ((c->tried & UINT64_C(1) << i) == 0)
 			ms = CONNECT_QUICK_MS;
 	return ms < most ? ms : most;
