@@ -9,13 +9,11 @@ SECONDS ?= 60
 # The words MAILBOX, RELAY and OUTBOUND stand for all of mailbox/, of the relay
 # and of the queue's side of it, and what that needs; so does smtpd/aliases for
 # what reads files of names.
-NAMES =	smtpd/aliases smtpd/aliases_file smtpd/aliases_index smtpd/name_index \
-	smtpd/address_key smtpd/domain_map smtpd/account smtpd/address \
-	smtpd/xtext smtpd/idna wire/utf8
 links = $(sort $(patsubst MAILBOX,$(MAILBOX) privsep/gates privsep/message \
 	privsep/log,$(patsubst RELAY,$(RELAY) privsep/gates privsep/message \
 	privsep/log,$(patsubst OUTBOUND,$(OUTBOUND) privsep/config_route, \
-	$(patsubst smtpd/aliases,$(NAMES),$(shell \
+	$(patsubst smtpd/aliases,$(NAMES) smtpd/xtext \
+	smtpd/idna wire/utf8,$(shell \
 	sed -n 's,^/\* LINK:\(.*\)\*/.*,\1,p' $(1)))))))
 libs = $(shell sed -n 's,^/\* LIBS:\(.*\)\*/.*,\1,p' $(1))
 

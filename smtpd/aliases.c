@@ -1,5 +1,5 @@
 /*
- * aliases: the parser and the look-up.
+ * aliases: the parser.
  *
  * Runs in the session agent and in the queue, both as queue-user, and in
  * newaliases as whoever called it; touches nothing but memory.
@@ -396,67 +396,6 @@ parse_alias(struct parse *p)
 }
 
 static int
-by_name(const void *left, const void *right)
-{
-	const struct alias *a = left, *b = right;
-	int order = strcmp(a->name, b->name);
-
-	if (order != 0)
-		return order;
-	return a->line < b->line ? -1 : a->line > b->line;
-}
-
-/* Sort; of two with one name the first in the file counts. */
-static void
-sort(struct parse *p)
-{
-	struct aliases *a = p->aliases;
-	size_t i, kept = 0;
-
-	if (a->count == 0)
-		return;
-	qsort(a->entries, a->count, sizeof(*a->entries), by_name);
-	for (i = 1; i < a->count; i++) {
-		if (strcmp(a->entries[i].name, a->entries[kept].name) == 0)
-			p->report(p->path, a->entries[i].line,
-			    "this name is set above already");
-		else
-			a->entries[++kept] = a->entries[i];
-	}
-	a->count = kept + 1;
-}
-
-static int
-by_domain(const void *left, const void *right)
-{
-	const struct alias_domain *a = left, *b = right;
-
-	return strcmp(a->name, b->name);
-}
-
-/* The domains that there are addresses of, each once; -1: no memory. */
-static int
-list_domains(struct aliases *a)
-{
-	struct alias_domain *d = calloc(a->count + 1, sizeof(*d));
-	size_t i, kept = 0;
-
-	if (d == NULL)
-		return -1;
-	a->domains = d;
-	for (i = 0; i < a->count; i++) {
-		d[i].name = address_key_domain(a->entries[i].name);
-		d[i].entry = i;
-	}
-	qsort(d, a->count, sizeof(*d), by_domain);
-	for (i = 0; i < a->count; i++)
-		if (i == 0 || by_domain(&d[kept - 1], &d[i]) != 0)
-			d[kept++] = d[i];
-	a->domain_count = kept;
-	return 0;
-}
-
-static int
 parse_begin(struct parse *p, const char *text, size_t len)
 {
 	size_t i, room = len + 2;
@@ -515,8 +454,8 @@ aliases_parse_as(struct aliases *aliases, enum names_kind kind,
 	while (next_line(&p))
 		if (parse_alias(&p) == -1)
 			return -1;
-	sort(&p);
-	return kind == NAMES_DOMAIN_MAP ? list_domains(aliases) : 0;
+	aliases_sort(aliases, path, report);
+	return kind == NAMES_DOMAIN_MAP ? aliases_list_domains(aliases) : 0;
 }
 
 int
@@ -550,56 +489,4 @@ aliases_parse_list(struct aliases *aliases, const char *text, size_t len,
 	/* Each line began anew. */
 	list->first = 0;
 	return 0;
-}
-
-void
-aliases_free(struct aliases *aliases)
-{
-	free(aliases->entries);
-	free(aliases->targets);
-	free(aliases->domains);
-	free(aliases->text);
-	memset(aliases, 0, sizeof(*aliases));
-}
-
-const struct alias *
-aliases_find(const struct aliases *aliases, const char *name)
-{
-	char key[ALIASES_KEY_MAX];
-	size_t i, low = 0, high = aliases->count, middle;
-	int order;
-
-	for (i = 0; name[i] != '\0'; i++) {
-		if (i == sizeof(key) - 1)
-			return NULL;
-		key[i] = lower(name[i]);
-	}
-	key[i] = '\0';
-	while (low < high) {
-		middle = low + (high - low) / 2;
-		order = strcmp(key, aliases->entries[middle].name);
-		if (order == 0)
-			return &aliases->entries[middle];
-		if (order < 0)
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	return NULL;
-}
-
-int
-aliases_find_domain(const struct aliases *aliases, const char *domain)
-{
-	const struct alias_domain key = { .name = domain };
-
-	return aliases->domain_count > 0 && bsearch(&key, aliases->domains,
-	    aliases->domain_count, sizeof(key), by_domain) != NULL;
-}
-
-const struct target *
-aliases_target(const struct aliases *aliases, const struct alias *alias,
-    size_t i)
-{
-	return &aliases->targets[alias->first + i];
 }

@@ -102,8 +102,14 @@ int	aliases_parse_as(struct aliases *, enum names_kind, const char *text,
 int	aliases_parse_list(struct aliases *, const char *text, size_t len,
 	    const char *path, const struct config *, aliases_report);
 void	aliases_free(struct aliases *);
+/* For the parser: of two with one name the first in the file counts. */
+void	aliases_sort(struct aliases *, const char *path, aliases_report);
+/* And after it: the domains, each once; -1: no memory. */
+int	aliases_list_domains(struct aliases *);
 /* NULL: none.  Costs as the logarithm of the count. */
 const struct alias *aliases_find(const struct aliases *, const char *name);
+/* A name as it is looked up, in lower case; -1: none is so long. */
+int	aliases_key(const char *name, char key[ALIASES_KEY_MAX]);
 /* Is there an address of that domain (lower case)?  Costs the same. */
 int	aliases_find_domain(const struct aliases *, const char *domain);
 const struct target *aliases_target(const struct aliases *,

@@ -249,20 +249,6 @@ refresh_held(struct aliases_file *file)
 		load_held(file);
 }
 
-/* In lower case, as names are kept; -1: no name is so long. */
-static int
-make_key(const char *name, char key[ALIASES_KEY_MAX])
-{
-	size_t i;
-
-	if (strlcpy(key, name, ALIASES_KEY_MAX) >= ALIASES_KEY_MAX)
-		return -1;
-	for (i = 0; key[i] != '\0'; i++)
-		if (key[i] >= 'A' && key[i] <= 'Z')
-			key[i] = (char)(key[i] - 'A' + 'a');
-	return 0;
-}
-
 /* The index is no good: never mind it. */
 static void
 load_all(struct aliases_file *file)
@@ -278,7 +264,7 @@ aliases_lookup(struct aliases_file *file, const char *name,
 	char key[ALIASES_KEY_MAX];
 
 	*in = &file->aliases;
-	if (make_key(name, key) == -1)
+	if (aliases_key(name, key) == -1)
 		return NULL;
 	if (file->is_indexed && aliases_index_find(file, key) == -1)
 		load_all(file);
@@ -291,7 +277,7 @@ aliases_has_domain(struct aliases_file *file, const char *domain)
 	char key[ALIASES_KEY_MAX];
 	int found;
 
-	if (make_key(domain, key) == -1)
+	if (aliases_key(domain, key) == -1)
 		return 0;
 	if (file->is_indexed) {
 		found = aliases_index_find_domain(file, key);
