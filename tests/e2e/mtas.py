@@ -23,6 +23,8 @@ import servers  # noqa: E402
 
 ACCOUNTS = tuple(servers.USERS.items()) + (
     ("Debian-exim", 916), ("opensmtpd", 917), ("opensmtpq", 918))
+# A recipient to whom they send by alpha's submission, as alex.
+BY_LOGIN = "alex+by-login@alpha.test"
 TRUSTED = "/etc/ssl/certs/ca-certificates.crt"
 LAID_OUT = tuple((servers.LAID_OUT + directory, directory)
                  for directory in ("/usr/lib", "/usr/bin", "/var/lib"))
@@ -71,7 +73,8 @@ class Server:
             "domain": self.host.domain, "cert": pair.chain, "key": pair.key,
             "trusted": TRUSTED, "log": self.log, "router4": hosts.ROUTER4,
             "router6": hosts.ROUTER6, "address4": self.host.address4,
-            "address6": self.host.address6}
+            "address6": self.host.address6, "by_login": BY_LOGIN,
+            "password": postern.password("alex")}
         self.prepare()
         with open(self.top + "/output", "wb") as output:
             self.process = subprocess.Popen(
@@ -168,6 +171,11 @@ listen on %(address4)s tls pki %(mx)s hostname %(mx)s
 %(listen6)s
 action "local" maildir
 action "out" relay tls helo %(mx)s
+table logins { up = "alex:%(password)s" }
+action "by login" relay host "smtp+tls://up@mx.alpha.test:587" auth <logins> \
+ helo %(mx)s
+match from src { %(router4)s, %(router6)s } for rcpt-to "%(by_login)s" \
+ action "by login"
 match from any for domain "%(domain)s" action "local"
 match from src { %(router4)s, %(router6)s } for any action "out"
 match from local for any action "out"
@@ -201,6 +209,7 @@ spool_directory = %(top)s/spool
 log_file_path = %(top)s/%%slog
 pid_file_path = %(top)s/pid
 message_size_limit = 50M
+daemon_smtp_ports = 25 : 587
 acl_smtp_rcpt = rcpt
 tls_advertise_hosts = *
 tls_certificate = %(cert)s
@@ -214,11 +223,17 @@ rfc1413_query_timeout = 0s
 begin acl
 rcpt:
  accept hosts = <; %(router4)s ; %(router6)s
+ accept authenticated = *
  require message = relaying denied
   domains = %(domain)s
  require verify = recipient
  accept
 begin routers
+by_login:
+ driver = manualroute
+ condition = ${if eq {$local_part@$domain}{%(by_login)s}}
+ route_list = * mx.alpha.test
+ transport = smtp_by_login
 remote:
  driver = dnslookup
  domains = ! %(domain)s
@@ -232,7 +247,23 @@ local:
  local_part_suffix_optional
  transport = maildir
  cannot_route_message = Unknown user
+begin authenticators
+PLAIN:
+ driver = plaintext
+ public_name = PLAIN
+ server_advertise_condition = ${if def:tls_in_cipher}
+ server_condition = ${if and {{eq {$auth2}{bob}}{eq {$auth3}{secret-of-bob}}}}
+ server_set_id = $auth2
+ client_send = ^alex^%(password)s
 begin transports
+smtp_by_login:
+ driver = smtp
+ port = 587
+ hosts_require_auth = *
+ hosts_require_tls = *
+ tls_verify_hosts = *
+ tls_verify_certificates = %(trusted)s
+ tls_verify_cert_hostnames = *
 smtp:
  driver = smtp
  hosts_require_tls = *

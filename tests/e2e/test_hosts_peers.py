@@ -20,6 +20,7 @@ def net(host):
     mtas.lay_out()
     net = hosts.Network()
     net.alpha = net.host("alpha", 11, ["alex"])
+    net.gamma = net.host("gamma", 13, ["greta"])
     net.peers = {kind.name: kind(net, 20 + number) for number, kind in
                  enumerate((*mtas.EVERY, mtas.Dovecot))}
     net.serve_names()
@@ -212,6 +213,37 @@ def test_dsn(alpha, peer):
         assert got.recipient["Action"] == "delivered"
         assert got.recipient["Status"].startswith("2.")
         assert b"Gr\xc3\xbc" not in got.text	# the header came back
+
+
+@pytest.mark.parametrize("name", ["opensmtpd", "exim"])
+def test_smarthost_of_theirs(alpha, net, name):
+    """They log in at our submission, and send as who that is."""
+    peer = net.peers[name].start()
+    token = "by-login-of-" + name
+    text = letter("bob@" + peer.domain, token)
+    post(peer, "bob@" + peer.domain, mtas.BY_LOGIN, text)
+    got = alpha.wait_letter("alex", token)
+    assert got.endswith(b"\n" + text)
+    assert " with ESMTPSA id" in received(got)
+    alpha.smtpd.wait_log("event=login user=alex .*service=submission ")
+
+
+def test_smarthost_of_ours(alpha, net, daemons):
+    """All that gamma has goes to Exim's submission, after a login there."""
+    exim, gamma = net.peers["exim"].start(), net.gamma
+    path = gamma.etc("relay-auth")
+    postern.write(path, "%s bob %s\n" % (exim.mx, postern.password("bob")),
+                  0o600)
+    gamma.start(daemons, net.certificate(gamma), (
+        "relay-host %s:587\nrelay-auth /etc/relay-auth\nrelay-tls * verify\n"
+        "trusted-networks %s %s\n" % (exim.mx, hosts.ROUTER4, hosts.ROUTER6)))
+    text = letter("greta@gamma.test", "by-exim")
+    post(gamma, "greta@gamma.test", "alex@alpha.test", text)
+    got = alpha.wait_letter("alex", "Subject: by-exim")
+    assert got.endswith(b"\n" + text)
+    assert "from mx.exim.test " in received(got)
+    assert any(re.search(r"<= greta@gamma\.test .* A=PLAIN:bob", line)
+               for line in exim.server.lines())
 
 
 # What needs SMTPUTF8: an address, and fields of the header.
