@@ -3,64 +3,12 @@
  * How mail is sent to other hosts: what the keywords accept and refuse, what
  * they mean for a domain, what each role gets, and the file of passwords.
  */
-#include <sys/stat.h>
-
-#include <arpa/inet.h>
-
-#include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-#include "privsep/config.h"
-#include "privsep/config_table.h"
-
-static struct config config, received;
-static char last[4096];		/* the last report */
-static int reports;
-
-static void
-report(const char *text)
-{
-	snprintf(last, sizeof(last), "%s", text);
-	reports++;
-}
-
-static int
-reset(void **state)
-{
-	(void)state;
-	config_default_fixed(&config);
-	last[0] = '\0';
-	reports = 0;
-	return 0;
-}
-
-static int
-line(const char *text)
-{
-	return config_line(&config, text, "file:7", report);
-}
+#include "config_lines.h"
 
 static int
 option(const char *text)
 {
 	return config_line(&config, text, "-o", report);
-}
-
-static void
-assert_refused(const char *text, const char *reason)
-{
-	reset(NULL);
-	if (line(text) != -1)
-		fail_msg("accepted: %s", text);
-	if (strstr(last, reason) == NULL)
-		fail_msg("`%s' reported: %s", text, last);
 }
 
 static void
