@@ -110,24 +110,36 @@ mbox_is_before(const uint8_t *line, size_t len, time_t than)
 	return timegm(&tm) <= than;
 }
 
+/* Does the line that is there now say so? */
+static int
+says_older(int fd, uint64_t offset, size_t len, time_t than)
+{
+	uint8_t line[MBOX_FROM_MAX];
+	ssize_t n;
+
+	if (len > sizeof(line))
+		return 0;
+	n = pread(fd, line, len, (off_t)offset);
+	return n >= 0 && (size_t)n == len && mbox_is_before(line, len, than);
+}
+
+/*
+ * Only of what seems to be old it is made sure, which costs a reading of the
+ * message, that the line is its own.
+ */
 int
 mbox_is_older(struct mailbox *mb, size_t which, time_t than)
 {
-	uint8_t line[MBOX_FROM_MAX];
+	const struct mbox_entry *entry = &mb->index.entries[which];
 	uint64_t offset, length;
-	size_t len;
-	ssize_t n;
-	int fd;
+	int fd, r;
 
-	/* Finds it again if somebody has moved it. */
-	if (mbox_ops.fetch(mb, which, &fd, &offset, &length) == -1)
+	if ((entry->flags & MBOX_GONE) != 0 ||
+	    !says_older(mb->reader, entry->from, entry->from_len, than) ||
+	    mbox_ops.fetch(mb, which, &fd, &offset, &length) == -1)
 		return 0;
-	len = mb->index.entries[which].from_len;
-	if (len > sizeof(line) || offset < len) {
-		close(fd);
-		return 0;
-	}
-	n = pread(fd, line, len, (off_t)(offset - len));
+	/* It may have been found elsewhere. */
+	r = says_older(fd, entry->from, entry->from_len, than);
 	close(fd);
-	return n >= 0 && (size_t)n == len && mbox_is_before(line, len, than);
+	return r;
 }

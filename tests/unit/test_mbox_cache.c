@@ -420,6 +420,45 @@ test_corrupt(void **state)
 	free(good.data);
 }
 
+/* Octets that this process has read so far. */
+static uint64_t
+octets_read(void)
+{
+	FILE *io = fopen("/proc/self/io", "re");
+	unsigned long long n;
+
+	assert_non_null(io);
+	assert_int_equal(fscanf(io, "rchar: %llu", &n), 1);
+	fclose(io);
+	return n;
+}
+
+/* What is young is not read as a whole to know that; what is old is. */
+static void
+test_older(void **state)
+{
+	uint64_t before;
+	size_t i;
+
+	(void)state;
+	make_mbox();
+	reopen();
+	leave();
+	reopen();
+	assert_true(box->is_remembered);
+	before = octets_read();
+	for (i = 0; i < COUNT; i++)
+		assert_false(ops->is_older(box, i, DATE - 86400));
+	assert_true(octets_read() - before < MBOX_SIZE / 4);
+	for (i = 0; i < COUNT; i++)
+		assert_true(ops->is_older(box, i, DATE + 4 * 86400));
+	/* A line that says so, but is another's by now. */
+	make_message(mbox + 5 * SIZE, 4711);
+	put_mbox();
+	assert_false(ops->is_older(box, 5, DATE + 4 * 86400));
+	assert_true(ops->is_older(box, 6, DATE + 4 * 86400));
+}
+
 int
 main(void)
 {
@@ -431,6 +470,7 @@ main(void)
 		TEST(test_settled),
 		TEST(test_hostile),
 		TEST(test_corrupt),
+		TEST(test_older),
 	};
 
 	return cmocka_run_group_tests_name("test_mbox_cache", tests, NULL,
