@@ -45,6 +45,8 @@ struct control_client {
 	uint32_t		 shown;		/* its records so far */
 	uint64_t		 offset;	/* in its content */
 	uint32_t		 done, left, in_delivery, faults;
+	uint32_t		 pass;		/* over all of them, from 0 */
+	uint32_t		 done_before;	/* this one */
 	int			 is_dirty;	/* the spool is to be synced */
 	struct message		 reply;		/* being made */
 };

@@ -138,6 +138,17 @@ open_file(const struct queue *q, const struct spool_name *name, int is_failed)
 	return openat(q->spool.queue, text, flags);
 }
 
+void
+view_name(struct view *v, const struct queue *q, const struct spool_name *name,
+    int is_failed)
+{
+	memset(v, 0, sizeof(*v));
+	v->is_name = 1;
+	v->letter.fd = -1;
+	v->letter.name = *name;
+	v->place = view_place(q, name, is_failed);
+}
+
 int
 view_open(struct view *v, const struct queue *q, const struct spool_name *name,
     int is_failed)
@@ -167,7 +178,7 @@ view_close(struct view *v)
 {
 	int saved = errno;
 
-	if (!v->is_damaged)
+	if (!v->is_damaged && !v->is_name)
 		letter_close(&v->letter);
 	free(v->last);
 	memset(v, 0, sizeof(*v));

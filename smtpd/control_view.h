@@ -9,7 +9,8 @@
 
 struct view {
 	uint32_t		 place;		/* of enum letter_place */
-	int			 is_damaged;	/* letter is not there */
+	int			 is_damaged;	/* letter is not there, */
+	int			 is_name;	/* or was not looked at */
 	struct letter		 letter;	/* its name always is */
 	const struct outcome	**last;		/* of each recipient what counts
 						 * by now, or NULL */
@@ -23,6 +24,9 @@ uint32_t view_place(const struct queue *, const struct spool_name *,
  * file that is no letter is_damaged.
  */
 int	view_open(struct view *, const struct queue *,
+	    const struct spool_name *, int is_failed);
+/* The name alone, for who needs no more. */
+void	view_name(struct view *, const struct queue *,
 	    const struct spool_name *, int is_failed);
 void	view_close(struct view *);
 

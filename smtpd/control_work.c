@@ -4,8 +4,9 @@
  * Runs in the queue, as queue-user; reads the spool, and has it changed.
  *
  * Letters are found as they are in the directories.  One that is put off
- * meanwhile has a new name, and may be met twice or not at all; nothing that
- * is done here is wrong when it is done twice.
+ * meanwhile has a new name, and may be met twice or not at all.  Nothing that is
+ * done here is wrong when it is done twice; and what must not miss one is done
+ * again until there is nothing left to do.
  */
 #include <sys/stat.h>
 
@@ -21,6 +22,7 @@
 
 #define CONTENT_PIECE	7168	/* octets in one page */
 #define PAGE_END	8	/* octets: what ends a page of records */
+#define PASSES_MAX	10
 
 /* Is there a letter under this name? */
 static int
@@ -92,6 +94,7 @@ control_begin(struct control_client *c, uint32_t request)
 {
 	c->request = request;
 	c->done = c->left = c->in_delivery = c->faults = 0;
+	c->pass = c->done_before = 0;
 	c->is_dirty = 0;
 	c->shown = 0;
 	c->offset = 0;
@@ -151,6 +154,18 @@ next_name(struct control_client *c, struct spool_name *name)
 	return 0;
 }
 
+/*
+ * Must a letter be read, to know whether it is meant, or to say what it was?
+ * If root has all of them moved, there are likely to be very many.
+ */
+static int
+needs_letter(const struct control_client *c)
+{
+	return c->uid != 0 || (c->selection.flags & ~(uint32_t)SELECT_ID) !=
+	    0 || (c->request != REQ_RETRY && c->request != REQ_HOLD &&
+	    c->request != REQ_RELEASE);
+}
+
 /* 1 with the letter in *v, which is one of those meant; 0: it is none. */
 static int
 next_letter(struct control_client *c, struct view *v)
@@ -164,6 +179,10 @@ next_letter(struct control_client *c, struct view *v)
 	if (s->places != 0 && (s->places &
 	    IN_PLACE(view_place(q, &name, c->is_failed))) == 0)
 		return 0;
+	if (!needs_letter(c)) {
+		view_name(v, q, &name, c->is_failed);
+		return 1;
+	}
 	if (view_open(v, q, &name, c->is_failed) == -1) {
 		/* What goes on in an instant is nobody's fault. */
 		c->faults += errno != ENOENT;
@@ -286,12 +305,28 @@ log_deletion(const struct control_client *c, const struct view *v)
 	    sender), v->letter.name.size);
 }
 
+/* Is there to be another pass, since this one has found something? */
+static int
+goes_on(struct control_client *c)
+{
+	if ((c->request != REQ_HOLD && c->request != REQ_DELETE) ||
+	    (c->selection.flags & SELECT_ID) != 0 || c->faults > 0 ||
+	    c->done == c->done_before || c->pass + 1 == PASSES_MAX ||
+	    open_dir(c, 0) == -1)
+		return 0;
+	c->pass++;
+	c->done_before = c->done;
+	c->in_delivery = 0;
+	c->is_walking = 1;
+	return 1;
+}
+
 static int
 work_act(struct control_client *c)
 {
 	struct view v;
 
-	if (!c->is_walking) {
+	if (!c->is_walking && !goes_on(c)) {
 		control_end(c);
 		message_begin(&c->reply, REPLY_DONE);
 		put_u32(&c->reply, c->done);
@@ -311,7 +346,7 @@ work_act(struct control_client *c)
 			log_deletion(c, &v);
 		break;
 	case ACT_LEFT:
-		c->left++;
+		c->left += c->pass == 0;
 		break;
 	case ACT_IN_DELIVERY:
 		c->in_delivery++;

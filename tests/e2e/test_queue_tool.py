@@ -126,6 +126,19 @@ def test_users_see_their_own(smtpd):
     assert len(letters(smtpd)) == 2
 
 
+def test_what_goes_on_is_not_the_senders(smtpd, user):
+    """Where somebody's .forward leads is not told to who wrote to him."""
+    uid, gid, home = postern.accounts.people[user][:3]
+    postern.write(home + "/.forward", "elsewhere@dead.example\n")
+    os.chown(home + "/.forward", uid, gid)
+    send(smtpd, "alice", user + "@example.test")
+    eventually(lambda: [r["address"] for letter in letters(smtpd)
+                        for r in letter["recipients"]] ==
+               ["elsewhere@dead.example"], "it goes on")
+    assert letters(smtpd, user="alice") == []
+    assert letters(smtpd, user=user) == []
+
+
 def test_who_logs_in_is_an_owner(smtpd, user):
     with smtplib.SMTP("127.0.0.1", smtpd.ports["submission"]) as client:
         client.login(user, postern.password(user))

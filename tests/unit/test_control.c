@@ -222,6 +222,31 @@ test_acts(void **state)
 	close(root);
 }
 
+/* One that comes, or comes again, behind the back of who holds all. */
+static void
+test_passes(void **state)
+{
+	static const struct selection any;
+	struct pollfd pfd[CONTROL_CLIENTS];
+	struct control_client *c;
+	int fd = home_client(0);
+
+	(void)state;
+	(void)home_letter(1000, "a@here.example", 1, 100);
+	ask(fd, REQ_HOLD, &any);
+	assert_int_equal(poll(pfd, control_poll(&control, pfd), 0), 1);
+	control_ready(&control, pfd);
+	c = TAILQ_FIRST(&control.clients);
+	while (!c->is_failed)
+		assert_int_equal(control_work(c), 0);
+	(void)home_letter(1000, "a@here.example", 1, 100);
+	assert_int_equal(answer(fd), REPLY_DONE);
+	assert_int_equal(get_u32(&reply), 2);
+	assert_int_equal(get_u32(&reply), 0);
+	message_discard(&reply);
+	close(fd);
+}
+
 static void
 test_retry(void **state)
 {
@@ -528,7 +553,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_pages), TEST(test_whose), TEST(test_acts),
-		TEST(test_retry), TEST(test_locked), TEST(test_open),
+		TEST(test_passes), TEST(test_retry), TEST(test_locked), TEST(test_open),
 		TEST(test_outcomes), TEST(test_selection),
 		TEST(test_damaged_and_failed), TEST(test_content),
 		TEST(test_limits), TEST(test_no_reader),
