@@ -64,6 +64,8 @@ append_text(struct reply *r, const char *text, size_t len)
 {
 	size_t i, n = r->text_len;
 
+	for (; len > 0 && *text == ' '; text++)
+		len--;		/* Exim sets numbers in columns */
 	if (n > 0 && len > 0 && n + 1 < sizeof(r->text))
 		r->text[n++] = ' ';
 	for (i = 0; i < len && n + 1 < sizeof(r->text); i++)

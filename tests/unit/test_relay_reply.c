@@ -52,6 +52,8 @@ test_good(void **state)
 		    "no such user", 550 },
 		{ "550-5.1.1 no\n550 5.7.1 user\n", "5.1.1",
 		    "no 5.7.1 user", 550 },
+		{ "250-  17 byte chunk\n250 2.0.0  ok\n", "2.0.0",
+		    "17 byte chunk ok", 250 },
 		{ "550-no\n550 5.1.1 user\n", "5.0.0", "no 5.1.1 user", 550 },
 		/* of another class: a text like any other */
 		{ "450 5.1.1 no\n", "4.0.0", "5.1.1 no", 450 },
