@@ -79,6 +79,17 @@ drop_file(struct mailbox *mb)
 	errno = saved;
 }
 
+/*
+ * Where nobody can make one, nobody else has one either (that would be EEXIST).
+ * The fcntl lock is there; and who has no room left must get at the mail.
+ */
+static int
+is_impossible(const struct mailbox *mb, int error)
+{
+	return (error == EROFS && mb->is_read_only) ||
+	    ((error == ENOSPC || error == EDQUOT) && !mb->is_delivery);
+}
+
 static int
 take_dotlock(struct mailbox *mb)
 {
@@ -97,8 +108,7 @@ take_dotlock(struct mailbox *mb)
 		mb->locks.touched = time(NULL);
 	} else if (errno == EEXIST)
 		errno = EBUSY;
-	/* Where nobody can make one, nobody else has one either. */
-	return r == -1 && errno == EROFS && mb->is_read_only ? 0 : r;
+	return r == -1 && is_impossible(mb, errno) ? 0 : r;
 }
 
 static void

@@ -176,6 +176,30 @@ def test_full_home(pop3d, user, box, had_session):
         assert look(pop3d, user) == ([], [])
 
 
+def test_full_spool(pop3d, user, box):
+    """No room for an mbox's lock either; and no letter comes in without it."""
+    if box.form != "mbox":
+        pytest.skip("a Maildir is in the home")
+    before = look(pop3d, user)
+    kept = "/run/kept-mail"
+    os.mkdir(kept)
+    copy_all("/var/mail", kept)
+    private.mount("tmpfs", "/var/mail", "tmpfs", 0,
+                  "size=256k,nr_inodes=64,mode=2775,gid=8")
+    try:
+        copy_all(kept, "/var/mail")
+        fill("/var/mail/filler")
+        with pytest.raises(OSError):
+            os.mkdir("/var/mail/none")
+        assert look(pop3d, user) == before
+        assert try_to_delete(pop3d, user, 1) == "+OK goodbye"
+        assert look(pop3d, user)[0] == before[0][1:]
+    finally:
+        pop3d.wait_no_session()
+        assert _libc.umount2(b"/var/mail", 2) == 0
+        shutil.rmtree(kept)
+
+
 def test_session_lock_without_room(pop3d, user, box):
     """Two sessions at a time: not even then."""
     look(pop3d, user)
