@@ -82,7 +82,7 @@ HOSTILE = $(B)/hostile/pop3d-worker $(B)/hostile/smtpd-worker
 $(HOSTILE): $(patsubst %,$(B)/obj/%.o,$(SPAWNER) tests/hostile/puppet)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(TLS_LIBS) $(LIBS)
-	$(Q)for p in login signer make-certificate pop3d-agents smtpd-agents smtpd-queue smtpd-relay smtpd-resolver; do \
+	$(Q)for p in login signer make-certificate pop3d-agents smtpd-agents smtpd-queue smtpd-relay smtpd-resolver smtpd-programs; do \
 	    ln -sf ../libexec/postern/$$p $(@D)/$$p; done
 
 hostile-programs: $(HOSTILE)

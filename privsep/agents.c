@@ -6,6 +6,10 @@
  * it is an agent: the user (POP3, delivery) or queue-user (an SMTP session)
  * before it reads its first request, and for good; or an agent's companion,
  * the same user with another group.
+ *
+ * The same code is the process programs (agent_program.runs_commands), which
+ * login sends those whose commands are run: a table of system calls with exec
+ * and fork is all that it has more.
  */
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -104,7 +108,8 @@ lose_privilege(uid_t uid, gid_t gid)
 	become_sealed();
 	become_bounded(RLIMIT_CORE, 0);
 #ifndef POSTERN_SANITIZE
-	become_bounded(RLIMIT_NPROC, 0);
+	if (!agent_program.runs_commands)
+		become_bounded(RLIMIT_NPROC, 0);
 #endif
 }
 
@@ -147,13 +152,13 @@ is_spooling(const struct agent *agent)
 	    service_is_submission(agent->facts.service);
 }
 
-/* The one system account that is ever delivered as: see login.c. */
+/* The one system account for which something is ever run: see login.c. */
 static int
 is_command_user(const struct agent *agent)
 {
 	const struct account_ids *user = &agents.config.command_user;
 
-	return agent->facts.service == SERVICE_DELIVERY &&
+	return agent->facts.service == SERVICE_PROGRAM &&
 	    user->name[0] != '\0' && agent->identity.uid == user->uid &&
 	    strcmp(agent->identity.name, user->name) == 0;
 }
@@ -165,7 +170,9 @@ is_acceptable(const struct agent *agent)
 	const struct identity *who = &agent->identity;
 
 	if (who->uid == 0 || who->gid == 0 || who->uid == NOBODY_UID ||
-	    who->name[0] == '\0')
+	    who->name[0] == '\0' ||
+	    (agent->facts.service == SERVICE_PROGRAM) !=
+	    (agent_program.runs_commands != 0))
 		return 0;
 	if (is_spooling(agent))
 		return who->uid == agents.config.queue_user.uid &&
@@ -301,7 +308,8 @@ serve_login(struct message *m)
 	agent.gate = get_fd(m);
 	if (get_end(m) == -1)
 		bug("login sent a malformed identity");
-	if (agent.facts.service != SERVICE_DELIVERY)
+	if (agent.facts.service != SERVICE_DELIVERY &&
+	    agent.facts.service != SERVICE_PROGRAM)
 		strlcpy(agent.login, agent.identity.name, sizeof(agent.login));
 	if (service_is_submission(agent.facts.service)) {
 		/* Who may not log in may not send, either. */
@@ -320,7 +328,8 @@ confine(pid_t master)
 	struct sandbox_filter own;
 
 	tzset();
-	sandbox_compile(SANDBOX_AGENTS, &own);
+	sandbox_compile(agent_program.runs_commands ? SANDBOX_PROGRAMS :
+	    SANDBOX_AGENTS, &own);
 	sandbox_compile(SANDBOX_MAILBOX, &agents.mailbox_filter);
 	sandbox_compile(SANDBOX_SPOOL, &agents.spool_filter);
 	sandbox_compile(SANDBOX_COMPANION, &agents.companion_filter);
@@ -344,7 +353,8 @@ main(void)
 	pid_t master = getppid();
 	int n;
 
-	agents.has_hint = (role_start(agent_program.name, ROLE_AGENTS,
+	agents.has_hint = (role_start(agent_program.name,
+	    agent_program.runs_commands ? ROLE_PROGRAMS : ROLE_AGENTS,
 	    ROLE_FD(FD_LINK) | ROLE_FD(FD_HINT), &agents.config) &
 	    ROLE_FD(FD_HINT)) != 0;
 	confine(master);

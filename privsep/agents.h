@@ -46,7 +46,12 @@ struct companion {
 };
 
 struct agent_program {
-	const char	*name;		/* "pop3d", "smtpd" */
+	const char	*name;		/* "pop3d", "smtpd", "smtpd-programs" */
+	/*
+	 * Do its agents run commands?  Then the process is programs and not
+	 * agents, and may exec and fork; and so may they.
+	 */
+	int		 runs_commands;
 	/* Once, as root, before any fork: open nothing, only warm (tzset). */
 	void		(*warm)(const struct config *);
 	/*
@@ -57,7 +62,7 @@ struct agent_program {
 	const struct companion *companion;	/* or NULL */
 };
 
-/* Defined once by pop3d/agents.c and smtpd/agents.c. */
+/* Defined once by pop3d/agent.c, smtpd/agent.c and smtpd/programs.c. */
 extern const struct agent_program agent_program;
 
 /*

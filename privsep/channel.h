@@ -10,9 +10,10 @@ enum role_descriptor {
 	FD_MASTER = 3,	/* SEQPACKET to the master */
 	FD_LOG = 4,	/* SEQPACKET, log lines to the master */
 	FD_CONFIG = 5,	/* sealed memfd */
-	FD_LINK = 6,	/* login: to agents; agents: from login */
+	FD_LINK = 6,	/* login: to agents; agents, programs: from login */
 	FD_HINT = 7,	/* smtpd: agents write, the queue reads: datagrams */
 	FD_KEYRING = 8,	/* spawner: certificates; signer: and keys; a memfd */
+	FD_PROGRAMS = 9,	/* login: to programs, whose FD_LINK it is */
 	FD_ROLES	/* the first that no role has */
 };
 
@@ -34,7 +35,7 @@ enum channel_message {
 	CH_ALIVE,		/* () the client was heard of */
 	/* master to login, agents, signer, relay or resolver */
 	CH_SERVE,		/* facts, fd session */
-	/* login to agents, after success only */
+	/* login to agents or programs, after success only */
 	CH_BECOME,		/* facts, identity, fd session */
 	/* login, agents, signer and relay to master */
 	CH_NOTE,		/* u64 session, u32 note */
@@ -51,8 +52,11 @@ enum channel_message {
 	CH_NEED_RESOLVER,	/* u64 tag */
 	CH_RESOLVER,		/* the same; fd: smtpd/dns.h */
 	/* master to queue, unasked */
-	CH_CONTROL		/* facts (uid: who it is), fd: a control client,
+	CH_CONTROL,		/* facts (uid: who it is), fd: a control client,
 				 * SEQPACKET, non-blocking */
+	/* queue to master and back, as CH_NEED_DELIVERY and CH_DELIVERY */
+	CH_NEED_PROGRAM,	/* u64 tag */
+	CH_PROGRAM		/* u64 tag, fd */
 };
 
 /* What login and agents tell of a session, without a word of text. */

@@ -73,7 +73,8 @@ become_role(int program, const char *name, int channel, int log,
 	char title[64];
 	char *argv[] = { title, NULL };
 	int config = d->config, link = d->link, hint = d->hint;
-	int keyring = d->keyring, null = open("/dev/null", O_RDWR);
+	int keyring = d->keyring, programs = d->programs;
+	int null = open("/dev/null", O_RDWR);
 	sigset_t none;
 
 	if (null == -1 || dup2(null, STDIN_FILENO) == -1 ||
@@ -89,6 +90,7 @@ become_role(int program, const char *name, int channel, int log,
 	place(&link, FD_LINK);
 	place(&hint, FD_HINT);
 	place(&keyring, FD_KEYRING);
+	place(&programs, FD_PROGRAMS);
 	place(&program, FD_ROLES);
 	settle(channel, FD_MASTER);
 	settle(log, FD_LOG);
@@ -96,6 +98,7 @@ become_role(int program, const char *name, int channel, int log,
 	settle(link, FD_LINK);
 	settle(hint, FD_HINT);
 	settle(keyring, FD_KEYRING);
+	settle(programs, FD_PROGRAMS);
 	settle(program, FD_ROLES);
 	closefrom(FD_ROLES + 1);
 	if (fcntl(FD_ROLES, F_SETFD, FD_CLOEXEC) == -1)

@@ -28,6 +28,7 @@
 #define SIGNER		TO(ROLE_SIGNER)
 #define RELAY		TO(ROLE_RELAY)
 #define RESOLVER	TO(ROLE_RESOLVER)
+#define PROGRAMS	TO(ROLE_PROGRAMS)
 
 /*
  * In the order of postern.conf(5).  A role gets what it needs to do its work
@@ -36,8 +37,9 @@
  */
 const struct config_field config_fields[] = {
 	{ .keyword = "hostname", KIND_HOSTNAME,
-	    SPAWNER | LOGIN | AGENTS | QUEUE, AT(hostname) },
-	{ .keyword = "domains", KIND_DOMAINS, LOGIN | AGENTS | QUEUE,
+	    SPAWNER | LOGIN | AGENTS | QUEUE | PROGRAMS, AT(hostname) },
+	{ .keyword = "domains", KIND_DOMAINS,
+	    LOGIN | AGENTS | QUEUE | PROGRAMS,
 	    LIST(domains, domain_count), .repeats = 1 },
 	{ .keyword = "listen", KIND_LISTEN, TO_NONE,
 	    LIST(listeners, listener_count), .repeats = 1 },
@@ -53,7 +55,8 @@ const struct config_field config_fields[] = {
 	    .max = 36500 },
 	{ .keyword = "login-delay", KIND_DURATION, SPAWNER | AGENTS,
 	    AT(login_delay), .max = 86400 },
-	{ .keyword = "aliases", KIND_PATH, AGENTS | QUEUE, AT(aliases) },
+	{ .keyword = "aliases", KIND_PATH, AGENTS | QUEUE | PROGRAMS,
+	    AT(aliases) },
 	{ .keyword = "message-size-limit", KIND_SIZE, SPAWNER | AGENTS,
 	    AT(message_size_limit), .min = 1024, .max = 1ULL << 40 },
 	{ .keyword = "trusted-networks", KIND_NETWORKS, TO_NONE,
@@ -69,7 +72,7 @@ const struct config_field config_fields[] = {
 	{ .keyword = "domain-map", KIND_OPTIONAL, AGENTS | QUEUE,
 	    AT(domain_map) },
 	{ .keyword = "recipient-delimiter", KIND_DELIMITER,
-	    LOGIN | AGENTS | QUEUE, AT(recipient_delimiter) },
+	    LOGIN | AGENTS | QUEUE | PROGRAMS, AT(recipient_delimiter) },
 	{ .keyword = "relay-host", KIND_REMOTE, QUEUE, AT(relay_host) },
 	{ .keyword = "route", KIND_ROUTES, QUEUE, LIST(routes, route_count),
 	    .repeats = 1 },
@@ -107,8 +110,9 @@ const struct config_field config_fields[] = {
 	    AT(idle_timeout), .min = 1, .max = 86400 },
 	{ .keyword = "prefork", KIND_NUMBER, SPAWNER, AT(prefork),
 	    .min = 1, .max = 1000 },
-	{ .keyword = "login-min-uid", KIND_NUMBER, LOGIN | AGENTS,
-	    AT(login_min_uid), .min = 1, .max = INT32_MAX },
+	{ .keyword = "login-min-uid", KIND_NUMBER,
+	    LOGIN | AGENTS | PROGRAMS, AT(login_min_uid), .min = 1,
+	    .max = INT32_MAX },
 	{ .keyword = "worker-user", KIND_USER, SPAWNER, AT(worker_user) },
 	{ .keyword = "queue-user", KIND_USER, LOGIN | AGENTS | QUEUE,
 	    AT(queue_user) },
@@ -117,7 +121,11 @@ const struct config_field config_fields[] = {
 	{ .keyword = "resolver-user", KIND_USER, RESOLVER,
 	    AT(resolver_user) },
 	{ .keyword = "command-user", KIND_COMMAND_USER,
-	    LOGIN | AGENTS | QUEUE, AT(command_user) },
+	    LOGIN | QUEUE | PROGRAMS, AT(command_user) },
+	{ .keyword = "forward-commands", KIND_SWITCH,
+	    LOGIN | AGENTS | PROGRAMS, AT(forward_commands), .max = 1 },
+	{ .keyword = "command-timeout", KIND_DURATION, QUEUE | PROGRAMS,
+	    AT(command_timeout), .min = 1, .max = 86400 },
 	{ .keyword = "run-dir", KIND_PATH, SPAWNER | RELAY | RESOLVER,
 	    AT(run_dir) },
 	{ .keyword = "spool-dir", KIND_PATH, AGENTS | QUEUE, AT(spool_dir) },
@@ -251,6 +259,8 @@ config_default_fixed(struct config *c)
 	c->login_timeout = 60;
 	c->idle_timeout = 600;
 	c->prefork = 8;
+	c->forward_commands = 1;
+	c->command_timeout = 1000;
 	c->login_min_uid = 1000;
 	default_user(&c->worker_user, "_postern");
 	default_user(&c->queue_user, "_posternq");

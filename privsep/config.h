@@ -186,6 +186,8 @@ struct config {
 	struct account_ids	resolver_user;
 	struct account_ids	key_user;
 	struct account_ids	command_user;	/* name "": none */
+	uint32_t		forward_commands;	/* 1: in ~/.forward */
+	uint32_t		command_timeout;	/* seconds */
 	char			run_dir[CONFIG_PATH_MAX];
 	char			spool_dir[CONFIG_PATH_MAX];
 	char			libexec_dir[CONFIG_PATH_MAX];
@@ -204,9 +206,10 @@ enum role {
 	ROLE_QUEUE,
 	ROLE_SIGNER,
 	ROLE_RELAY,
-	ROLE_RESOLVER
+	ROLE_RESOLVER,
+	ROLE_PROGRAMS
 };
-#define ROLE_LAST	ROLE_RESOLVER
+#define ROLE_LAST	ROLE_PROGRAMS
 
 /* Where a mistake is told of: "FILE:LINE: text" without a newline. */
 typedef void (*config_report)(const char *text);
@@ -271,6 +274,12 @@ enum relay_tls config_relay_tls(const struct config *, const char *domain);
 /* Who we are for that host; NULL: nobody. */
 const struct relay_auth *config_relay_auth(const struct config *,
 	    const char *host);
+/* May anything be run for mail at all? */
+static inline int
+config_runs_commands(const struct config *c)
+{
+	return c->forward_commands || c->command_user.name[0] != '\0';
+}
 /* Is the address inside one of the networks? (v4-mapped counts as v4) */
 int	network_contains(const struct network *, size_t count,
 	    const struct sockaddr *);

@@ -204,6 +204,7 @@ static const struct config_coder coders[KIND_COUNT] = {
 	[KIND_DURATION] = { put_count, get_u32_field },
 	[KIND_NUMBER] = { put_count, get_u32_field },
 	[KIND_DAYS] = { put_count, get_u32_field },
+	[KIND_SWITCH] = { put_count, get_u32_field },
 	[KIND_USER] = { put_user, get_user },
 	[KIND_SERVICE] = { put_text, get_service },
 };

@@ -383,6 +383,19 @@ set_optional(struct config_entry *l)
 }
 
 static int
+set_switch(struct config_entry *l)
+{
+	uint32_t *is_on = FIELD_AT(uint32_t, l->config, l->field);
+
+	if (config_one_value(l) == -1)
+		return -1;
+	if (strcmp(l->words[0], "yes") != 0 && strcmp(l->words[0], "no") != 0)
+		return config_wrong(l, "needs yes or no");
+	*is_on = l->words[0][0] == 'y';
+	return 0;
+}
+
+static int
 set_command_user(struct config_entry *l)
 {
 	if (!is_none(l))
@@ -419,4 +432,5 @@ int (*const config_setters[KIND_COUNT])(struct config_entry *) = {
 	[KIND_FAMILY] = config_set_family,
 	[KIND_SOURCES] = config_set_sources,
 	[KIND_DELIMITER] = config_set_delimiter,
+	[KIND_SWITCH] = set_switch,
 };

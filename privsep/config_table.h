@@ -47,6 +47,7 @@ enum config_kind {
 	KIND_FAMILY,		/* enum relay_family */
 	KIND_SOURCES,		/* struct network[], one of each family */
 	KIND_DELIMITER,		/* char, '\0' none */
+	KIND_SWITCH,		/* uint32_t, 1: yes */
 	KIND_COUNT
 };
 

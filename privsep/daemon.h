@@ -11,6 +11,7 @@ struct daemon {
 	const char	*name;		/* "pop3d" */
 	const char	*spawner;	/* executables below libexec-dir */
 	const char	*agents;
+	const char	*programs;	/* NULL: it never runs any */
 	const char	*queue;		/* NULL: none */
 	const char	*relay;		/* NULL: none; these need the queue */
 	const char	*resolver;

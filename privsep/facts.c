@@ -25,6 +25,7 @@ static const struct {
 	{ SERVICE_RESOLVER, "resolver" },
 	{ SERVICE_LOCAL, "local" },
 	{ SERVICE_CONTROL, "control" },
+	{ SERVICE_PROGRAM, "program" },
 };
 #define NAMES (sizeof(names) / sizeof(names[0]))
 
@@ -102,7 +103,7 @@ get_facts(struct message *m, struct facts *f)
 	f->uid = get_u32(m);
 	get_str(m, f->client, sizeof(f->client));
 	get_str(m, f->local, sizeof(f->local));
-	if (service < SERVICE_POP3 || service > SERVICE_CONTROL ||
+	if (service < SERVICE_POP3 || service > SERVICE_PROGRAM ||
 	    f->session == 0 || (f->flags & ~(uint32_t)FACTS_ALL) != 0 ||
 	    service_is_local((enum service)service) ==
 	    (f->uid == FACTS_NO_UID)) {

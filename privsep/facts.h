@@ -24,7 +24,8 @@ enum service {
 	SERVICE_RELAY,
 	SERVICE_RESOLVER,
 	SERVICE_LOCAL,		/* run-dir/smtpd.sock: programs of this host */
-	SERVICE_CONTROL		/* run-dir/smtpd.ctl: the queue's own clients */
+	SERVICE_CONTROL,	/* run-dir/smtpd.ctl: the queue's own clients */
+	SERVICE_PROGRAM		/* the queue asks: a command or a file */
 };
 
 #define FACT_LOOPBACK	0x01	/* the client is on this host */

@@ -3,8 +3,8 @@
  *
  * Runs as root; the parent only keeps PAM's modules loaded and forks a child
  * for each session that wants in.  The child answers LOGIN for a worker or
- * IDENTIFY for the queue, hands identity and session to agents, and exits; or
- * it answers MEMBERS for the queue, and exits.
+ * IDENTIFY for the queue, hands identity and session to agents or programs,
+ * and exits; or it answers MEMBERS for the queue, and exits.
  * Reads nothing from the network; a worker's request is the only outside
  * input, by way of the gates below.
  */
@@ -37,6 +37,7 @@
 static struct {
 	struct config	config;
 	struct children	children;
+	int		has_programs;	/* something may be run */
 } login;
 
 /* One session, in its child. */
@@ -88,7 +89,8 @@ hand_on(const struct login_session *s, const struct identity *who)
 	put_facts(&m, &s->facts);
 	put_identity(&m, who);
 	put_fd(&m, s->socket);
-	return message_send(FD_LINK, &m);
+	return message_send(s->facts.service == SERVICE_PROGRAM ?
+	    FD_PROGRAMS : FD_LINK, &m);
 }
 
 /* The verdict on one try, and the identity if it is good. */
@@ -260,13 +262,13 @@ find_in_any_case(const char *name, struct identity *who)
 
 /* The whole name first, so that one with a delimiter in it is found. */
 static enum account_status
-find_recipient(const char *name, struct identity *who)
+find_recipient(enum service service, const char *name, struct identity *who)
 {
 	const char *at = NULL;
 	char user[ACCOUNT_NAME_MAX];
 	enum account_status status;
 
-	if (is_command_user(name, who))
+	if (service == SERVICE_PROGRAM && is_command_user(name, who))
 		return ACCOUNT_OK;
 	status = find_in_any_case(name, who);
 	if (login.config.recipient_delimiter != '\0')
@@ -289,7 +291,10 @@ answer_identify(void *session, int sock, struct message *m)
 	get_str(m, name, sizeof(name));
 	if (get_end(m) == -1)
 		return STATE_FAULT;
-	switch (find_recipient(name, &who)) {
+	if (s->facts.service == SERVICE_PROGRAM && !login.has_programs)
+		return reply_identify(sock, IDENTIFY_DEFERRED,
+		    "commands are not allowed now");
+	switch (find_recipient(s->facts.service, name, &who)) {
 	case ACCOUNT_OK:
 		break;
 	case ACCOUNT_UNKNOWN:
@@ -387,8 +392,8 @@ login_life(const struct facts *facts, int sock)
 	struct login_session s = { .facts = *facts, .socket = sock };
 	const struct gate_table *table;
 
-	table = facts->service == SERVICE_DELIVERY ? &queue_table :
-	    &login_table;
+	table = facts->service == SERVICE_DELIVERY ||
+	    facts->service == SERVICE_PROGRAM ? &queue_table : &login_table;
 	if (gates_serve(table, &s, sock,
 	    (int)login.config.login_timeout * 1000) == -1 && errno == EPROTO) {
 		note_master(facts->session, NOTE_GATE_FAULT);
@@ -431,8 +436,9 @@ main(void)
 {
 	pid_t master = getppid();
 
-	(void)role_start("login", ROLE_LOGIN, ROLE_FD(FD_LINK),
-	    &login.config);
+	login.has_programs = (role_start("login", ROLE_LOGIN,
+	    ROLE_FD(FD_LINK) | ROLE_FD(FD_PROGRAMS), &login.config) &
+	    ROLE_FD(FD_PROGRAMS)) != 0;
 	confine(master);
 	warm();
 	children_init(&login.children);

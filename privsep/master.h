@@ -75,6 +75,7 @@ struct generation {
 	struct child		 spawner;
 	struct child		 login;
 	struct child		 agents;
+	struct child		 programs;
 	struct child		 signer;
 	/* These two have no sessions: let go of when it retires. */
 	struct child		 relay;
@@ -152,6 +153,7 @@ struct child_descriptors {
 	int	link;		/* -1 none */
 	int	hint;		/* -1 none */
 	int	keyring;	/* -1 none */
+	int	programs;	/* -1 none */
 	/*
 	 * Who it is from its exec on, for what links OpenSSL, and the one
 	 * capability that it keeps until it has confined itself (-1: none).
@@ -246,7 +248,7 @@ void	session_accept(int client, enum service, const struct sockaddr *peer,
 void	session_control(int client);
 
 /* roles.c: what each role is exec'd with, and what is done with all of them */
-#define ROLES_MAX	6	/* of a generation */
+#define ROLES_MAX	7	/* of a generation */
 struct child *roles_at(struct generation *, size_t);	/* NULL at ROLES_MAX */
 int	roles_start(struct generation *, const struct setting *);
 int	roles_are_ready(struct generation *);

@@ -63,7 +63,8 @@ static int
 start(struct child *c)
 {
 	struct child_descriptors d = { .link = -1, .hint = master.hint[0],
-	    .keyring = -1, .libexec = master.config->libexec_dir };
+	    .keyring = -1, .programs = -1,
+	    .libexec = master.config->libexec_dir };
 	struct message m;
 	int r;
 

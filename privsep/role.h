@@ -14,8 +14,8 @@
  * Check that the fixed descriptors of this role are there and of the right
  * kind, close all others, start logging, reset signals (SIGPIPE ignored),
  * decode the configuration.  descriptors: the ROLE_FD() bits of those besides
- * FD_MASTER, FD_LOG and FD_CONFIG; of these FD_HINT and FD_KEYRING may be
- * absent, and the bits of those that are there are returned.
+ * FD_MASTER, FD_LOG and FD_CONFIG; of these all but FD_LINK may be absent, and
+ * the bits of those that are there are returned.
  */
 unsigned	role_start(const char *name, enum role, unsigned descriptors,
 	    struct config *);

@@ -18,7 +18,8 @@ struct child *
 roles_at(struct generation *g, size_t i)
 {
 	struct child *const all[ROLES_MAX] = { &g->spawner, &g->login,
-	    &g->agents, &g->signer, &g->relay, &g->resolver };
+	    &g->agents, &g->signer, &g->relay, &g->resolver,
+	    &g->programs };
 
 	return i < ROLES_MAX ? all[i] : NULL;
 }
@@ -109,7 +110,7 @@ static int
 start_senders(struct generation *g, const struct config *c)
 {
 	struct child_descriptors relay = { .link = -1, .hint = -1,
-	    .keyring = -1, .user = &c->relay_user,
+	    .keyring = -1, .programs = -1, .user = &c->relay_user,
 	    .capability = CAP_SYS_CHROOT };
 	struct child_descriptors resolver = relay;
 
@@ -123,33 +124,60 @@ start_senders(struct generation *g, const struct config *c)
 	    master.daemon->resolver, ROLE_RESOLVER, c, &resolver) : 0;
 }
 
+/*
+ * login, and those to whom it hands whom it has let in: agents, and programs
+ * if anything may be run.
+ */
+static int
+start_identities(struct generation *g, const struct config *c)
+{
+	struct child_descriptors login = { .hint = -1, .keyring = -1 };
+	struct child_descriptors agents = { .hint = master.hint[1],
+	    .keyring = -1, .programs = -1 };
+	struct child_descriptors programs = { .hint = -1, .keyring = -1,
+	    .programs = -1 };
+	int r, link[2], second[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, link) == -1)
+		return -1;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
+	    second) == -1) {
+		close(link[0]);
+		close(link[1]);
+		return -1;
+	}
+	login.link = link[0];
+	agents.link = link[1];
+	login.programs = -1;
+	programs.link = second[1];
+	if (master.daemon->programs != NULL && config_runs_commands(c))
+		login.programs = second[0];
+	r = start_role(&g->login, "login", ROLE_LOGIN, c, &login) == -1 ||
+	    start_role(&g->agents, master.daemon->agents, ROLE_AGENTS, c,
+	    &agents) == -1 || (login.programs != -1 &&
+	    start_role(&g->programs, master.daemon->programs, ROLE_PROGRAMS,
+	    c, &programs) == -1) ? -1 : 0;
+	close(link[0]);
+	close(link[1]);
+	close(second[0]);
+	close(second[1]);
+	return r;
+}
+
 /* What links OpenSSL is never root; the spawner still has to chroot(2). */
 int
 roles_start(struct generation *g, const struct setting *with)
 {
 	const struct config *c = with->config;
 	struct child_descriptors spawner = { .link = -1, .hint = -1,
-	    .keyring = with->certificates, .user = &c->worker_user,
-	    .capability = CAP_SYS_CHROOT };
+	    .keyring = with->certificates, .programs = -1,
+	    .user = &c->worker_user, .capability = CAP_SYS_CHROOT };
 	struct child_descriptors signer = { .link = -1, .hint = -1,
-	    .keyring = with->keys, .user = &c->key_user, .capability = -1 };
-	struct child_descriptors login = { .hint = -1, .keyring = -1 };
-	struct child_descriptors agents = { .hint = master.hint[1],
-	    .keyring = -1 };
-	int r, link[2];
+	    .keyring = with->keys, .programs = -1, .user = &c->key_user,
+	    .capability = -1 };
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, link) == -1)
-		return -1;
-	login.link = link[0];
-	agents.link = link[1];
-	r = start_role(&g->spawner, master.daemon->spawner, ROLE_SPAWNER, c,
-	    &spawner) == -1 ||
-	    start_role(&g->login, "login", ROLE_LOGIN, c, &login) == -1 ||
-	    start_role(&g->agents, master.daemon->agents, ROLE_AGENTS, c,
-	    &agents) == -1 || (with->keys != -1 && start_role(&g->signer,
-	    "signer", ROLE_SIGNER, c, &signer) == -1) ||
-	    start_senders(g, c) == -1 ? -1 : 0;
-	close(link[0]);
-	close(link[1]);
-	return r;
+	return start_role(&g->spawner, master.daemon->spawner, ROLE_SPAWNER,
+	    c, &spawner) == -1 || start_identities(g, c) == -1 ||
+	    (with->keys != -1 && start_role(&g->signer, "signer", ROLE_SIGNER,
+	    c, &signer) == -1) || start_senders(g, c) == -1 ? -1 : 0;
 }

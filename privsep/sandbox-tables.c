@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,9 +38,9 @@ static const int denied[] = {
 	SCMP_SYS(settimeofday), SCMP_SYS(clock_settime), SCMP_SYS(adjtimex),
 	SCMP_SYS(clock_adjtime), SCMP_SYS(sethostname),
 	SCMP_SYS(setdomainname), SCMP_SYS(syslog), SCMP_SYS(quotactl),
-	SCMP_SYS(open_by_handle_at), SCMP_SYS(mknodat), SCMP_SYS(iopl),
+	SCMP_SYS(open_by_handle_at), SCMP_SYS(iopl),
 	SCMP_SYS(ioperm), SCMP_SYS(modify_ldt), SCMP_SYS(fanotify_init),
-	SCMP_SYS(lookup_dcookie), SCMP_SYS(personality), SCMP_SYS(mknod),
+	SCMP_SYS(lookup_dcookie), SCMP_SYS(personality),
 	SCMP_SYS(keyctl), SCMP_SYS(request_key),
 	SCMP_SYS(name_to_handle_at),
 };
@@ -56,6 +57,10 @@ static const int reaching[] = {
 	SCMP_SYS(sched_setscheduler), SCMP_SYS(sched_setparam),
 	SCMP_SYS(sched_setattr), SCMP_SYS(ioprio_set), SCMP_SYS(chroot),
 	SCMP_SYS(shutdown),
+};
+
+static const int nodes[] = {
+	SCMP_SYS(mknod), SCMP_SYS(mknodat),
 };
 
 static const int running[] = {
@@ -341,6 +346,21 @@ allow_list(enum sandbox_table which, uint16_t mark)
 	return ctx;
 }
 
+/* Users' programs make a FIFO now and then; a device nobody does. */
+static void
+deny_devices(scmp_filter_ctx ctx)
+{
+	static const uint64_t kinds[] = { S_IFCHR, S_IFBLK };
+	size_t i;
+
+	for (i = 0; i < COUNT(kinds); i++) {
+		rule_compare(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(mknod),
+		    SCMP_CMP64(1, SCMP_CMP_MASKED_EQ, S_IFMT, kinds[i]));
+		rule_compare(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(mknodat),
+		    SCMP_CMP64(2, SCMP_CMP_MASKED_EQ, S_IFMT, kinds[i]));
+	}
+}
+
 static scmp_filter_ctx
 deny_list(enum sandbox_table which, uint16_t mark)
 {
@@ -348,7 +368,12 @@ deny_list(enum sandbox_table which, uint16_t mark)
 	size_t i;
 
 	rules(ctx, SCMP_ACT_ERRNO(EPERM), denied, COUNT(denied));
-	if (which == SANDBOX_MASTER || which == SANDBOX_LOGIN)
+	if (which == SANDBOX_MASTER || which == SANDBOX_PROGRAMS) {
+		deny_devices(ctx);
+		return ctx;
+	}
+	rules(ctx, SCMP_ACT_ERRNO(EPERM), nodes, COUNT(nodes));
+	if (which == SANDBOX_LOGIN)
 		return ctx;
 	rules(ctx, SCMP_ACT_ERRNO(EPERM), running, COUNT(running));
 	/*
@@ -390,6 +415,7 @@ sandbox_table_build(enum sandbox_table which, uint16_t mark)
 	case SANDBOX_LOGIN:
 	case SANDBOX_AGENTS:
 	case SANDBOX_SPOOL:
+	case SANDBOX_PROGRAMS:
 		return deny_list(which, mark);
 	}
 	bug("no such sandbox table");

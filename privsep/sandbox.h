@@ -28,7 +28,8 @@ enum sandbox_table {
 	SANDBOX_QUEUE,		/* allow-list: files, poll, connecting */
 	SANDBOX_RELAY_SPAWNER,	/* as the spawner */
 	SANDBOX_RELAY,		/* as a worker */
-	SANDBOX_RESOLVER	/* allow-list: talking to name servers */
+	SANDBOX_RESOLVER,	/* allow-list: talking to name servers */
+	SANDBOX_PROGRAMS	/* as login: users' programs live there */
 };
 
 struct sandbox_filter {

@@ -348,6 +348,8 @@ static const struct need {
 	    offsetof(struct generation, relay) },
 	{ CH_NEED_RESOLVER, CH_RESOLVER, SERVICE_RESOLVER,
 	    offsetof(struct generation, resolver) },
+	{ CH_NEED_PROGRAM, CH_PROGRAM, SERVICE_PROGRAM,
+	    offsetof(struct generation, login) },
 };
 #define NEEDS	(sizeof(needs) / sizeof(needs[0]))
 

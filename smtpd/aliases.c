@@ -16,8 +16,9 @@
 #include "smtpd/address.h"
 #include "smtpd/aliases.h"
 #include "smtpd/idna.h"
+#include "smtpd/program.h"
 
-#define TARGET_TEXT_MAX	400	/* one item as written, with its NUL */
+#define TARGET_TEXT_MAX	PROGRAM_TEXT_MAX	/* one item, with its NUL */
 
 /* The file being parsed.  Strings go to out, which is as large as the file. */
 struct parse {
@@ -31,6 +32,7 @@ struct parse {
 	char			*out, *out_end;
 	enum names_kind		 kind;
 	int			 is_list;	/* a line end is a comma */
+	int			 has_programs;	/* it may name some */
 };
 
 static char
@@ -226,10 +228,11 @@ check_target(const struct parse *p, char *item, int quoted,
 		*kind = TARGET_NOTHING;
 		return NULL;
 	}
-	if (item[0] == '|')
-		return "commands are not supported in aliases";
-	if (item[0] == '/')
-		return "files are not supported in aliases";
+	if (item[0] == '|' || item[0] == '/') {
+		*kind = TARGET_PROGRAM;
+		return p->has_programs ? program_check(item) :
+		    "only an alias can be a command or a file";
+	}
 	if (quoted || item[0] != ':')
 		return check_address(p, item, kind);
 	if (strncasecmp(item, include, len) != 0)
@@ -447,6 +450,7 @@ aliases_parse_as(struct aliases *aliases, enum names_kind kind,
 		.path = path, .config = config, .report = report,
 		.aliases = aliases, .kind = kind,
 		.is_list = kind == NAMES_RECIPIENTS,
+		.has_programs = kind == NAMES_ALIASES,
 	};
 
 	if (parse_begin(&p, text, len) == -1)
@@ -466,27 +470,49 @@ aliases_parse(struct aliases *aliases, const char *text, size_t len,
 	    config, report);
 }
 
+static int
+parse_list(struct parse *p, const char *text, size_t len)
+{
+	struct aliases *aliases = p->aliases;
+	struct alias *list;
+
+	p->is_list = 1;
+	if (parse_begin(p, text, len) == -1 ||
+	    grow((void **)&aliases->entries, &p->entries_size, 0,
+	    sizeof(*aliases->entries)) == -1)
+		return -1;
+	list = &aliases->entries[aliases->count++];
+	memset(list, 0, sizeof(*list));
+	list->name = "";
+	while (next_line(p))
+		if (parse_targets(p, list) == -1)
+			return -1;
+	/* Each line began anew. */
+	list->first = 0;
+	return 0;
+}
+
 int
 aliases_parse_list(struct aliases *aliases, const char *text, size_t len,
     const char *path, const struct config *config, aliases_report report)
 {
 	struct parse p = {
 		.path = path, .config = config, .report = report,
-		.aliases = aliases, .is_list = 1,
+		.aliases = aliases,
 	};
-	struct alias *list;
 
-	if (parse_begin(&p, text, len) == -1 ||
-	    grow((void **)&aliases->entries, &p.entries_size, 0,
-	    sizeof(*aliases->entries)) == -1)
-		return -1;
-	list = &aliases->entries[aliases->count++];
-	memset(list, 0, sizeof(*list));
-	list->name = "";
-	while (next_line(&p))
-		if (parse_targets(&p, list) == -1)
-			return -1;
-	/* Each line began anew. */
-	list->first = 0;
-	return 0;
+	return parse_list(&p, text, len);
+}
+
+int
+aliases_parse_forward(struct aliases *aliases, const char *text, size_t len,
+    const struct config *config)
+{
+	struct parse p = {
+		.path = "~/.forward", .config = config,
+		.report = aliases_ignore, .aliases = aliases,
+		.has_programs = 1,
+	};
+
+	return parse_list(&p, text, len);
 }

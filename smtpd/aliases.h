@@ -7,8 +7,9 @@
  * or another alias, either with a local domain or none; "\name", the account
  * and never an alias; an address elsewhere; "/dev/null", nobody;
  * ":include:PATH", whose file lists more of these; ":group:NAME", the members
- * of a Unix group.  An alias with any other target is told of in the log and
- * kept as a bad one: mail for it waits.
+ * of a Unix group; or, but not in such a file, a command or a file (program.h).
+ * An alias with any other target is told of in the log and kept as a bad one:
+ * mail for it waits.
  *
  * Two other files are read in the same way, of which the second has no
  * targets.  Their names are addresses, in the form of address_key.h:
@@ -46,7 +47,8 @@ enum target_kind {
 				 * in lower case and not a local one */
 	TARGET_NOTHING,		/* "/dev/null" */
 	TARGET_INCLUDE,		/* an absolute path */
-	TARGET_GROUP		/* a Unix group's name */
+	TARGET_GROUP,		/* a Unix group's name */
+	TARGET_PROGRAM		/* a command or a file: program.h */
 };
 
 struct target {
@@ -101,6 +103,9 @@ int	aliases_parse_as(struct aliases *, enum names_kind, const char *text,
  */
 int	aliases_parse_list(struct aliases *, const char *text, size_t len,
 	    const char *path, const struct config *, aliases_report);
+/* The same for ~/.forward, which may name commands and files. */
+int	aliases_parse_forward(struct aliases *, const char *text, size_t len,
+	    const struct config *);
 void	aliases_free(struct aliases *);
 /* For the parser: of two with one name the first in the file counts. */
 void	aliases_sort(struct aliases *, const char *path, aliases_report);

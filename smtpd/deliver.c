@@ -10,98 +10,26 @@
  * temporary failure of every letter that is asked for, not an agent that
  * dies: so the queue learns why.
  */
-#include <sys/stat.h>
-
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "../privsep/log.h"
 #include "deliver.h"
+#include "deliver_request.h"
+#include "program.h"
 
 /* The queue keeps the deadline of a delivery; this is for one that is lost. */
 #define DELIVER_IDLE_MS	(10 * 60 * 1000)
-#define DELIVER_HEAD_MAX 1024
-
-/* A request to deliver, decoded. */
-struct deliver_request {
-	char	 id[QUEUE_ID_MAX];
-	uint64_t arrived;
-	char	 reverse_path[PATH_TEXT_MAX];
-	char	 forward_path[PATH_TEXT_MAX];
-	uint64_t offset;
-	uint64_t length;
-	uint64_t lines;
-	uint32_t tried_before;
-	int	 content;
-};
-
-struct deliver_verdict {
-	enum delivery_verdict	 verdict;
-	const char		*status;	/* RFC 3463 */
-	char			 text[VERDICT_TEXT_MAX];
-};
-
-/* It becomes part of file names and header lines: nothing but this. */
-static int
-is_queue_id(const char *id)
-{
-	static const char legal[] = "0123456789abcdefghijklmnopqrstuvwxyz"
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
-
-	return id[0] != '\0' && id[strspn(id, legal)] == '\0';
-}
-
-/* A path becomes part of a header line: no octet may end or bend it. */
-static int
-is_path_text(const char *path)
-{
-	const unsigned char *p;
-
-	for (p = (const unsigned char *)path; *p != '\0'; p++)
-		if (*p < 0x20 || *p == 0x7f)
-			return 0;
-	return 1;
-}
-
-/* A regular file that can be read and holds what is said to be in it. */
-static int
-is_content(const struct deliver_request *r)
-{
-	struct stat st;
-	int flags;
-
-	flags = fcntl(r->content, F_GETFL);
-	if (flags == -1 || (flags & O_PATH) != 0 ||
-	    (flags & O_ACCMODE) == O_WRONLY || fstat(r->content, &st) == -1 ||
-	    !S_ISREG(st.st_mode) || st.st_size < 0)
-		return 0;
-	return r->offset <= (uint64_t)st.st_size &&
-	    r->length <= (uint64_t)st.st_size - r->offset &&
-	    r->lines <= r->length;
-}
 
 /* 0, or -1 for a request that breaks the rules; content may be -1 then. */
 static int
 get_deliver_request(struct message *request, struct deliver_request *r)
 {
-	get_str(request, r->id, sizeof(r->id));
-	r->arrived = get_u64(request);
-	get_str(request, r->reverse_path, sizeof(r->reverse_path));
-	get_str(request, r->forward_path, sizeof(r->forward_path));
-	r->offset = get_u64(request);
-	r->length = get_u64(request);
-	r->lines = get_u64(request);
-	r->tried_before = get_u32(request);
+	deliver_request_get(request, r);
 	r->content = get_fd(request);
-	if (get_end(request) == -1 || !is_queue_id(r->id) ||
-	    r->arrived > INT64_MAX || r->tried_before > 1 ||
-	    !is_path_text(r->reverse_path) || !is_path_text(r->forward_path) ||
-	    r->forward_path[0] == '\0' || !is_content(r))
-		return -1;
-	return 0;
+	return get_end(request) == -1 || !deliver_request_is_legal(r) ? -1 : 0;
 }
 
 /* Why a letter has to wait: what the queue records and a bounce will say. */
@@ -147,17 +75,7 @@ deliver_to_box(struct delivery *d, const struct deliver_request *r,
 	    r->forward_path);
 	if (n < 0 || (size_t)n >= sizeof(head))
 		bug("head of a letter too long");
-	letter = (struct mailbox_letter) {
-		.queue_id = r->id,
-		.arrived = (time_t)r->arrived,
-		.head = head,
-		.head_len = (size_t)n,
-		.content = r->content,
-		.offset = r->offset,
-		.length = r->length,
-		.lines = r->lines,
-		.tried_before = (int)r->tried_before,
-	};
+	deliver_request_letter(r, head, &letter);
 	if (d->ops->append(d->box, &letter) == -1) {
 		defer(v, 0, errno);
 		return;
@@ -178,12 +96,29 @@ comes_back(const struct delivery *d, const struct deliver_request *r)
 	return forward_is_marked(r->content, r->offset, r->length, mark);
 }
 
+/* Where it goes on to, beside the mailbox. */
+static void
+go_on(const struct forward *f, struct deliver_verdict *v)
+{
+	v->status = "2.0.0";
+	if (f->count == 0 && f->program_count == 0) {
+		v->verdict = DELIVERED;
+		snprintf(v->text, sizeof(v->text), "thrown away, as "
+		    "~/.forward says");
+		return;
+	}
+	v->verdict = !f->keeps && f->count == 0 && f->program_count == 1 ?
+	    DELIVERY_PROGRAM : DELIVERY_FORWARDED;
+	snprintf(v->text, sizeof(v->text), "forwarded");
+}
+
 static void
 forward(struct delivery *d, const struct deliver_request *r,
     struct deliver_verdict *v)
 {
 	const struct forward *f = &d->forward;
-	int back = f->count > 0 ? comes_back(d, r) : 0;
+	size_t others = f->count + f->program_count;
+	int back = others > 0 ? comes_back(d, r) : 0;
 
 	if (back == -1) {
 		defer(v, 0, errno);
@@ -191,7 +126,7 @@ forward(struct delivery *d, const struct deliver_request *r,
 	}
 	if (f->keeps) {
 		deliver_to_box(d, r, v);
-		if (v->verdict != DELIVERED || back || f->count == 0)
+		if (v->verdict != DELIVERED || back || others == 0)
 			return;
 	} else if (back) {
 		v->verdict = DELIVERY_FAILED;
@@ -200,10 +135,7 @@ forward(struct delivery *d, const struct deliver_request *r,
 		    "forwarded, and comes back to it");
 		return;
 	}
-	v->verdict = f->count > 0 ? DELIVERY_FORWARDED : DELIVERED;
-	v->status = "2.0.0";
-	snprintf(v->text, sizeof(v->text), "%s", f->count > 0 ? "forwarded" :
-	    "thrown away, as ~/.forward says");
+	go_on(f, v);
 }
 
 static void
@@ -217,21 +149,36 @@ deliver(struct delivery *d, const struct deliver_request *r,
 		snprintf(v->text, sizeof(v->text),
 		    "the home can't be looked at: %s",
 		    strerror(d->forward_error));
-	} else if (d->forward.is_set)
+	} else if (d->forward.is_set && (r->flags & DELIVER_MAILBOX) == 0)
 		forward(d, r, v);
 	else
 		deliver_to_box(d, r, v);
 }
 
 static int
-send_addresses(const struct forward *f, int sock)
+send_targets(const struct forward *f, int sock)
 {
+	char digest[PROGRAM_DIGEST_MAX];
 	struct message m;
 	size_t i;
 
 	for (i = 0; i < f->count; i++) {
 		message_begin(&m, REPLY_FORWARD);
 		put_str(&m, f->addresses[i]);
+		if (message_send(sock, &m) == -1)
+			return -1;
+	}
+	/*
+	 * What a user's command is the queue need not know.  Should it not be
+	 * in ~/.forward any more when its turn comes, then somebody must have
+	 * the letter all the same: others, or by way of the first of these the
+	 * mailbox.
+	 */
+	for (i = 0; i < f->program_count; i++) {
+		program_digest(f->programs[i], digest);
+		message_begin(&m, REPLY_PROGRAM);
+		put_str(&m, digest);
+		put_u32(&m, f->keeps || f->count > 0 || i > 0);
 		if (message_send(sock, &m) == -1)
 			return -1;
 	}
@@ -244,7 +191,6 @@ answer_deliver(void *session, int sock, struct message *request)
 	struct delivery *d = session;
 	struct deliver_request r;
 	struct deliver_verdict v;
-	struct message reply;
 
 	if (get_deliver_request(request, &r) == -1) {
 		if (r.content != -1)
@@ -254,14 +200,11 @@ answer_deliver(void *session, int sock, struct message *request)
 	deliver(d, &r, &v);
 	/* The queue's lock on the letter ends with the last of these. */
 	close(r.content);
-	if (v.verdict == DELIVERY_FORWARDED &&
-	    send_addresses(&d->forward, sock) == -1)
+	if ((v.verdict == DELIVERY_FORWARDED ||
+	    v.verdict == DELIVERY_PROGRAM) &&
+	    send_targets(&d->forward, sock) == -1)
 		return STATE_END;
-	message_begin(&reply, REPLY_OF(REQ_DELIVER));
-	put_u32(&reply, v.verdict);
-	put_str(&reply, v.status);
-	put_str(&reply, v.text);
-	if (message_send(sock, &reply) == -1)
+	if (deliver_reply(sock, &v) == -1)
 		return STATE_END;
 	if (v.verdict != DELIVERED && v.verdict != DELIVERY_FORWARDED)
 		return DELIVER_READY;
@@ -292,9 +235,7 @@ static const struct gate gates[] = {
 	{
 		.request = REQ_DELIVER, .name = "DELIVER",
 		.states = IN_STATE(DELIVER_READY), .descriptors = 1,
-		.min_size = 5 + 8 + 4 + 5 + 3 * 8 + 4,
-		.max_size = 3 + QUEUE_ID_MAX + 8 + 2 * (3 + PATH_TEXT_MAX) +
-		    3 * 8 + 4,
+		.min_size = DELIVER_SIZE_MIN, .max_size = DELIVER_SIZE_MAX,
 		.handler = answer_deliver
 	}, {
 		.request = REQ_SETTLE, .name = "SETTLE",

@@ -12,6 +12,7 @@
 #include "smtpd/address.h"
 #include "smtpd/envelope.h"
 #include "smtpd/gates.h"
+#include "smtpd/program.h"
 #include "smtpd/spool_format.h"
 #include "smtpd/xtext.h"
 
@@ -107,6 +108,17 @@ envelope_put_notify(struct envelope_writer *w, uint32_t notify,
     const char *orcpt)
 {
 	put_u32_text(w, ENVELOPE_NOTIFY, notify, orcpt);
+}
+
+#define PROGRAM_SPARE	1
+#define PROGRAM_ONLY	2
+
+void
+envelope_put_program(struct envelope_writer *w, const char *digest,
+    int is_spare)
+{
+	put_u32_text(w, ENVELOPE_PROGRAM, is_spare ? PROGRAM_SPARE :
+	    PROGRAM_ONLY, digest);
 }
 
 void
@@ -225,7 +237,7 @@ decode_recipient(struct envelope *e, const char *value, size_t len)
 	if (!is_plain(r->account) || strchr(r->account, '/') != NULL ||
 	    strlen(r->account) > ADDRESS_LOCAL_LIMIT)
 		return -1;
-	r->orcpt = NULL;
+	r->orcpt = r->program = NULL;
 	e->recipient_count++;
 	return 0;
 }
@@ -250,6 +262,23 @@ decode_notify(struct envelope *e, const char *value, size_t len)
 	r = &e->recipients[e->recipient_count - 1];
 	return decode_u32_text(&r->notify, &r->orcpt, value, len) == -1 ||
 	    !notify_is_legal(r->notify) || !orcpt_is_legal(r->orcpt) ? -1 : 0;
+}
+
+static int
+decode_program(struct envelope *e, const char *value, size_t len)
+{
+	struct recipient *r;
+	uint32_t how;
+
+	if (e->recipient_count == 0)
+		return -1;
+	r = &e->recipients[e->recipient_count - 1];
+	if (decode_u32_text(&how, &r->program, value, len) == -1 ||
+	    (how != PROGRAM_SPARE && how != PROGRAM_ONLY) ||
+	    !program_is_digest(r->program) || r->account[0] == '\0')
+		return -1;
+	r->is_spare = how == PROGRAM_SPARE;
+	return 0;
 }
 
 static int
@@ -287,6 +316,8 @@ decode_record(struct envelope *e, uint32_t tag, const char *value, size_t len)
 		return decode_dsn(e, value, len);
 	case ENVELOPE_NOTIFY:
 		return decode_notify(e, value, len);
+	case ENVELOPE_PROGRAM:
+		return decode_program(e, value, len);
 	case ENVELOPE_FLAGS:
 		return decode_u32(&e->flags, value, len);
 	case ENVELOPE_DERIVED:
@@ -329,9 +360,12 @@ decode_check(struct envelope *e)
 
 	if (e->sender == NULL || e->recipient_count == 0)
 		return -1;
-	for (i = 0; i < e->recipient_count; i++)
+	for (i = 0; i < e->recipient_count; i++) {
 		if (e->recipients[i].orcpt == NULL)
 			e->recipients[i].orcpt = "";
+		if (e->recipients[i].program == NULL)
+			e->recipients[i].program = "";
+	}
 	if (e->envid == NULL)
 		e->envid = "";
 	if (e->helo == NULL)

@@ -32,8 +32,12 @@ enum envelope_tag {
 				 * "" none; of the recipient before it, once.
 				 * Not there: neither */
 	ENVELOPE_DERIVED,	/* u32: envelope_derived; not there: 0 */
-	ENVELOPE_OWNER		/* u32: the uid of who submitted it, and may see
+	ENVELOPE_OWNER,		/* u32: the uid of who submitted it, and may see
 				 * to it (control_gate.h); not there: nobody */
+	ENVELOPE_PROGRAM	/* u32: 1 if others have the letter, too, else
+				 * 2; text: digest of a command or a file
+				 * (program.h) in ~/.forward of the account of
+				 * the recipient before it, once */
 };
 #define ENVELOPE_NOBODY	UINT32_MAX	/* an owner that there is not */
 
@@ -66,6 +70,9 @@ void	envelope_put_recipient(struct envelope_writer *, const char *local,
 /* What was asked for with the recipient put last; nothing if that is nothing. */
 void	envelope_put_notify(struct envelope_writer *, uint32_t notify,
 	    const char *orcpt);
+/* It is not the mailbox of the account of the recipient put last. */
+void	envelope_put_program(struct envelope_writer *, const char *digest,
+	    int is_spare);
 void	envelope_put_dsn(struct envelope_writer *, uint32_t ret,
 	    const char *envid);
 /* The same local part, and the same domain in any case? */
@@ -85,6 +92,8 @@ struct recipient {
 	const char	*account;	/* "": not known by name */
 	uint32_t	 notify;	/* NOTIFY_ bits; 0: not given */
 	const char	*orcpt;		/* "rfc822;xtext", or "" */
+	const char	*program;	/* a digest, or "" */
+	uint32_t	 is_spare;	/* 1: others have the letter, too */
 };
 
 struct envelope {

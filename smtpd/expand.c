@@ -90,7 +90,31 @@ add_target(struct work *w, enum target_kind kind, const char *text,
 	t->kind = kind;
 	t->text = text;
 	t->list = list;
+	t->alias = NULL;
 	w->seen[slot] = (uint16_t)r->count;
+}
+
+/*
+ * The letter goes there with its own sender, whoever owns the list: there is
+ * nobody behind it whose bounces he could want.
+ */
+static void
+add_program(struct work *w, const char *text, const struct alias *alias)
+{
+	const struct config *c = w->file->config;
+	size_t before = w->result->count;
+
+	if (c == NULL || c->command_user.name[0] == '\0') {
+		trouble(w, OUTCOME_DEFERRED, "4.3.5", "alias %.64s has a "
+		    "command or a file, and there is no command-user",
+		    alias->name);
+		return;
+	}
+	if (before == EXPAND_MAX)
+		return;
+	add_target(w, TARGET_PROGRAM, text, NULL);
+	if (w->result->count > before)
+		w->result->targets[before].alias = alias->name;
 }
 
 static void
@@ -238,6 +262,10 @@ follow_targets(struct work *w, size_t at, const struct aliases *in,
 	}
 	for (i = 0; i < entry->count; i++) {
 		t = aliases_target(in, entry, i);
+		if (t->kind == TARGET_PROGRAM) {
+			add_program(w, t->text, entry);
+			continue;
+		}
 		/* "me: me, other" and "me: \me" mean the account. */
 		add_step(w, t->kind == TARGET_NAME &&
 		    strcasecmp(t->text, entry->name) == 0 ? TARGET_ACCOUNT :
@@ -406,6 +434,8 @@ follow(struct work *w, size_t at)
 		break;
 	case TARGET_GROUP:
 		follow_group(w, at);
+		break;
+	case TARGET_PROGRAM:	/* added by its alias */
 		break;
 	}
 }

@@ -26,9 +26,10 @@ struct expand_names {
 };
 
 struct expand_target {
-	enum target_kind kind;	/* ACCOUNT or REMOTE */
+	enum target_kind kind;	/* ACCOUNT, REMOTE or PROGRAM */
 	const char	*text;	/* a legal account's name, not root; or
-				 * "local@domain" */
+				 * "local@domain"; or a command or a file */
+	const char	*alias;	/* of a PROGRAM: the one it stands in */
 	const char	*list;	/* "team", if it was found by that alias and
 				 * there is an alias "owner-team"; or NULL */
 };

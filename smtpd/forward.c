@@ -2,7 +2,8 @@
  * forward: reads ~/.forward.
  *
  * Runs in delivery agents, as the recipient and never as root, before they are
- * confined to the mailbox; touches that one file.  The queue uses the mark.
+ * confined to the mailbox, and in the agents of programs; touches that one
+ * file.  The queue uses the mark.
  */
 #include <sys/stat.h>
 
@@ -71,12 +72,12 @@ check_file(int fd, const struct identity *who, size_t *size)
 }
 
 static int
-has_address(const struct forward *f, const char *address)
+has(const char *const *list, size_t count, const char *text)
 {
 	size_t i;
 
-	for (i = 0; i < f->count; i++)
-		if (strcmp(f->addresses[i], address) == 0)
+	for (i = 0; i < count; i++)
+		if (strcmp(list[i], text) == 0)
 			return 1;
 	return 0;
 }
@@ -91,6 +92,22 @@ is_sendable(const char *text)
 	    ADDRESS_OK;
 }
 
+/* One that is not only the mailbox. */
+static void
+add_target(struct forward *f, const struct target *t,
+    const struct config *config)
+{
+	if (t->kind == TARGET_PROGRAM) {
+		if (!config->forward_commands)
+			f->refused = "has a command or a file";
+		else if (!has(f->programs, f->program_count, t->text))
+			f->programs[f->program_count++] = t->text;
+	} else if (!is_sendable(t->text))
+		f->refused = "has a mistake";
+	else if (!has(f->addresses, f->count, t->text))
+		f->addresses[f->count++] = t->text;
+}
+
 int
 forward_parse(struct forward *f, const char *text, size_t len,
     const struct identity *who, const struct config *config)
@@ -100,8 +117,7 @@ forward_parse(struct forward *f, const char *text, size_t len,
 	size_t i;
 
 	memset(f, 0, sizeof(*f));
-	if (aliases_parse_list(&f->list, text, len, "~/.forward", config,
-	    aliases_ignore) == -1)
+	if (aliases_parse_forward(&f->list, text, len, config) == -1)
 		return -1;
 	all = &f->list.entries[0];
 	if (all->is_bad || all->count > FORWARD_MAX) {
@@ -118,14 +134,12 @@ forward_parse(struct forward *f, const char *text, size_t len,
 		else if (t->kind != TARGET_REMOTE &&
 		    strcasecmp(t->text, who->name) == 0)
 			f->keeps = 1;
-		else if (!is_sendable(t->text))
-			f->refused = "has a mistake";
-		else if (!has_address(f, t->text))
-			f->addresses[f->count++] = t->text;
+		else
+			add_target(f, t, config);
 	}
 	if (f->refused != NULL) {
 		f->is_set = f->keeps = 0;
-		f->count = 0;
+		f->count = f->program_count = 0;
 	}
 	return 0;
 }

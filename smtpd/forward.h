@@ -1,7 +1,8 @@
 /*
  * forward: ~/.forward, which says where else a user's mail goes.
  *
- * Names and addresses, at commas and at line ends, as in an alias (aliases.h);
+ * Names and addresses, commands and files (program.h), at commas and at line
+ * ends, as in an alias (aliases.h);
  * "#" begins a comment line.  The user's own name, with a backslash or
  * without, is the mailbox; "/dev/null" is nothing.
  *
@@ -25,6 +26,8 @@ struct forward {
 	const char	*addresses[FORWARD_MAX];	/* "name" or an address,
 							 * none twice */
 	size_t		 count;
+	const char	*programs[FORWARD_MAX];	/* none twice */
+	size_t		 program_count;
 	const char	*refused;	/* why it is not used, or NULL */
 	struct aliases	 list;		/* what addresses lie in */
 };

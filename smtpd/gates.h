@@ -61,26 +61,44 @@ enum smtp_request {
 enum delivery_request {
 	REQ_DELIVER = 0x302,	/* str queue id, u64 arrived, str reverse-path,
 				 *  str forward-path (for Delivered-To), u64
-				 *  offset, u64 length, u64 lines, u32 tried
-				 *  before; one read-only descriptor -> u32
+				 *  offset, u64 length, u64 lines, u32 flags;
+				 *  one read-only descriptor -> u32
 				 *  delivery_verdict, str enhanced status code,
 				 *  str text; with DELIVERY_FORWARDED after one
-				 *  or more, at most 100, of REPLY_FORWARD: str
-				 *  address, or the name of an account */
-	REQ_SETTLE		/* str queue id: the outcome is on record -> ()
+				 *  or more, at most 100 of either, of
+				 *  REPLY_FORWARD: str address, or the name of
+				 *  an account, and REPLY_PROGRAM: str digest
+				 *  (program.h), u32 whether others have the
+				 *  letter, too; with DELIVERY_PROGRAM after
+				 *  one of the latter */
+	REQ_SETTLE,		/* str queue id: the outcome is on record -> ()
 				 */
+	REQ_RUN			/* of an agent of programs (programs.h): as
+				 *  DELIVER up to the flags, then str alias
+				 *  ("" in ~/.forward), str digest; one
+				 *  descriptor; answered as DELIVER */
 };
 #define REPLY_FORWARD	0x8310
+#define REPLY_PROGRAM	0x8311
 #ifndef REPLY_OF
 #define REPLY_OF(request)	((request) | 0x8000)
 #endif
+
+/* Of DELIVER and RUN. */
+#define DELIVER_TRIED	0x01	/* it may have been done before */
+#define DELIVER_MAILBOX	0x02	/* whatever ~/.forward says */
+#define DELIVER_FLAGS	(DELIVER_TRIED | DELIVER_MAILBOX)
 
 enum delivery_verdict {
 	DELIVERED,
 	DELIVERY_DEFERRED,
 	DELIVERY_FAILED,
-	DELIVERY_FORWARDED	/* a delivery agent's only: DELIVERED, and goes
-				 * on to the addresses */
+	DELIVERY_FORWARDED,	/* a delivery agent's only: DELIVERED, and goes
+				 * on to the addresses and programs */
+	DELIVERY_PROGRAM,	/* the same: goes to that program and nowhere
+				 * else, so nothing is done yet */
+	DELIVERY_GONE		/* of RUN only: there is no such entry (any
+				 * more), and nothing was done */
 };
 
 #endif

@@ -15,6 +15,7 @@
 #define ASK_MS		60000	/* the master answers at once or is gone */
 #define AGAIN_MS	1000	/* first wait when there is no channel */
 #define AGAIN_MAX_MS	30000
+#define DELIVER_MS	300000	/* absolute, whatever the agent says */
 
 void
 handout_init(struct handout *h, const struct handout_ops *ops, void *arg,
@@ -27,6 +28,7 @@ handout_init(struct handout *h, const struct handout_ops *ops, void *arg,
 	h->arg = arg;
 	h->hostname = hostname;
 	h->next_tag = 1;
+	h->patience = DELIVER_MS;
 	TAILQ_INIT(&h->wanting);
 	TAILQ_INIT(&h->active);
 	for (i = 0; i < HANDOUT_BUCKETS; i++)
@@ -36,7 +38,7 @@ handout_init(struct handout *h, const struct handout_ops *ops, void *arg,
 int
 handout_add(struct handout *h, struct errand *e)
 {
-	struct line *l = line_get(h, e->account);
+	struct line *l = line_get(h, e);
 
 	if (l == NULL)
 		return -1;
@@ -71,10 +73,10 @@ handout_withdraw(struct errand *e)
 }
 
 int
-handout_park(struct handout *h, const char *account,
+handout_park(struct handout *h, const struct errand *e,
     const struct spool_name *name)
 {
-	struct line *l = line_find(h, account);
+	struct line *l = line_find(h, e);
 	struct parked *p;
 
 	if (l == NULL) {
@@ -122,7 +124,8 @@ handout_ask(struct handout *h, uint64_t now)
 			return;
 		if (l->deadline > now)
 			continue;
-		if (h->ops->need(h->arg, h->next_tag) == -1) {
+		if ((h->is_of_programs ? h->ops->need_program : h->ops->need)(
+		    h->arg, h->next_tag) == -1) {
 			h->ask_after = now + AGAIN_MS;
 			return;
 		}

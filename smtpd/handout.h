@@ -1,6 +1,7 @@
 /*
  * handout: letters to delivery agents.  One line of errands per account, one
- * channel per line, one letter at a time on it.
+ * channel per line, one letter at a time on it.  To agents of programs
+ * (programs.h) in the same way, but with a line per command or file.
  *
  *	WANTING -> ASKED (the master) -> IDENTIFY (login) -> DELIVER ->
  *	UNSETTLED (the queue records it) -> SETTLE -> DELIVER ... -> closed
@@ -22,11 +23,17 @@
 #include <stdint.h>
 
 #include "privsep/config.h"
+#include "smtpd/program.h"
 #include "smtpd/spool.h"
 
 #define HANDOUT_CHANNELS	150	/* open or asked for at once, at all */
 #define HANDOUT_QUICK	50	/* of them, not counting slow mailboxes */
 #define BACKLOG_MAX	20	/* open letters of one account; more wait */
+
+struct errand_program {
+	char	digest[PROGRAM_DIGEST_MAX];	/* program.h */
+	int	is_spare;	/* others have the letter, too */
+};
 
 /*
  * One letter for one account, or for one recipient elsewhere (outbound.h).
@@ -49,6 +56,14 @@ struct errand {
 	int			 is_unsettled;	/* delivered, not on record */
 	char			**addresses;	/* where it goes on to */
 	size_t			 address_count;
+	struct errand_program	*programs;	/* the same */
+	size_t			 program_count;
+	/* A command or a file of the account: which, and by which alias; "" the
+	 * account's own ~/.forward.  No digest: its mailbox. */
+	char			 digest[PROGRAM_DIGEST_MAX];
+	char			*alias;
+	int			 is_spare;	/* others have it, too */
+	int			 is_for_mailbox;	/* and nowhere else */
 };
 TAILQ_HEAD(errand_list, errand);
 
@@ -64,6 +79,8 @@ struct errand_result {
 struct handout_ops {
 	/* Ask the master for a channel; -1: not now. */
 	int	(*need)(void *arg, uint64_t tag);
+	/* The same, for a handout to programs. */
+	int	(*need_program)(void *arg, uint64_t tag);
 	/* An errand is out of our hands, unless it was delivered: then it
 	 * stays until handout_settle() or handout_drop(). */
 	void	(*done)(void *arg, struct errand *,
@@ -82,6 +99,8 @@ struct handout {
 	const struct handout_ops *ops;
 	void			*arg;
 	const char		*hostname;	/* for a bare postmaster */
+	int			 is_of_programs;	/* not of mailboxes */
+	uint64_t		 patience;	/* ms, of one delivery */
 	uint64_t		 next_tag;
 	uint64_t		 ask_after;	/* the master was busy: ms */
 	size_t			 channels;	/* asked for or open */
@@ -104,8 +123,8 @@ int	handout_is_stuck(const struct errand *);
 int	handout_has_begun(const struct errand *);
 /* Take an errand that waits out of its line. */
 void	handout_withdraw(struct errand *);
-/* Remember a letter until that account's line is short again; -1: ENOMEM. */
-int	handout_park(struct handout *, const char *account,
+/* Remember a letter until that errand's line is short again; -1: ENOMEM. */
+int	handout_park(struct handout *, const struct errand *,
 	    const struct spool_name *);
 /* Forget what is parked: the spool is about to be read anew. */
 void	handout_forget_parked(struct handout *);

@@ -20,10 +20,9 @@
 #include "smtpd/handout_line.h"
 
 #define IDENTIFY_MS	120000	/* login: NSS may be slow */
-#define DELIVER_MS	300000	/* absolute, whatever the agent says */
 #define SETTLE_MS	60000
 #define SLOW_MS		10000	/* in any of these states */
-#define FORWARDS_MAX	100	/* addresses of one .forward */
+#define FORWARDS_MAX	100	/* addresses of one .forward; and programs */
 #define REUSE_MAX	100	/* letters on a channel, then others' turn */
 #define SHORT_LINE	5	/* errands: then parked letters come */
 #define UNPARK_MAX	15	/* so many at a time */
@@ -38,37 +37,39 @@ bucket_of(const struct handout *h, const char *account)
 }
 
 struct line *
-line_find(const struct handout *h, const char *account)
+line_find(const struct handout *h, const struct errand *e)
 {
 	struct line *l;
 
-	TAILQ_FOREACH(l, bucket_of(h, account), bucket)
-		if (strcmp(l->account, account) == 0)
+	TAILQ_FOREACH(l, bucket_of(h, e->account), bucket)
+		if (strcmp(l->account, e->account) == 0 &&
+		    strcmp(l->digest, e->digest) == 0)
 			return l;
 	return NULL;
 }
 
 struct line *
-line_get(struct handout *h, const char *account)
+line_get(struct handout *h, const struct errand *e)
 {
-	struct line *l = line_find(h, account);
+	struct line *l = line_find(h, e);
 
 	if (l != NULL)
 		return l;
 	l = calloc(1, sizeof(*l));
 	if (l == NULL)
 		return NULL;
-	if (strlcpy(l->account, account, sizeof(l->account)) >=
+	if (strlcpy(l->account, e->account, sizeof(l->account)) >=
 	    sizeof(l->account)) {
 		free(l);
 		errno = ENAMETOOLONG;
 		return NULL;
 	}
+	strlcpy(l->digest, e->digest, sizeof(l->digest));
 	l->fd = -1;
 	l->state = LINE_WANTING;
 	TAILQ_INIT(&l->errands);
 	STAILQ_INIT(&l->parked);
-	TAILQ_INSERT_TAIL(bucket_of(h, account), l, bucket);
+	TAILQ_INSERT_TAIL(bucket_of(h, l->account), l, bucket);
 	TAILQ_INSERT_TAIL(&h->wanting, l, link);
 	return l;
 }
@@ -236,6 +237,13 @@ forward_path(const struct handout *h, const struct recipient *r,
 	return address_print(&address, path, ADDRESS_PRINT_MAX);
 }
 
+static uint32_t
+flags_of(const struct errand *e)
+{
+	return (e->is_tried ? DELIVER_TRIED : 0U) |
+	    (e->is_for_mailbox ? DELIVER_MAILBOX : 0U);
+}
+
 static void
 send_deliver(struct handout *h, struct line *l, struct errand *e, uint64_t now)
 {
@@ -243,7 +251,7 @@ send_deliver(struct handout *h, struct line *l, struct errand *e, uint64_t now)
 	char path[ADDRESS_PRINT_MAX];
 	struct message m;
 
-	message_begin(&m, REQ_DELIVER);
+	message_begin(&m, h->is_of_programs ? REQ_RUN : REQ_DELIVER);
 	put_str(&m, letter->name.id);
 	put_u64(&m, letter->arrived);
 	put_str(&m, letter->envelope.sender);
@@ -254,13 +262,17 @@ send_deliver(struct handout *h, struct line *l, struct errand *e, uint64_t now)
 	put_u64(&m, letter->offset);
 	put_u64(&m, letter->length);
 	put_u64(&m, letter->lines);
-	put_u32(&m, e->is_tried != 0);
+	put_u32(&m, flags_of(e));
+	if (h->is_of_programs) {
+		put_str(&m, e->alias);
+		put_str(&m, e->digest);
+	}
 	put_fd(&m, letter->fd);
 	e->is_tried = 1;
 	handout_forget_addresses(e);
 	l->current = e;
 	l->served++;
-	line_set_state(l, LINE_DELIVER, now, DELIVER_MS);
+	line_set_state(l, LINE_DELIVER, now, h->patience);
 	if (message_send(l->fd, &m) == -1)
 		line_broken(h, l, "no delivery agent", 0, now);
 }
@@ -318,6 +330,9 @@ handout_forget_addresses(struct errand *e)
 	free(e->addresses);
 	e->addresses = NULL;
 	e->address_count = 0;
+	free(e->programs);
+	e->programs = NULL;
+	e->program_count = 0;
 }
 
 /* One more address, of which the verdict will say that it counts. */
@@ -353,6 +368,61 @@ heard_forward(struct handout *h, struct line *l, struct message *m,
 		line_broken(h, l, "delivery agent failed", 0, now);
 }
 
+static int
+add_program(struct errand *e, const char *digest, uint32_t is_spare)
+{
+	struct errand_program *grown;
+
+	if (e->program_count == FORWARDS_MAX || is_spare > 1 ||
+	    !program_is_digest(digest))
+		return -1;
+	grown = reallocarray(e->programs, e->program_count + 1,
+	    sizeof(*grown));
+	if (grown == NULL)
+		return -1;
+	e->programs = grown;
+	grown += e->program_count++;
+	strlcpy(grown->digest, digest, sizeof(grown->digest));
+	grown->is_spare = (int)is_spare;
+	return 0;
+}
+
+static void
+heard_program(struct handout *h, struct line *l, struct message *m,
+    uint64_t now)
+{
+	char digest[PROGRAM_DIGEST_MAX];
+	uint32_t is_spare;
+
+	get_str(m, digest, sizeof(digest));
+	is_spare = get_u32(m);
+	if (get_end(m) == -1 ||
+	    add_program(l->current, digest, is_spare) == -1)
+		line_broken(h, l, "delivery agent failed", 0, now);
+}
+
+/* Is it one that this kind of agent may give, of what it told before? */
+static int
+is_verdict(const struct handout *h, const struct errand *e, uint32_t verdict)
+{
+	switch (verdict) {
+	case DELIVERED:
+	case DELIVERY_DEFERRED:
+	case DELIVERY_FAILED:
+		return e->address_count == 0 && e->program_count == 0;
+	case DELIVERY_FORWARDED:
+		return !h->is_of_programs &&
+		    e->address_count + e->program_count > 0;
+	case DELIVERY_PROGRAM:
+		return !h->is_of_programs && e->address_count == 0 &&
+		    e->program_count == 1;
+	case DELIVERY_GONE:
+		return h->is_of_programs;
+	default:
+		return 0;
+	}
+}
+
 static void
 heard_deliver(struct handout *h, struct line *l, struct message *m,
     uint64_t now)
@@ -364,8 +434,7 @@ heard_deliver(struct handout *h, struct line *l, struct message *m,
 
 	get_str(m, status, sizeof(status));
 	get_str(m, text, sizeof(text));
-	if (get_end(m) == -1 || verdict > DELIVERY_FORWARDED ||
-	    (verdict == DELIVERY_FORWARDED) != (e->address_count > 0)) {
+	if (get_end(m) == -1 || !is_verdict(h, e, verdict)) {
 		line_broken(h, l, "delivery agent failed", 0, now);
 		return;
 	}
@@ -396,8 +465,12 @@ line_heard(struct handout *h, struct line *l, uint64_t now)
 	else if (n == 1 && l->state == LINE_DELIVER &&
 	    m.type == REPLY_OF(REQ_DELIVER))
 		heard_deliver(h, l, &m, now);
-	else if (n == 1 && l->state == LINE_DELIVER && m.type == REPLY_FORWARD)
+	else if (n == 1 && l->state == LINE_DELIVER &&
+	    m.type == REPLY_FORWARD && !h->is_of_programs)
 		heard_forward(h, l, &m, now);
+	else if (n == 1 && l->state == LINE_DELIVER &&
+	    m.type == REPLY_PROGRAM && !h->is_of_programs)
+		heard_program(h, l, &m, now);
 	else if (n == 1 && l->state == LINE_SETTLE &&
 	    m.type == REPLY_OF(REQ_SETTLE) && get_end(&m) == 0)
 		line_next(h, l, now);

@@ -39,12 +39,13 @@ struct line {
 	struct errand_list	 errands;
 	STAILQ_HEAD(, parked)	 parked;
 	char			 account[ACCOUNT_LIMIT + 1];
+	char			 digest[PROGRAM_DIGEST_MAX];	/* or "" */
 };
 
-/* NULL: none. */
-struct line *line_find(const struct handout *, const char *account);
+/* The line of such an errand; NULL: none. */
+struct line *line_find(const struct handout *, const struct errand *);
 /* Found or made; NULL with errno. */
-struct line *line_get(struct handout *, const char *account);
+struct line *line_get(struct handout *, const struct errand *);
 /* Let at most max parked letters go, and tell the owner unless told not to. */
 void	line_unpark(struct handout *, struct line *, size_t max, int tell);
 /* Back to the end of those who want a channel, without one. */

@@ -6,10 +6,12 @@
  */
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "privsep/log.h"
+#include "smtpd/account.h"
 #include "smtpd/address.h"
 #include "smtpd/domain_map.h"
 #include "smtpd/expand.h"
@@ -35,6 +37,7 @@ job_free(struct queue *q, struct job *job)
 	for (i = 0; i < job->errand_count; i++) {
 		handout_forget_addresses(&job->errands[i]);
 		free(job->errands[i].account);
+		free(job->errands[i].alias);
 	}
 	free(job->errands);
 	free(job->news);
@@ -69,20 +72,20 @@ has_errand(const struct job *job, uint64_t key)
 	return 0;
 }
 
-static void
-add_errand(struct job *job, const char *account, int is_elsewhere,
+/* One more, but for what makes it one of its kind; NULL: not now. */
+static struct errand *
+new_errand(struct job *job, const char *account, uint64_t key,
     uint32_t recipient)
 {
 	struct errand *e;
-	uint64_t key = outcome_key(account);
 	size_t size;
 
 	/* Two recipients, one mailbox: one copy. */
 	if (has_final(&job->letter, key, recipient) || has_errand(job, key))
-		return;
+		return NULL;
 	if (job->errand_count == ERRANDS_MAX) {
 		job->has_more = 1;
-		return;
+		return NULL;
 	}
 	if (job->errand_count == job->errand_size) {
 		size = job->errand_size > 0 ? job->errand_size * 2 : 4;
@@ -102,8 +105,49 @@ add_errand(struct job *job, const char *account, int is_elsewhere,
 		fatal("out of memory");
 	e->key = key;
 	e->recipient = recipient;
-	e->is_elsewhere = is_elsewhere;
 	e->is_tried = !job->is_fresh;
+	return e;
+}
+
+static void
+add_errand(struct job *job, const char *account, int is_elsewhere,
+    uint32_t recipient)
+{
+	struct errand *e = new_errand(job, account, outcome_key(account),
+	    recipient);
+
+	if (e != NULL)
+		e->is_elsewhere = is_elsewhere;
+}
+
+/* Each command and file has an outcome of its own. */
+static void
+add_program(struct job *job, const char *account, const char *digest,
+    const char *alias, uint32_t recipient, int is_spare)
+{
+	char what[ACCOUNT_LIMIT + PROGRAM_DIGEST_MAX + 2];
+	struct errand *e;
+
+	snprintf(what, sizeof(what), "%s|%s", account, digest);
+	e = new_errand(job, account, outcome_key(what), recipient);
+	if (e == NULL)
+		return;
+	strlcpy(e->digest, digest, sizeof(e->digest));
+	e->is_spare = is_spare;
+	e->alias = strdup(alias);
+	if (e->alias == NULL)
+		fatal("out of memory");
+}
+
+static void
+add_alias_program(const struct queue *q, struct job *job,
+    const struct expand_target *t, uint32_t recipient)
+{
+	char digest[PROGRAM_DIGEST_MAX];
+
+	program_digest(t->text, digest);
+	add_program(job, q->config->command_user.name, digest, t->alias,
+	    recipient, 0);
 }
 
 /* A recipient that leads nowhere, now or for good. */
@@ -178,6 +222,10 @@ add_targets(struct queue *q, struct job *job, const struct expansion *x,
 
 	for (i = 0; i < x->count; i++) {
 		t = &x->targets[i];
+		if (t->kind == TARGET_PROGRAM) {
+			add_alias_program(q, job, t, recipient);
+			continue;
+		}
 		if (t->list == NULL) {
 			add_errand(job, t->text, t->kind == TARGET_REMOTE,
 			    recipient);
@@ -213,6 +261,11 @@ job_expand(struct queue *q, struct job *job)
 	aliases_refresh(&q->map);
 	for (i = 0; i < envelope->recipient_count; i++) {
 		r = &envelope->recipients[i];
+		if (r->program[0] != '\0') {
+			add_program(job, r->account, r->program, "", i,
+			    (int)r->is_spare);
+			continue;
+		}
 		if (is_elsewhere(q, r)) {
 			add_elsewhere(job, r, i);
 			continue;
@@ -326,6 +379,13 @@ job_open(struct queue *q, const struct schedule_entry *entry)
 	return NULL;
 }
 
+struct handout *
+job_handout(struct queue *q, const struct errand *e)
+{
+	return e->digest[0] != '\0' && !e->is_for_mailbox ? &q->programs :
+	    &q->handout;
+}
+
 static int
 is_outstanding(const struct errand *e)
 {
@@ -393,7 +453,7 @@ job_park(struct queue *q, struct job *job)
 	while (!is_outstanding(e))
 		e++;
 	result = e->is_elsewhere ? outbound_park(e, name) :
-	    handout_park(&q->handout, e->account, name);
+	    handout_park(job_handout(q, e), e, name);
 	if (result == -1)
 		queue_look_again(q, name, q->now + FAULT_WAIT);
 	job_withdraw(job);
@@ -410,7 +470,7 @@ hand_out(struct queue *q, const struct job *job, struct errand *e)
 	};
 
 	if (!e->is_elsewhere)
-		return handout_add(&q->handout, e);
+		return handout_add(job_handout(q, e), e);
 	if (outbound_add(&q->outbound, e) == 0) {
 		if (job->is_asked)
 			outbound_lift(e);

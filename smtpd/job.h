@@ -53,6 +53,7 @@ struct queue {
 	struct groups		 groups;
 	struct senders		 senders;
 	struct handout		 handout;
+	struct handout		 programs;
 	struct outbound		 outbound;
 	struct job_list		 jobs;
 	size_t			 job_count;
@@ -114,6 +115,8 @@ struct outcome *job_add_news(struct queue *, struct job *,
 /* account NULL: the recipient leads to none. */
 void	job_log_outcome(const struct queue *, const struct job *,
 	    const struct outcome *, const char *account);
+/* Whoever hands that one out, of mailboxes or programs. */
+struct handout *job_handout(struct queue *, const struct errand *);
 /* Put all news on record; then they are none any more.  0 or -1. */
 int	job_record(struct queue *, struct job *);
 

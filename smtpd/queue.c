@@ -4,8 +4,9 @@
  *
  * Runs as root until it has the spool and the directory of the aliases, then
  * as queue-user for good, before it reads a name in either.  Talks to the
- * master (channels), to session agents (hints), to delivery agents, relays and
- * resolver, and to programs of this host (control.c); waits in poll() only.
+ * master (channels), to session agents (hints), to delivery agents and those
+ * of programs, relays and resolver, and to clients of this host (control.c);
+ * waits in poll() only.
  *
  * No signal is caught: SIGTERM ends it at any moment, as a crash may, and
  * what that leaves is what spool.c is made for.
@@ -35,7 +36,7 @@
 #define WATCH_HINT	1
 #define WATCH_SPOOL	2
 #define WATCH_DNS	3
-#define WATCH_LINES	4	/* groups', handout's, then outbound's */
+#define WATCH_LINES	4	/* groups', two handouts', outbound's */
 
 static struct config config;
 static struct queue queue;
@@ -80,8 +81,16 @@ need_resolver(void *arg, uint64_t tag)
 	return need(CH_NEED_RESOLVER, tag);
 }
 
+static int
+need_program(void *arg, uint64_t tag)
+{
+	(void)arg;
+	return need(CH_NEED_PROGRAM, tag);
+}
+
 static const struct handout_ops handout_ops = {
 	.need = need_delivery,
+	.need_program = need_program,
 	.done = queue_errand_done,
 	.unpark = queue_letter_unparked,
 	.slow = queue_errand_waits,
@@ -218,6 +227,7 @@ timeout(void)
 
 	next = sooner(next, groups_next(&queue.groups));
 	next = sooner(next, handout_next(&queue.handout));
+	next = sooner(next, handout_next(&queue.programs));
 	next = sooner(next, outbound_next(&queue.outbound));
 	next = sooner(next, dns_next(dns));
 	next = sooner(next, control_next(&control));
@@ -247,6 +257,9 @@ take_channel(struct message *m)
 		if (groups_channel(&queue.groups, tag, fd, queue.now_ms))
 			break;
 		handout_channel(&queue.handout, tag, fd, queue.now_ms);
+		break;
+	case CH_PROGRAM:
+		handout_channel(&queue.programs, tag, fd, queue.now_ms);
 		break;
 	case CH_RELAY:
 		outbound_channel(&queue.outbound, tag, fd, queue.now_ms);
@@ -336,6 +349,7 @@ work(void)
 	queue_settle(&queue);
 	groups_ask(&queue.groups, queue.now_ms);
 	handout_ask(&queue.handout, queue.now_ms);
+	handout_ask(&queue.programs, queue.now_ms);
 	outbound_run(&queue.outbound, queue.now_ms);
 	queue_settle(&queue);
 	control_run(&control);
@@ -344,13 +358,15 @@ work(void)
 static void
 await(struct pollfd *pfd)
 {
-	struct pollfd *groups = pfd + WATCH_LINES, *lines, *others, *clients;
+	struct pollfd *groups = pfd + WATCH_LINES, *lines, *programs;
+	struct pollfd *others, *clients;
 	size_t n;
 
 	pfd[WATCH_SPOOL].fd = queue.now_ms >= look_at ? spool_watch : -1;
 	dns_poll(dns, &pfd[WATCH_DNS]);
 	lines = groups + groups_poll(&queue.groups, groups);
-	others = lines + handout_poll(&queue.handout, lines);
+	programs = lines + handout_poll(&queue.handout, lines);
+	others = programs + handout_poll(&queue.programs, programs);
 	clients = others + outbound_poll(&queue.outbound, others);
 	n = (size_t)(clients - pfd) + control_poll(&control, clients);
 	if (poll(pfd, (nfds_t)n, timeout()) == -1) {
@@ -363,6 +379,8 @@ await(struct pollfd *pfd)
 	groups_expire(&queue.groups, queue.now_ms);
 	handout_ready(&queue.handout, lines, queue.now_ms);
 	handout_expire(&queue.handout, queue.now_ms);
+	handout_ready(&queue.programs, programs, queue.now_ms);
+	handout_expire(&queue.programs, queue.now_ms);
 	outbound_ready(&queue.outbound, others, queue.now_ms);
 	outbound_expire(&queue.outbound, queue.now_ms);
 	dns_run(dns, &pfd[WATCH_DNS], queue.now_ms);
@@ -454,7 +472,7 @@ int
 main(void)
 {
 	static struct pollfd pfd[WATCH_LINES + GROUPS_CHANNELS +
-	    HANDOUT_CHANNELS + OUTBOUND_CONNECTIONS + CONTROL_CLIENTS] = {
+	    2 * HANDOUT_CHANNELS + OUTBOUND_CONNECTIONS + CONTROL_CLIENTS] = {
 		[WATCH_MASTER] = { .fd = FD_MASTER, .events = POLLIN },
 		[WATCH_HINT] = { .fd = FD_HINT, .events = POLLIN },
 		[WATCH_SPOOL] = { .fd = -1, .events = POLLIN },

@@ -46,6 +46,13 @@ job_add_news(struct queue *q, struct job *job, const char *account)
 	return o;
 }
 
+/* By ~/.forward, which was read when it was put on record. */
+static int
+is_by_forward(const struct errand *e)
+{
+	return e->letter->envelope.recipients[e->recipient].program[0] != '\0';
+}
+
 static void
 recipient_path(const struct letter *letter, uint32_t i,
     char path[ADDRESS_PRINT_MAX])
@@ -95,6 +102,43 @@ job_log_outcome(const struct queue *q, const struct job *job,
 	    log_value(o->text, text));
 }
 
+/*
+ * The letter is not there yet: it is for the one command or file that
+ * ~/.forward names, or for the mailbox after all, because that has changed.
+ * 1: it is on its way; 0: *r is what has become of it.
+ */
+static int
+goes_elsewhere(struct queue *q, struct errand *e,
+    const struct errand_result **r)
+{
+	static const struct errand_result changed = {
+		.verdict = DELIVERY_DEFERRED, .status = "4.3.0",
+		.text = "what is to be done has just changed"
+	};
+	static const struct errand_result gone = {
+		.verdict = DELIVERED, .status = "2.0.0",
+		.text = "~/.forward does not want it any more"
+	};
+
+	if ((*r)->verdict == DELIVERY_PROGRAM) {
+		strlcpy(e->digest, e->programs[0].digest, sizeof(e->digest));
+		e->alias = strdup("");
+		if (e->alias == NULL)
+			fatal("out of memory");
+	} else if ((*r)->verdict != DELIVERY_GONE)
+		return 0;
+	else if (is_by_forward(e) && !e->is_spare)
+		e->is_for_mailbox = 1;
+	else {
+		*r = is_by_forward(e) ? &gone : &changed;
+		return 0;
+	}
+	handout_forget_addresses(e);
+	if (handout_add(job_handout(q, e), e) == -1)
+		fatal("out of memory");
+	return 1;
+}
+
 void
 queue_errand_done(void *arg, struct errand *e, const struct errand_result *r)
 {
@@ -111,6 +155,8 @@ queue_errand_done(void *arg, struct errand *e, const struct errand_result *r)
 	struct job *job = e->owner;
 	struct outcome *o;
 
+	if (goes_elsewhere(q, e, &r))
+		return;
 	if (r->verdict == DELIVERY_FORWARDED) {
 		if (job_forward(q, job, e) == 0) {
 			job->outstanding--;
@@ -118,7 +164,7 @@ queue_errand_done(void *arg, struct errand *e, const struct errand_result *r)
 			return;
 		}
 		/* The mailbox must remember what it may have. */
-		handout_drop(&q->handout, e, q->now_ms);
+		handout_drop(job_handout(q, e), e, q->now_ms);
 		r = &later;
 	}
 	o = job_add_news(q, job, e->account);
@@ -375,9 +421,9 @@ job_settle(struct queue *q, struct job *job, int is_recorded)
 		if (!e->is_unsettled)
 			continue;
 		if (is_recorded)
-			handout_settle(&q->handout, e, q->now_ms);
+			handout_settle(job_handout(q, e), e, q->now_ms);
 		else
-			handout_drop(&q->handout, e, q->now_ms);
+			handout_drop(job_handout(q, e), e, q->now_ms);
 	}
 }
 

@@ -59,6 +59,7 @@ main(int argc, char **argv)
 		.name = "smtpd",
 		.spawner = "smtpd-worker",
 		.agents = "smtpd-agents",
+		.programs = "smtpd-programs",
 		.queue = "smtpd-queue",
 		.relay = "smtpd-relay",
 		.resolver = "smtpd-resolver",

@@ -30,6 +30,7 @@ struct split {
 	uint64_t	 key;
 	const struct expand_target *targets;
 	size_t		 count;		/* at most RECIPIENTS_MAX */
+	const struct errand *programs;	/* whose, or NULL */
 };
 
 /* A domain of ours, for those who have none. */
@@ -72,6 +73,26 @@ put_notify(struct envelope_writer *to, const struct recipient *r)
 	envelope_put_notify(to, notify, r->orcpt);
 }
 
+/*
+ * Each with the address that the letter came to.
+ */
+static void
+put_programs(const struct queue *q, const struct split *s,
+    const struct envelope *from, struct envelope_writer *to)
+{
+	const struct recipient *r = &from->recipients[s->recipient];
+	const struct errand *e = s->programs;
+	size_t i;
+
+	for (i = 0; i < e->program_count; i++) {
+		envelope_put_recipient(to, r->local, r->domain[0] != '\0' ?
+		    r->domain : local_domain(q), e->account);
+		put_notify(to, r);
+		envelope_put_program(to, e->programs[i].digest,
+		    e->programs[i].is_spare);
+	}
+}
+
 static void
 make_envelope(const struct queue *q, const struct envelope *from,
     const struct split *s, struct envelope_writer *to)
@@ -97,6 +118,8 @@ make_envelope(const struct queue *q, const struct envelope *from,
 		if (s->derived != DERIVED_LIST)
 			put_notify(to, &from->recipients[s->recipient]);
 	}
+	if (s->programs != NULL)
+		put_programs(q, s, from, to);
 }
 
 /* 0, or -1 with errno.  What fails on the way stays in the writer. */
@@ -169,7 +192,7 @@ go_on(struct queue *q, struct job *job, const struct split *s)
 		job->has_more = 1;
 	log_event(LOG_INFO, 0, "event=split id=%s derived=%s what=%s "
 	    "recipients=%zu", job->letter.name.id, o.target, s->what,
-	    s->count);
+	    s->count + (s->programs != NULL ? s->programs->program_count : 0));
 	return 0;
 }
 
@@ -237,7 +260,8 @@ job_forward(struct queue *q, struct job *job, const struct errand *e)
 		.what = what, .text = "forwarded",
 		.sender = job->letter.envelope.sender, .head = mark,
 		.recipient = e->recipient, .key = e->key, .targets = targets,
-		.count = e->address_count
+		.count = e->address_count,
+		.programs = e
 	};
 	size_t i;
 

@@ -13,6 +13,7 @@
 
 #define SCHEDULE_LIMIT	100000	/* names of each kind; at most twice that */
 #define CLOCK_SLACK	60	/* seconds */
+#define PROGRAM_SLACK	60	/* seconds, until a command's end is told */
 
 void
 queue_init(struct queue *q, const struct config *config,
@@ -27,6 +28,10 @@ queue_init(struct queue *q, const struct config *config,
 	groups_init(&q->groups, handout_ops, q);
 	senders_init(&q->senders);
 	handout_init(&q->handout, handout_ops, q, config->hostname);
+	handout_init(&q->programs, handout_ops, q, config->hostname);
+	q->programs.is_of_programs = 1;
+	q->programs.patience = (config->command_timeout + PROGRAM_SLACK) *
+	    UINT64_C(1000);
 	outbound_init(&q->outbound, outbound_ops, q, config, dns);
 	queue_tick(q);
 	q->started = q->now;
@@ -88,6 +93,7 @@ queue_scan(struct queue *q)
 
 	groups_forget_parked(&q->groups);
 	handout_forget_parked(&q->handout);
+	handout_forget_parked(&q->programs);
 	outbound_forget_parked(&q->outbound);
 	senders_forget(&q->senders);
 	schedule_begin(&q->schedule);

@@ -18,7 +18,7 @@ PROGRAMS = {
     "libexec/postern/pop3d-worker", "libexec/postern/pop3d-agents",
     "libexec/postern/smtpd-worker", "libexec/postern/smtpd-agents",
     "libexec/postern/smtpd-queue", "libexec/postern/smtpd-relay",
-    "libexec/postern/smtpd-resolver",
+    "libexec/postern/smtpd-resolver", "libexec/postern/smtpd-programs",
 }
 TEXTS = {
     "share/man/man5/postern.conf.5",

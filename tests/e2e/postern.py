@@ -20,7 +20,7 @@ BASE = private.ROOT + "/postern-test"
 PEOPLE = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi")
 CROWD = tuple("user%02d" % number for number in range(50))
 SYSTEM_USERS = {"_postern": 901, "_posternq": 902, "_posternr": 903,
-                "_posternd": 904, "_posternk": 905}
+                "_posternd": 904, "_posternk": 905, "_posternc": 906}
 SANITIZED = "asan" in os.path.basename(BUILD)
 # Seconds for what should be at once: only a fault takes so long, or a host
 # that has much else to do.

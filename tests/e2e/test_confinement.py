@@ -49,6 +49,11 @@ EXACT = {
         user="root", caps=LOGIN_CAPS, filters=2, root="/",
         fds={**STANDARD, 3: "socket", 4: "socket", 6: "socket"},
         limits={"core": 0}),
+    # That of smtpd has a second way, to programs.
+    "smtpd's login": dict(
+        user="root", caps=LOGIN_CAPS, filters=2, root="/",
+        fds={**STANDARD, 3: "socket", 4: "socket", 6: "socket", 9: "socket"},
+        limits={"core": 0}),
     "login, a session": dict(
         user="root", caps=LOGIN_CAPS, filters=2, root="/",
         fds={**STANDARD, 3: "socket", 4: "socket", 5: "socket", 6: "socket"},
@@ -56,6 +61,14 @@ EXACT = {
     "agents": dict(
         user="root", caps=AGENTS_CAPS, filters=2, root="/",
         fds={**STANDARD, 3: "socket", 4: "socket", 6: "socket"},
+        limits={"core": 0}),
+    "programs": dict(
+        user="root", caps=AGENTS_CAPS, filters=2, root="/",
+        fds={**STANDARD, 3: "socket", 4: "socket", 6: "socket"},
+        limits={"core": 0}),
+    # What it runs is in a session of its own: see test_programs.py.
+    "agent of programs": dict(
+        user="the user", caps=set(), filters=2, root="/",
         limits={"core": 0}),
     "signer": dict(
         user="_posternk", caps=set(), filters=2, root="/",
@@ -119,6 +132,12 @@ class Census:
             # To a host that says nothing, for as long as we look.
             assert smtp.mail(b"Subject: out\r\n\r\nx\r\n",
                              "far@remote.test").code == 250
+            path = postern.home(user) + "/.forward"
+            uid, gid = postern.accounts.people[user][:2]
+            postern.write(path, '"|/bin/sleep 600"', 0o600)
+            os.chown(path, uid, gid)
+            assert smtp.mail(b"Subject: x\r\n\r\nx\r\n",
+                             user).code == 250
             smtp.envelope("alice")
             self.sessions.append(smtp)
         idle = Pop(daemon) if program == "pop3d" else Smtp(daemon)
@@ -148,7 +167,9 @@ class Census:
             wanted |= {"keeper"} if self.is_mbox else set()
         else:
             wanted |= {"queue", "SMTP agent", "relay",
-                       "relay, a connection", "resolver"}
+                       "relay, a connection", "resolver", "smtpd's login",
+                       "programs", "agent of programs"}
+            wanted -= {"login"}
         serving = 3 if self.daemon.program == "pop3d" else 2
         return (set(self.found) == wanted
                 and len(self.found["serving worker"]) == serving
@@ -176,8 +197,13 @@ class Census:
             return "waiting worker" if len(fds) == 4 else "serving worker"
         if kind == "relay":
             return "relay, a connection" if is_child else "relay"
+        if kind == "login" and not is_child:
+            is_first = processes[master].role == "pop3d"
+            return "login" if is_first else "smtpd's login"
         if kind == "login":
-            return "login, a session" if is_child else "login"
+            return "login, a session"
+        if kind == "programs":
+            return "agent of programs" if is_child else "programs"
         if kind == "agents":
             if not is_child:
                 return "agents"
@@ -190,6 +216,8 @@ class Census:
     def close(self):
         for session in self.sessions:
             session.close()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(postern.home(self.user) + "/.forward")
 
 
 @pytest.fixture(scope="module")
@@ -375,6 +403,12 @@ def test_C19_descriptors(census):
             assert rest.count("socket") == 3, found
             assert all(k == "socket" or k.startswith("spool")
                        or k in ("pipe", "/etc") for k in rest), found
+        elif name == "agent of programs":
+            rest = sorted(k for fd, k in found.items() if fd > 2)
+            rest = [k for k in rest if not k.startswith("spool/queue/")]
+            # Its command, and what it says; gate and log; the letter goes.
+            assert rest == ["anon_inode", "pipe", "pipe", "socket",
+                            "socket"], found
         elif name == "relay, a connection":
             rest = sorted(k for fd, k in found.items() if fd > 2)
             assert rest == ["socket"] * 2, found	# gate and host
@@ -483,7 +517,7 @@ def test_C25_mapped_files(census):
         text = " ".join(files)
         if exact and exact["user"] == "root":
             assert "libssl" not in text and "libcrypto" not in text, name
-        if not name.startswith("login"):
+        if "login" not in name:
             assert "libpam" not in text and "pam_" not in text, (name, files)
 
 
@@ -730,7 +764,9 @@ def test_root_roles_cannot(daemons):
                ("socket", 17, 3, 0), ("execve", b"/bin/true", 0, 0),
                ("open", b"/etc/shadow", 2), ("chroot", b"/etc"),
                ("chown", b"/etc/passwd", 1, 1)]
-    for role, extra in (("login", []), ("smtpd-agents", network)):
+    for role, extra in (("login", []), ("smtpd-agents", network),
+                        ("smtpd-programs", [("chroot", b"/etc"), (
+                            "chown", b"/etc/passwd", 1, 1)])):
         process, = eventually(lambda: [
             p for p in daemon.processes(role)
             if p.ppid == master and p.state == "S"][:1], role)

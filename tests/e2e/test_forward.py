@@ -133,7 +133,7 @@ def huge(path, _):
 
 
 def of_group(path, _):
-    postern.write(path, "secret@else.example\n", 0o660)
+    postern.write(path, "|/bin/secret\n", 0o660)
 
 
 def in_sticky_home(path, home):
@@ -142,7 +142,7 @@ def in_sticky_home(path, home):
 
 
 def of_another(path, _):
-    postern.write(path, "secret@else.example\n", 0o644)
+    postern.write(path, "|/bin/secret, secret@else.example\n", 0o644)
 
 
 def broken(path, _):
@@ -150,7 +150,7 @@ def broken(path, _):
 
 
 def command(path, _):
-    postern.write(path, "|/bin/secret\n", 0o600)
+    postern.write(path, "|secret\n", 0o600)
 
 
 @pytest.mark.parametrize("make", (link_to_shadow, fifo, huge, of_group,

@@ -83,7 +83,8 @@ targets(const char *name)
 	static const char *const marks[] = {
 		[TARGET_NAME] = "", [TARGET_ACCOUNT] = "\\",
 		[TARGET_REMOTE] = "@", [TARGET_NOTHING] = "-",
-		[TARGET_INCLUDE] = "<", [TARGET_GROUP] = "%"
+		[TARGET_INCLUDE] = "<", [TARGET_GROUP] = "%",
+		[TARGET_PROGRAM] = "!"
 	};
 	static char text[1024];
 	const struct alias *a = aliases_find(&file.aliases, name);
@@ -146,6 +147,12 @@ grammar(void **state)
 	assert_string_equal(targets("odd"), "BAD");
 	assert_string_equal(targets("quoted"), "BAD");
 	assert_int_equal(reports, 3);
+	parse("cmd: \"|/bin/cat, more\", bob\nfile: /var/mail/x, /a/b/\n"
+	    "words: |/bin/cat -x , \"|/bin/cat \\\"a b\\\"\"\n");
+	assert_string_equal(targets("cmd"), "!|/bin/cat, more bob");
+	assert_string_equal(targets("file"), "!/var/mail/x !/a/b/");
+	assert_string_equal(targets("words"),
+	    "!|/bin/cat -x !|/bin/cat \"a b\"");
 	parse("");
 	assert_null(targets("root"));
 	parse(":");
@@ -161,8 +168,8 @@ mistakes(void **state)
 {
 	(void)state;
 	parse("good: alice\n"
-	    "cmd: \"|/bin/cat, more\", bob\n"		/* 2 */
-	    "file: /var/mail/x\n"
+	    "cmd: \"|bin/cat, more\", bob\n"		/* 2 */
+	    "file: //\n"
 	    "incl: :include:list\n"
 	    "far: someone@else..example\n"
 	    "none:\n"

@@ -1,4 +1,4 @@
-/* LINK: MAILBOX smtpd/deliver smtpd/forward smtpd/aliases smtpd/idna smtpd/account smtpd/aliases_file smtpd/aliases_index smtpd/name_index smtpd/address_key smtpd/address smtpd/xtext wire/utf8 privsep/config privsep/gates privsep/message privsep/log */
+/* LINK: MAILBOX smtpd/deliver smtpd/deliver_request smtpd/program smtpd/forward smtpd/aliases smtpd/idna smtpd/account smtpd/aliases_file smtpd/aliases_index smtpd/name_index smtpd/address_key smtpd/address smtpd/xtext wire/utf8 privsep/config privsep/gates privsep/message privsep/log */
 /* LIBS: -lmd -lbsd */
 /*
  * test_deliver: the delivery gates, asked as the queue asks and as it never
@@ -360,7 +360,7 @@ test_bad_fields(void **state)
 	a = usual("one"); a.offset = UINT64_MAX; refuse(&a);
 	a = usual("one"); a.lines = 9; refuse(&a);
 	a = usual("one"); a.arrived = UINT64_MAX; refuse(&a);
-	a = usual("one"); a.tried_before = 2; refuse(&a);
+	a = usual("one"); a.tried_before = 4; refuse(&a);
 	a = usual("one"); a.fds = 0; refuse(&a);
 	a = usual("one"); a.fds = 2; refuse(&a);
 }

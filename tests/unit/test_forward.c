@@ -94,8 +94,14 @@ assert_says(const char *text, const char *expected)
 		strlcat(got, got[0] != '\0' ? " " : "", sizeof(got));
 		strlcat(got, f.addresses[i], sizeof(got));
 	}
+	for (i = 0; i < f.program_count; i++) {
+		strlcat(got, got[0] != '\0' ? " <" : "<", sizeof(got));
+		strlcat(got, f.programs[i], sizeof(got));
+		strlcat(got, ">", sizeof(got));
+	}
 	assert_string_equal(got, expected);
-	assert_int_equal(f.is_set, f.keeps || f.count > 0);
+	assert_int_equal(f.is_set, f.keeps || f.count > 0 ||
+	    f.program_count > 0);
 	if (f.refused != NULL)
 		assert_null(strstr(f.refused, "secret"));
 }
@@ -116,9 +122,17 @@ says(void **state)
 	assert_says("bob@here.example", "bob");
 	assert_says("\\bob", "bob");
 	assert_says("\"x\\\"secret", "!");
+	config.forward_commands = 0;
 	assert_says("|/bin/secret", "!");
 	assert_says("\"|/bin/secret x\", bob", "!");
 	assert_says("/secret", "!");
+	config.forward_commands = 1;
+	assert_says("|/bin/cat", "<|/bin/cat>");
+	assert_says("\"|/bin/cat x\", bob, \\alice\n/var/box\n|/bin/cat x",
+	    "+ bob <|/bin/cat x> </var/box>");
+	assert_says("|secret", "!");
+	assert_says("\\alice, |/bin/cat secret | /bin/sh", "!");
+	assert_says("\"|IFS=' ' && exec /usr/bin/secret || exit 75\"", "!");
 	assert_says(":include:/secret", "!");
 	assert_says("bob, \\\"(\\\"", "!");
 	assert_says("\\\"(\\\"@else.example", "\"(\"@else.example");
@@ -126,7 +140,7 @@ says(void **state)
 	assert_int_equal(forward_parse(&f, "/dev/null", 9, &who, &config), 0);
 	assert_int_equal(f.is_set, 1);
 	assert_int_equal(f.keeps + f.count, 0);
-	assert_says("/dev/null2", "!");
+	assert_says("/dev/null2", "</dev/null2>");
 	assert_says("/dev/null, bob", "bob");
 	assert_says("root:x:0:0:secret:/root:/bin/sh\n", "!");
 	assert_says("bob secret\n", "!");
