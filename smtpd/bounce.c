@@ -285,13 +285,17 @@ put_words(struct spool_writer *w, const char *text)
 	spool_put(w, "\n", 1);
 }
 
-/* What was said, with its numbers. */
+/*
+ * What was said, with its numbers: a host's own, whatever has been made of a
+ * refusal for now that came too often.
+ */
 static void
 diagnostic(const struct outcome *o, char text[OUTCOME_TEXT_MAX + 32])
 {
 	if (o->remote[0] != '\0' && o->code != 0)
-		snprintf(text, OUTCOME_TEXT_MAX + 32, "%u %s %s", o->code,
-		    o->status, o->text);
+		snprintf(text, OUTCOME_TEXT_MAX + 32, "%u %u%s %s", o->code,
+		    o->code / 100, o->status[0] != '\0' ? &o->status[1] : "",
+		    o->text);
 	else
 		snprintf(text, OUTCOME_TEXT_MAX + 32, "%s %s", o->status,
 		    o->text);
