@@ -85,6 +85,9 @@ def received(text):
     return " ".join(message["Received"].split())
 
 
+MANY = 60			# letters to one host
+
+
 class Report:
     """Any server's delivery status notification."""
 
@@ -191,6 +194,27 @@ def test_large(alpha, peer):
                    for line in lines), lines
         assert any(re.search(r"=> alex@alpha\.test .* K ", line)
                    for line in lines), lines
+
+
+def test_many(alpha, peer):
+    """Connections are used again, which all of them are content with."""
+    log = "event=connected .*host=%s " % peer.mx
+    before = len(alpha.smtpd.log(log))
+    with smtplib.SMTP(alpha.addresses[0], 25, "client.example.test",
+                      timeout=postern.PATIENCE) as smtp:
+        for n in range(MANY):
+            text = letter("alex@alpha.test", "many-%d-" % n)
+            smtp.sendmail("alex@alpha.test", "bob@" + peer.domain,
+                          text.replace(b"\n", b"\r\n"), ["BODY=8BITMIME"])
+
+    def there():
+        return sum(b"Subject: many-" in text for text in peer.letters("bob"))
+    postern.eventually(lambda: there() >= MANY, "all come")
+    for n in range(MANY):
+        peer.wait_letter("bob", "Subject: many-%d-" % n)
+    alpha.smtpd.wait_log("event=delivered .*to=bob@" + peer.domain, MANY)
+    assert len(alpha.smtpd.log(log)) - before < MANY / 3
+    peer.clear("bob")
 
 
 def test_dsn(alpha, peer):
