@@ -35,6 +35,7 @@ def net(host):
     net.mail(MANY, (5, net.beta.mx), *((10 + n, "mx-%02d.a-name-of-some-length-"
                                         "to-fill-packets.%s" % (n, MANY))
                                        for n in range(80)))
+    net.mail("xn--bcher-kva.test", (10, net.beta.mx))
     net.add("mx.half.test", hosts.NET4 % 12, hosts.NET6 % 99)
     net.mail("half.test", (10, "mx.half.test"))
     if hosts.HAS_IPV6:
@@ -68,7 +69,7 @@ def beta(net, start):
     # Its name for the file: it has an /etc of its own.
     return start(net.beta, "relay-tls * verify\nrelay-domains delta.test\n"
                  "relay-recipients /etc/backup\n"
-                 "domains %s half.test\n" % MANY)
+                 "domains %s half.test xn--bcher-kva.test\n" % MANY)
 
 
 LETTER = """From: %s
@@ -170,6 +171,20 @@ def test_there_and_back(alpha, beta, submit, collect):
                              (ip(one), one.mx, "ESMTPSA")]
         one.smtpd.wait_log(r"event=connected .*host=%s .*verified=yes"
                            % other.mx)
+
+
+def test_domain_in_utf8(alpha, beta):
+    """From sendmail by SMTPUTF8 to a domain that the DNS has in ASCII."""
+    sendmail = postern.BASE + "/sendmail"
+    shutil.copy(os.path.join(postern.BUILD, "bin", "sendmail"), sendmail)
+    alpha.run("alex", sendmail, "-C", alpha.smtpd.conf_path, "-i", "-t",
+              given="To: John <john+\u00e4@B\u00fccher.test>\n"
+              "Subject: utf-8-domain\n\nGr\u00fc\u00dfe\n".encode())
+    got = beta.wait_letter("john", "utf-8-domain")
+    assert re.search(rb"\n\tby mx\.beta\.test \(Postern\) with UTF8SMTPS id "
+                     rb"\S+\n\tfor <john\+\xc3\xa4@", got), got
+    assert got.endswith("\n\nGr\u00fc\u00dfe\n".encode())
+    beta.clear("john")
 
 
 def test_answer_of_many_packets(alpha, beta):
