@@ -1,4 +1,4 @@
-/* LINK: smtpd/waiting smtpd/job smtpd/settle smtpd/split smtpd/forward smtpd/notice smtpd/bounce smtpd/derived smtpd/trace smtpd/schedule smtpd/handout smtpd/handout_line smtpd/spool smtpd/spool_read smtpd/spool_write smtpd/envelope smtpd/expand smtpd/groups smtpd/aliases_include smtpd/aliases smtpd/aliases_file smtpd/aliases_index smtpd/domain_map smtpd/name_index smtpd/address_key smtpd/account smtpd/address smtpd/xtext privsep/config privsep/log privsep/message OUTBOUND privsep/config_route wire/utf8 */
+/* LINK: smtpd/waiting smtpd/job smtpd/program mailbox/sha256 smtpd/settle smtpd/split smtpd/forward smtpd/notice smtpd/bounce smtpd/derived smtpd/trace smtpd/schedule smtpd/handout smtpd/handout_line smtpd/spool smtpd/spool_read smtpd/spool_write smtpd/envelope smtpd/expand smtpd/groups smtpd/aliases_include smtpd/aliases smtpd/aliases_file smtpd/aliases_index smtpd/domain_map smtpd/name_index smtpd/address_key smtpd/account smtpd/address smtpd/xtext privsep/config privsep/log privsep/message OUTBOUND privsep/config_route wire/utf8 */
 /*
  * Letters of the queue whose recipients become others: groups, lists,
  * .forward.
