@@ -12,7 +12,8 @@
 #include "smtpd/groups.h"
 #include "smtpd/spool.h"
 
-#define EXPAND_MAX	10000	/* names looked at for one recipient */
+#define EXPAND_MAX	11000	/* names looked at for one recipient: the
+				 * largest group, and what leads there */
 #define EXPAND_DEPTH	10	/* aliases behind aliases */
 #define EXPAND_INCLUDES	100	/* files read for one recipient */
 #define EXPAND_GROUPS	100	/* and Unix groups asked for */
