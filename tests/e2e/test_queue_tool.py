@@ -51,7 +51,8 @@ def run(argv, user="root"):
     return subprocess.run(
         argv, capture_output=True, check=False, cwd="/", text=True,
         stdin=subprocess.DEVNULL, timeout=PATIENCE * 3, user=uid, group=gid,
-        extra_groups=[], env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"})
+        extra_groups=[], env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8",
+                              "TZ": "UTC"})
 
 
 def tool(daemon, *args, user="root"):
@@ -524,6 +525,7 @@ def test_many_letters_while_mail_flows(smtpd, users, tmp_path):
     assert count >= 3
     for name in names:
         wait_messages(name, count)
+    eventually(lambda: len(letters(smtpd)) == MANY, "theirs are gone")
     assert done(smtpd, "hold", "-a") == "%d letters put on hold\n" % MANY
     assert set(states(smtpd).values()) == {"held"}
     assert done(smtpd, "delete", "-t", "held") == \
