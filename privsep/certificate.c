@@ -23,6 +23,7 @@
 #include "become.h"
 #include "certificate.h"
 #include "log.h"
+#include "program.h"
 
 #define MAKER		"make-certificate"
 #define PATIENCE_MS	30000	/* for the lock, and for the maker */
@@ -177,21 +178,13 @@ open_temporary(struct place *p, config_report report)
 static int
 open_maker(const struct config *c, config_report report)
 {
-	char path[CONFIG_PATH_MAX + 64];
-	struct stat st;
-	int fd;
+	char path[PROGRAM_PATH_MAX];
+	int fd = program_open(c->libexec_dir, MAKER, path);
 
-	snprintf(path, sizeof(path), "%s/" MAKER, c->libexec_dir);
-	fd = open(path, O_PATH | O_CLOEXEC);
-	if (fd == -1)
-		return wrong_errno(report, path);
-	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) ||
-	    (st.st_mode & 022) != 0 ||
-	    (st.st_uid != 0 && st.st_uid != geteuid())) {
-		close(fd);
-		return wrong(report, path, "not root's program");
-	}
-	return fd;
+	if (fd != -1)
+		return fd;
+	return errno == EPERM ? wrong(report, path, "not root's program") :
+	    wrong_errno(report, path);
 }
 
 static void

@@ -5,7 +5,6 @@
  */
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,33 +17,11 @@
 #include "become.h"
 #include "log.h"
 #include "master.h"
+#include "program.h"
 
 #define SPARE	64	/* above every fixed descriptor */
 #define LINES_A_SECOND	50	/* log budget of a role with a stamp */
 #define END_PATIENCE	30	/* seconds for a role to end when let go of */
-
-/*
- * A role's program must be nobody else's to write: root's, or ours when
- * Postern runs unprivileged for a test.
- */
-static int
-open_program(const char *path)
-{
-	struct stat st;
-	int fd;
-
-	fd = open(path, O_PATH | O_CLOEXEC);
-	if (fd == -1)
-		return -1;
-	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) ||
-	    (st.st_mode & 022) != 0 ||
-	    (st.st_uid != 0 && st.st_uid != geteuid())) {
-		close(fd);
-		errno = EPERM;
-		return -1;
-	}
-	return fd;
-}
 
 /* Put a descriptor in its fixed place, by way of a spare one. */
 static void
@@ -217,11 +194,10 @@ int
 child_start(struct child *c, const char *executable,
     const struct child_descriptors *d)
 {
-	char path[CONFIG_PATH_MAX + 64];
+	char path[PROGRAM_PATH_MAX];
 	int channel[2], log[2], program;
 
-	snprintf(path, sizeof(path), "%s/%s", d->libexec, executable);
-	program = open_program(path);
+	program = program_open(d->libexec, executable, path);
 	if (program == -1) {
 		log_event(LOG_CRIT, 0, "event=no-role file=%s text=\"%s\"",
 		    path, strerror(errno));

@@ -1,4 +1,4 @@
-/* LINK: privsep/certificate privsep/become privsep/config privsep/facts privsep/message privsep/log */
+/* LINK: privsep/certificate privsep/program privsep/become privsep/config privsep/facts privsep/message privsep/log */
 /*
  * The first start: when a certificate is made, by whom, and when it is not.
  * The maker is this very program, under the maker's name.
