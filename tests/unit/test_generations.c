@@ -528,6 +528,7 @@ new_config(void)
 	c->prefork = 1 + roll(4);
 	c->max_sessions = 100;
 	c->login_timeout = c->idle_timeout = 60;
+	c->forward_commands = one_in(2);
 	strlcpy(c->libexec_dir, world.libexec, sizeof(c->libexec_dir));
 	return c;
 }
@@ -817,7 +818,7 @@ static void
 make_roles(void)
 {
 	static const char *const names[] = { "worker", "login", "agents",
-	    "signer", "relay", "resolver" };
+	    "signer", "relay", "resolver", "programs" };
 	char path[128];
 	size_t i;
 	int fd;
@@ -855,7 +856,8 @@ needs_login(enum service service)
 
 static const struct daemon postern = {
 	.name = "smtpd", .spawner = "worker", .agents = "agents",
-	.relay = "relay", .resolver = "resolver", .needs_login = needs_login,
+	.relay = "relay", .resolver = "resolver", .programs = "programs",
+	.needs_login = needs_login,
 };
 
 static uint64_t
