@@ -142,6 +142,8 @@ maillog_file = %(log)s
 maillog_file_prefixes = %(top)s
 biff = no
 recipient_delimiter = +
+relay_domains = loop.test
+transport_maps = inline:{loop.test=smtp:[mx.alpha.test]}
 """
 
 

@@ -36,6 +36,7 @@ def alpha(net, daemons):
     net.alpha.start(daemons, net.certificate(net.alpha), (
         "relay-tls * verify\nrelay-tls opensmtpd.test may\n"
         "trusted-networks %s %s\n"
+        "relay-domains loop.test\nroute loop.test smtp://mx.postfix.test\n"
         "route dovecot.test lmtp:%s/lmtp\n"
         "route by-tcp.dovecot.test lmtp://%s:24\n" % (
             hosts.ROUTER4, hosts.ROUTER6, net.peers["dovecot"].top,
@@ -268,6 +269,18 @@ def test_smarthost_of_ours(alpha, net, daemons):
     assert "from mx.exim.test " in received(got)
     assert any(re.search(r"<= greta@gamma\.test .* A=PLAIN:bob", line)
                for line in exim.server.lines())
+
+
+def test_loop(alpha, net):
+    """Postfix and we think of each other that he knows where it goes: who has
+    sent it is told so, once."""
+    net.peers["postfix"].start()
+    post(alpha, "alex@alpha.test", "bob@loop.test",
+         letter("alex@alpha.test", "loop"))
+    got = Report(alpha.wait_letter("alex", "Subject: loop\n"))
+    assert got.recipient["Final-Recipient"] == "rfc822; bob@loop.test"
+    assert got.recipient["Status"].startswith("5.4.")
+    assert b"hops" in got.text
 
 
 # What needs SMTPUTF8: an address, and fields of the header.
