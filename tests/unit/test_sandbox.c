@@ -7,7 +7,9 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
@@ -22,6 +24,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -370,10 +373,69 @@ test_landlock(void **state)
 	}
 }
 
+static int
+do_fifo(void)
+{
+	char name[64];
+	int r;
+
+	snprintf(name, sizeof(name), "/tmp/sandbox.%d", (int)getpid());
+	r = mknod(name, S_IFIFO | 0600, 0);
+	if (r == 0)
+		r = unlink(name);
+	return r;
+}
+
+static int
+do_device(void)
+{
+	return mknod("/tmp/sandbox.device", S_IFCHR | 0600, makedev(1, 3));
+}
+
+static int
+do_run(void)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		execl("/bin/true", "true", (char *)NULL);
+		_exit(1);
+	}
+	errno = EPERM;
+	return pid != -1 && waitpid(pid, &status, 0) == pid && status == 0 ?
+	    0 : -1;
+}
+
+static int
+do_trace(void)
+{
+	return (int)syscall(SYS_ptrace, 0, 0, 0, 0);
+}
+
+/* What users' programs may do, and the master; nobody else. */
+static void
+test_programs(void **state)
+{
+	(void)state;
+	assert_int_equal(within(SANDBOX_PROGRAMS, do_fifo), 0);
+	assert_int_equal(within(SANDBOX_MASTER, do_fifo), 0);
+	assert_int_equal(within(SANDBOX_LOGIN, do_fifo), EPERM);
+	assert_int_equal(within(SANDBOX_AGENTS, do_fifo), EPERM);
+	assert_int_equal(within(SANDBOX_PROGRAMS, do_device), EPERM);
+	assert_int_equal(within(SANDBOX_MASTER, do_device), EPERM);
+	assert_int_equal(within(SANDBOX_PROGRAMS, do_tcp), 0);
+	assert_int_equal(within(SANDBOX_PROGRAMS, do_udp), 0);
+	assert_int_equal(within(SANDBOX_PROGRAMS, do_run), 0);
+	assert_int_equal(within(SANDBOX_AGENTS, do_run), EPERM);
+	assert_int_equal(within(SANDBOX_PROGRAMS, do_trace), EPERM);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_programs),
 		cmocka_unit_test(test_tables),
 		cmocka_unit_test(test_relay_spawner),
 		cmocka_unit_test(test_landlock),
