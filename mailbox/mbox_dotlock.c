@@ -2,7 +2,8 @@
  * mbox_dotlock: NAME.lock beside an mbox.
  *
  * Runs in a keeper, as the user with the directory's group, or (in tests) in
- * the process that uses the mbox; makes and removes NAME.lock.
+ * the process that uses the mbox; makes and removes NAME.lock, and reads it and
+ * two files of /proc before it is confined.
  *
  * The file holds the process's number in decimal and a line end, as Debian's
  * liblockfile writes it.  That number means something only where it was given:
