@@ -201,7 +201,7 @@ int	aliases_index_find_domain(struct aliases_file *, const char *domain);
  * of the aliases file or below, not behind a link, and be writable by its
  * owner only; whose it is, the administrator decides.  So it lists names and
  * addresses and nothing else, and what it says is never quoted.  0 with a list
- * as of aliases_parse_list(); or -1 with *why.
+ * as of aliases_parse_list(); or -1 with *why, good until the next call.
  */
 int	aliases_include(const struct aliases_file *, const char *path,
 	    struct aliases *list, const char **why);

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -60,6 +61,18 @@ check_file(int fd, struct stat *st)
 	return NULL;
 }
 
+/* Where the first mistake is, and which; never what the file says. */
+static char mistake[200];
+
+static void
+keep_first(const char *path, size_t line, const char *text)
+{
+	(void)path;
+	if (mistake[0] == '\0')
+		snprintf(mistake, sizeof(mistake),
+		    "has a mistake in line %zu: %s", line, text);
+}
+
 static int
 read_list(const struct aliases_file *file, int fd, size_t size,
     const char *path, struct aliases *list, const char **why)
@@ -68,14 +81,15 @@ read_list(const struct aliases_file *file, int fd, size_t size,
 	char *text = aliases_read(fd, size, &len);
 	int result = -1;
 
+	mistake[0] = '\0';
 	if (text != NULL)
 		result = aliases_parse_list(list, text, len, path,
-		    file->config, aliases_ignore);
+		    file->config, keep_first);
 	free(text);
 	if (result == -1)
 		*why = strerror(errno);
 	else if (list->entries[0].is_bad)
-		*why = "has a mistake";
+		*why = mistake;
 	else
 		return 0;
 	return -1;

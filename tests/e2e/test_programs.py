@@ -390,7 +390,7 @@ def test_bad_entries(smtpd, people):
         smtpd.forget_log()
         postern.clear(alice)
     os.makedirs("/etc/lists", exist_ok=True)
-    postern.write("/etc/lists/list", record("included"))
+    postern.write("/etc/lists/list", "# members\n" + record("included"))
     postern.write("/etc/aliases", "bad: |record\nlist: :include:/etc/lists/"
                   "list\n")
     send(smtpd, "bad")
@@ -398,6 +398,8 @@ def test_bad_entries(smtpd, people):
                    "absolute path\"")
     smtpd.wait_log(r"event=deferred .*to=bad@.*status=4\.3\.5 ")
     send(smtpd, "list")
+    smtpd.wait_log("event=aliases error=\"/etc/lists/list: has a mistake in "
+                   "line 2: only an alias can be a command or a file")
     smtpd.wait_log(r"event=deferred .*to=list@.*status=4\.3\.5 ")
     postern.write("/etc/aliases", "bad: /dev/null\nlist: /dev/null\n")
     over(smtpd)

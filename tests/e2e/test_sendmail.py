@@ -223,7 +223,8 @@ def test_newaliases(smtpd):
                   "newaliases: /etc/aliases:" + text for text in (
                       "5: not \"name: target\"",
                       "6: target is neither an account nor an address",
-                      "7: /etc/aliases.bad: has a mistake",
+                      "7: /etc/aliases.bad: has a mistake in line 1: "
+                      "target is neither an account nor an address",
                       "7: /etc/none: No such file or directory")))
         conf = smtpd.dir + "/other.conf"
         postern.write("/etc/map", "@x.test bob\nno colon\n")
