@@ -31,6 +31,7 @@ PSEUDO = (b"From MAILER-DAEMON Mon Jan  1 00:00:00 2024\n"
           b"This text is part of the internal format of your mail folder, and"
           b" is not\na real message.\n\n")
 PATIENCE = 60			# seconds for a lock
+MAIL_GID = 8			# has the spool directory, in Debian
 
 
 def wire(content):

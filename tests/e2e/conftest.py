@@ -7,6 +7,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import boxes  # noqa: E402
 import postern  # noqa: E402
 import private  # noqa: E402
 
@@ -75,6 +76,14 @@ def pop3d(daemons):
 @pytest.fixture(scope="module")
 def smtpd(daemons):
     return daemons("smtpd", "retry-schedule 1s\ntrusted-networks none")
+
+
+@pytest.fixture(scope="module")
+def mbox_pop3d(daemons):
+    """On an mbox in a spool directory as Debian has it."""
+    os.chown("/var/mail", 0, boxes.MAIL_GID)
+    os.chmod("/var/mail", 0o2775)
+    return daemons("pop3d", "prefork 3\nmailbox mbox /var/mail/%u")
 
 
 @pytest.fixture
