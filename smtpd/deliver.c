@@ -138,12 +138,30 @@ forward(struct delivery *d, const struct deliver_request *r,
 	go_on(f, v);
 }
 
+/* Since it was read; who has just been started can't read it anew, either. */
+static int
+is_out_of_date(struct delivery *d)
+{
+	struct forward_stamp now;
+
+	if (!d->has_served) {
+		d->has_served = 1;
+		return 0;
+	}
+	forward_look(&d->agent->identity, &now);
+	return !forward_is_same(&d->forward_stamp, &now);
+}
+
 static void
 deliver(struct delivery *d, const struct deliver_request *r,
     struct deliver_verdict *v)
 {
 	d->is_in_box = 0;
-	if (d->forward_error != 0) {
+	if (is_out_of_date(d)) {
+		v->verdict = DELIVERY_DEFERRED;
+		v->status = "4.3.0";
+		snprintf(v->text, sizeof(v->text), "~/.forward has changed");
+	} else if (d->forward_error != 0) {
 		v->verdict = DELIVERY_DEFERRED;
 		v->status = "4.2.1";
 		snprintf(v->text, sizeof(v->text),
@@ -258,6 +276,7 @@ look_for_forward(struct delivery *d)
 	const struct identity *who = &d->agent->identity;
 	char user[LOG_VALUE_MAX];
 
+	forward_look(who, &d->forward_stamp);
 	if (forward_read(&d->forward, who, d->agent->config) == -1)
 		d->forward_error = errno;
 	else if (d->forward.refused != NULL)

@@ -25,6 +25,8 @@ struct delivery {
 	int				 error;	/* and why: errno */
 	struct forward			 forward;	/* as it began */
 	int				 forward_error;	/* errno: not known */
+	struct forward_stamp		 forward_stamp;	/* which one it is */
+	int				 has_served;
 	char				 settling[QUEUE_ID_MAX];
 	int				 is_in_box;	/* that letter */
 };

@@ -144,6 +144,40 @@ forward_parse(struct forward *f, const char *text, size_t len,
 	return 0;
 }
 
+void
+forward_look(const struct identity *who, struct forward_stamp *stamp)
+{
+	char path[sizeof(who->home) + 10];
+	struct stat st;
+
+	memset(stamp, 0, sizeof(*stamp));
+	snprintf(path, sizeof(path), "%s/.forward", who->home);
+	if (lstat(path, &st) == -1) {
+		stamp->error = errno;
+		return;
+	}
+	stamp->device = (uint64_t)st.st_dev;
+	stamp->file = (uint64_t)st.st_ino;
+	stamp->size = (uint64_t)st.st_size;
+	stamp->modified = st.st_mtim;
+	stamp->changed = st.st_ctim;
+}
+
+static int
+is_same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+int
+forward_is_same(const struct forward_stamp *a, const struct forward_stamp *b)
+{
+	return a->error == b->error && a->device == b->device &&
+	    a->file == b->file && a->size == b->size &&
+	    is_same_time(&a->modified, &b->modified) &&
+	    is_same_time(&a->changed, &b->changed);
+}
+
 /* Nothing there, or nothing for us to see. */
 static int
 is_absent(int error)

@@ -13,6 +13,8 @@
 #ifndef SMTPD_FORWARD_H
 #define SMTPD_FORWARD_H
 
+#include <time.h>
+
 #include "../privsep/config.h"
 #include "../privsep/facts.h"
 #include "aliases.h"
@@ -42,6 +44,16 @@ int	forward_read(struct forward *, const struct identity *,
 int	forward_parse(struct forward *, const char *text, size_t len,
 	    const struct identity *, const struct config *);
 void	forward_free(struct forward *);
+
+/* Which ~/.forward that is, if any: without opening it, so at any time. */
+struct forward_stamp {
+	int		error;		/* errno; ENOENT: there is none */
+	uint64_t	device, file, size;
+	struct timespec	modified, changed;
+};
+void	forward_look(const struct identity *, struct forward_stamp *);
+int	forward_is_same(const struct forward_stamp *,
+	    const struct forward_stamp *);
 
 /* "Delivered-To: ACCOUNT@DOMAIN\n", which a forwarded letter begins with. */
 #define FORWARD_MARK_MAX	640

@@ -114,16 +114,45 @@ has_room(const struct handout *h)
 	return h->channels < HANDOUT_CHANNELS && quick < HANDOUT_QUICK;
 }
 
+static void
+serve_idle(struct handout *h, uint64_t now)
+{
+	struct line *l, *next;
+
+	TAILQ_FOREACH_SAFE(l, &h->active, link, next)
+		if (l->state == LINE_IDLE && l->waiting > 0)
+			line_next(h, l, now);
+}
+
+/* Others have need of the place of one that is idle. */
+static int
+make_room(struct handout *h)
+{
+	struct line *l;
+
+	if (has_room(h))
+		return 1;
+	TAILQ_FOREACH(l, &h->active, link)
+		if (l->state == LINE_IDLE) {
+			line_close_or_free(h, l, 0);
+			return has_room(h);
+		}
+	return 0;
+}
+
 void
 handout_ask(struct handout *h, uint64_t now)
 {
 	struct line *l, *next;
 
+	serve_idle(h, now);
 	TAILQ_FOREACH_SAFE(l, &h->wanting, link, next) {
-		if (!has_room(h) || now < h->ask_after)
+		if (now < h->ask_after)
 			return;
 		if (l->deadline > now)
 			continue;
+		if (!make_room(h))
+			return;
 		if ((h->is_of_programs ? h->ops->need_program : h->ops->need)(
 		    h->arg, h->next_tag) == -1) {
 			h->ask_after = now + AGAIN_MS;
@@ -224,6 +253,8 @@ handout_expire(struct handout *h, uint64_t now)
 			continue;
 		if (l->state == LINE_ASKED)
 			no_channel(h, l, now);
+		else if (l->state == LINE_IDLE)
+			line_close_or_free(h, l, now);
 		else
 			line_broken(h, l, "delivery agent does not answer", 1,
 			    now);

@@ -101,6 +101,8 @@ struct handout {
 	const char		*hostname;	/* for a bare postmaster */
 	int			 is_of_programs;	/* not of mailboxes */
 	uint64_t		 patience;	/* ms, of one delivery */
+	uint64_t		 idle_ms;	/* an agent waits for another
+						 * letter; 0, from init: not */
 	uint64_t		 next_tag;
 	uint64_t		 ask_after;	/* the master was busy: ms */
 	size_t			 channels;	/* asked for or open */
@@ -129,7 +131,10 @@ int	handout_park(struct handout *, const struct errand *,
 /* Forget what is parked: the spool is about to be read anew. */
 void	handout_forget_parked(struct handout *);
 
-/* Ask for channels, as far as there may be more.  now_ms: monotonic. */
+/*
+ * Give idle agents what has come for them, and ask for channels, as far as
+ * there may be more.  now_ms: monotonic.
+ */
 void	handout_ask(struct handout *, uint64_t now_ms);
 /* The master's answer; fd -1: not now. */
 void	handout_channel(struct handout *, uint64_t tag, int fd,

@@ -27,8 +27,6 @@
 #define SHORT_LINE	5	/* errands: then parked letters come */
 #define UNPARK_MAX	15	/* so many at a time */
 
-static void	line_next(struct handout *, struct line *, uint64_t);
-
 static struct line_list *
 bucket_of(const struct handout *h, const char *account)
 {
@@ -102,6 +100,7 @@ line_close(struct handout *h, struct line *l, uint64_t not_before)
 	l->state = LINE_WANTING;
 	l->is_slow = 0;
 	l->served = 0;
+	l->has_delivered = 0;
 	l->deadline = not_before;
 }
 
@@ -140,7 +139,8 @@ line_set_state(struct line *l, enum line_state state, uint64_t now,
 uint64_t
 line_slow_at(const struct line *l)
 {
-	if (l->is_slow || l->fd == -1 || l->state == LINE_UNSETTLED)
+	if (l->is_slow || l->fd == -1 || l->state == LINE_UNSETTLED ||
+	    l->state == LINE_IDLE)
 		return UINT64_MAX;
 	return l->since + SLOW_MS;
 }
@@ -277,8 +277,7 @@ send_deliver(struct handout *h, struct line *l, struct errand *e, uint64_t now)
 		line_broken(h, l, "no delivery agent", 0, now);
 }
 
-/* The channel is free: the next letter, or the end of it. */
-static void
+void
 line_next(struct handout *h, struct line *l, uint64_t now)
 {
 	struct errand *e;
@@ -294,6 +293,36 @@ line_next(struct handout *h, struct line *l, uint64_t now)
 	TAILQ_REMOVE(&l->errands, e, link);
 	l->waiting--;
 	send_deliver(h, l, e, now);
+}
+
+/*
+ * All is on record.  Letters for one account often come in a row, and a new
+ * agent costs more than a letter does: this one stays for a moment.
+ */
+static void
+line_settled(struct handout *h, struct line *l, uint64_t now)
+{
+	if (l->waiting > 0 || l->served >= REUSE_MAX || h->idle_ms == 0) {
+		line_next(h, l, now);
+		return;
+	}
+	line_set_state(l, LINE_IDLE, now, h->idle_ms);
+	line_unpark(h, l, UNPARK_MAX, 1);
+}
+
+/*
+ * What an agent read at its start, or opened, may be out of date: only a new
+ * one knows.  (A command has had its say.)
+ */
+static void
+ask_another(struct handout *h, struct line *l, uint64_t now)
+{
+	struct errand *e = l->current;
+
+	l->current = NULL;
+	TAILQ_INSERT_HEAD(&l->errands, e, link);
+	l->waiting++;
+	line_close(h, l, now);
 }
 
 static void
@@ -442,8 +471,14 @@ heard_deliver(struct handout *h, struct line *l, struct message *m,
 	if (verdict == DELIVERED || verdict == DELIVERY_FORWARDED) {
 		/* The owner may settle at once or at the end of the turn. */
 		e->is_unsettled = 1;
+		l->has_delivered = 1;
 		line_set_state(l, LINE_UNSETTLED, now, UINT64_MAX);
 		h->ops->done(h->arg, e, &r);
+		return;
+	}
+	if (verdict == DELIVERY_DEFERRED && l->has_delivered &&
+	    !h->is_of_programs) {
+		ask_another(h, l, now);
 		return;
 	}
 	l->current = NULL;
@@ -473,7 +508,7 @@ line_heard(struct handout *h, struct line *l, uint64_t now)
 		heard_program(h, l, &m, now);
 	else if (n == 1 && l->state == LINE_SETTLE &&
 	    m.type == REPLY_OF(REQ_SETTLE) && get_end(&m) == 0)
-		line_next(h, l, now);
+		line_settled(h, l, now);
 	else
 		line_broken(h, l, "delivery agent failed", 0, now);
 	if (n == 1)

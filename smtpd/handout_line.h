@@ -14,7 +14,8 @@ enum line_state {
 	LINE_IDENTIFY,
 	LINE_DELIVER,
 	LINE_UNSETTLED,
-	LINE_SETTLE
+	LINE_SETTLE,
+	LINE_IDLE		/* nobody waits in it */
 };
 
 struct parked {
@@ -34,6 +35,7 @@ struct line {
 	int			 is_slow;	/* in this state */
 	uint64_t		 wait_ms;	/* last wait for a channel */
 	size_t			 served;	/* letters on this channel */
+	int			 has_delivered;	/* one of them, or more */
 	size_t			 waiting;	/* errands in line */
 	struct errand		*current;	/* DELIVER, UNSETTLED */
 	struct errand_list	 errands;
@@ -60,6 +62,8 @@ void	line_set_state(struct line *, enum line_state, uint64_t now,
 uint64_t line_slow_at(const struct line *);
 /* Begin to talk on a new channel.  It and all below may free the line. */
 void	line_identify(struct handout *, struct line *, uint64_t now);
+/* The channel is free: the next letter, or the end of it. */
+void	line_next(struct handout *, struct line *, uint64_t now);
 void	line_settle(struct handout *, struct line *, const char *id,
 	    uint64_t now);
 /* The channel is readable, or its peer gone. */

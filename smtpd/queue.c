@@ -31,6 +31,7 @@
 #define RESCAN_MS	30000	/* hints may be lost, and clocks changed */
 #define HINTS_MAX	256	/* in one turn */
 #define LOCK_RETRY_MS	500	/* while another one schedules */
+#define AGENT_IDLE_MS	200	/* for another letter to the same account */
 #define LOOK_EVERY_MS	1000	/* at what others put in */
 #define WATCH_MASTER	0
 #define WATCH_HINT	1
@@ -186,6 +187,8 @@ start(void)
 	    &spool_dir) == -1)
 		fatal("spool directory %s", config.spool_dir);
 	open_spool_as_owner(spool_dir);
+	if (!is_once)
+		queue.handout.idle_ms = AGENT_IDLE_MS;
 	open_names();
 	if (fcntl(FD_MASTER, F_SETFL, O_NONBLOCK) == -1)
 		fatal("O_NONBLOCK");

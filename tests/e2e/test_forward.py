@@ -67,6 +67,18 @@ def test_elsewhere(smtpd, people):
     assert postern.messages(alice) == []
 
 
+def test_at_once(smtpd, people):
+    """As it is when a letter comes, however soon after another."""
+    alice, bob, _ = people
+    for turn in range(1, 6):
+        forward(alice, None)
+        send(smtpd, alice)
+        wait_messages(alice, turn)
+        forward(alice, bob + "\n")
+        send(smtpd, alice)
+        wait_messages(bob, turn)
+
+
 def test_and_here(smtpd, people):
     """The mailbox once, whoever names it how often."""
     alice, bob, _ = people

@@ -298,6 +298,42 @@ test_deferred(void **state)
 	expect_fault();
 }
 
+/* An agent may wait for the next letter; it is not for what it can't know. */
+static void
+test_out_of_date(void **state)
+{
+	struct asked a = usual("one");
+	char path[1200];
+	int fd;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/.forward", agent.identity.home);
+	assert_int_equal(start(), 1);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_not_equal(fd, -1);
+	/* Not of its first: then the queue would only wait. */
+	send_deliver(&a);
+	expect_verdict(DELIVERED, "2.0.0");
+	send_settle("one");
+	expect_settled();
+	a = usual("two");
+	send_deliver(&a);
+	expect_verdict(DELIVERY_DEFERRED, "4.3.0");
+	stop();
+	assert_int_equal(start(), 1);
+	send_deliver(&a);
+	expect_verdict(DELIVERED, "2.0.0");
+	send_settle("two");
+	expect_settled();
+	assert_int_equal(write(fd, "\n", 1), 1);
+	close(fd);
+	a = usual("three");
+	send_deliver(&a);
+	expect_verdict(DELIVERY_DEFERRED, "4.3.0");
+	stop();
+	assert_int_equal(count_files("new"), 2);
+}
+
 static void
 test_settle(void **state)
 {
@@ -447,6 +483,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_deliver),
 		TEST(test_deferred),
+		TEST(test_out_of_date),
 		TEST(test_settle),
 		TEST(test_bad_fields),
 		TEST(test_bad_content),

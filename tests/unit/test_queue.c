@@ -101,6 +101,92 @@ reused(void **state)
 	assert_int_equal(count_in(q.spool.queue, 0), 0);
 }
 
+/* Takes up a letter for alice, and is idle then. */
+static void
+becomes_idle(void)
+{
+	struct spool_name name = letter_for("alice", NULL);
+
+	q.handout.idle_ms = 200;
+	answer("alice", DELIVERED);
+	is_asked_to_settle(&name);
+	say(REQ_SETTLE, 0, NULL, NULL);
+	assert_false(is_closed());
+	assert_int_equal(q.handout.channels, 1);
+	assert_int_equal(handout_next(&q.handout), q.now_ms + 200);
+}
+
+/* An agent waits a moment for another letter. */
+static void
+idle(void **state)
+{
+	struct spool_name name;
+
+	(void)state;
+	becomes_idle();
+	q.now_ms += 199;
+	end();
+	name = letter_for("alice", NULL);
+	begin();
+	assert_int_equal(asked_count, 0);
+	is_asked_to_deliver(&name, "alice@localhost", 0);
+	say(REQ_DELIVER, DELIVERED, "2.0.0", "ok");
+	is_asked_to_settle(&name);
+	say(REQ_SETTLE, 0, NULL, NULL);
+	q.now_ms += 200;
+	end();
+	assert_true(is_closed());
+	assert_int_equal(q.handout.channels, 0);
+	assert_true(TAILQ_EMPTY(&q.handout.wanting));
+}
+
+/* What it puts off then, another may not. */
+static void
+idle_too_long(void **state)
+{
+	struct spool_name name;
+
+	(void)state;
+	becomes_idle();
+	name = letter_for("alice", NULL);
+	begin();
+	is_asked_to_deliver(&name, "alice@localhost", 0);
+	say(REQ_DELIVER, DELIVERY_DEFERRED, "4.3.0", "~/.forward has changed");
+	assert_true(is_closed());
+	assert_int_equal(q.job_count, 1);
+	begin();
+	assert_int_equal(asked_count, 1);
+	give_channel();
+	identify("alice");
+	is_asked_to_deliver(&name, "alice@localhost", 1);
+	say(REQ_DELIVER, DELIVERY_DEFERRED, "4.2.2", "full");
+	assert_int_equal(q.job_count, 0);
+	assert_int_equal(count_in(q.spool.queue, 0), 1);
+}
+
+/* Its end, and others' need of its place, are no fault. */
+static void
+idle_gives_way(void **state)
+{
+	char account[8];
+	size_t i;
+
+	(void)state;
+	becomes_idle();
+	close(agent);
+	agent = -1;
+	end();
+	assert_int_equal(q.handout.channels, 0);
+	becomes_idle();
+	for (i = 0; i < HANDOUT_QUICK; i++) {
+		snprintf(account, sizeof(account), "u%zu", i);
+		letter_for(account, NULL);
+	}
+	begin();
+	assert_int_equal(asked_count, HANDOUT_QUICK);
+	assert_true(is_closed());
+}
+
 /* Found by a scan, not hinted at: somebody may have tried it before. */
 static void
 scanned(void **state)
@@ -462,6 +548,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(retries), TEST(delivered), TEST(reused), TEST(scanned),
+		TEST(idle), TEST(idle_too_long), TEST(idle_gives_way),
 		TEST(deferred), TEST(gives_up), TEST(failed), TEST(several),
 		TEST(partly), TEST(damaged), TEST(hints), TEST(gives_up_soon),
 		TEST(clock_put_back), TEST(not_forgotten),
