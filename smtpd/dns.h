@@ -18,8 +18,10 @@
 #endif
 
 #define DNS_RECORDS_MAX	50	/* of one answer; MX: the best ones */
-#define DNS_ASKED_MAX	64	/* questions under way on one channel */
+#define DNS_ASKED_MAX	200	/* questions under way on one channel */
 #define DNS_PATIENCE_MS	30000	/* of the resolver, for one question */
+#define DNS_CROWD	50	/* with so many under way, it has less: */
+#define DNS_CROWD_MS	5000
 
 enum dns_type {			/* as in the DNS (RFC 1035, 3596) */
 	DNS_A = 1,

@@ -24,6 +24,7 @@
 
 #define TTL_MIN		30	/* seconds; what is asked again all the time */
 #define TTL_MAX		3600
+#define AT_ONCE		4	/* questions of one domain; others have some, too */
 #define LOOPS		"mail for that domain would come back to this host"
 
 struct host {
@@ -48,7 +49,8 @@ struct mx {
 	int			 is_unanswered;	/* something of it, for now */
 	uint32_t		 ttl;
 	size_t			 host_count;
-	size_t			 outstanding;	/* answers about hosts */
+	size_t			 asked;		/* of questions about hosts */
+	size_t			 outstanding;	/* answers to them */
 	struct host		 hosts[MX_HOSTS_MAX];
 };
 
@@ -224,6 +226,8 @@ conclude_addresses(struct mx *mx)
 	finish(mx, r);
 }
 
+static int	ask_addresses(struct mx *);
+
 static void
 heard_address(struct host *h, int which, const struct dns_answer *a)
 {
@@ -240,7 +244,10 @@ heard_address(struct host *h, int which, const struct dns_answer *a)
 	mx->is_unanswered |= a->status == DNS_TEMPFAIL ||
 	    a->status == DNS_BOGUS || (a->status == DNS_OK && a->count == 0);
 	mx->is_secure &= a->is_secure != 0;
-	if (--mx->outstanding == 0)
+	mx->outstanding--;
+	if (ask_addresses(mx) == -1)
+		mx->is_unanswered = 1;
+	if (mx->outstanding == 0)
 		conclude_addresses(mx);
 }
 
@@ -256,7 +263,10 @@ heard_a(void *arg, const struct dns_answer *answer)
 	heard_address(arg, 1, answer);
 }
 
-/* -1: no memory.  What no host can be called has no address. */
+/*
+ * As many questions as may be under way, the best hosts' first.  -1: no memory.
+ * What no host can be called has no address.
+ */
 static int
 ask_addresses(struct mx *mx)
 {
@@ -268,22 +278,20 @@ ask_addresses(struct mx *mx)
 		{ AF_INET6, DNS_AAAA, heard_aaaa }, { AF_INET, DNS_A, heard_a }
 	};
 	struct host *h;
-	size_t n;
-	int i;
+	size_t i;
 
-	for (n = 0; n < mx->host_count; n++) {
-		h = &mx->hosts[n];
+	while (mx->outstanding < AT_ONCE && mx->asked < 2 * mx->host_count) {
+		h = &mx->hosts[mx->asked / 2];
+		i = mx->asked++ % 2;
 		h->mx = mx;
-		for (i = 0; i < 2; i++) {
-			if (!is_family(mx->config, ways[i].family))
-				continue;
-			h->questions[i] = dns_ask(mx->dns, ways[i].type,
-			    h->name, ways[i].heard, h, mx->now);
-			if (h->questions[i] != NULL)
-				mx->outstanding++;
-			else if (errno != EINVAL)
-				return -1;
-		}
+		if (!is_family(mx->config, ways[i].family))
+			continue;
+		h->questions[i] = dns_ask(mx->dns, ways[i].type, h->name,
+		    ways[i].heard, h, mx->now);
+		if (h->questions[i] != NULL)
+			mx->outstanding++;
+		else if (errno != EINVAL)
+			return -1;
 	}
 	return 0;
 }

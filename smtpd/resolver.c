@@ -56,8 +56,8 @@ set_options(void)
 	option("msg-cache-size:", "4m");
 	option("rrset-cache-size:", "8m");
 	option("neg-cache-size:", "1m");
-	option("outgoing-range:", "200");
-	option("num-queries-per-thread:", "200");
+	option("outgoing-range:", "300");
+	option("num-queries-per-thread:", "400");
 	option("cache-max-ttl:", "3600");
 	option("val-permissive-mode:", "yes");
 	option("unblock-lan-zones:", "yes");

@@ -189,18 +189,30 @@ is_type(uint32_t type)
 	    type == DNS_AAAA;
 }
 
+/*
+ * Names whose servers say nothing, however many, must not have all the places
+ * for long.
+ */
+static struct timeval
+patience(const struct channel *c)
+{
+	struct timeval tv = { .tv_sec = DNS_PATIENCE_MS / 1000 };
+
+	if (c->count > DNS_CROWD)
+		tv.tv_sec = DNS_CROWD_MS / 1000;
+	return tv;
+}
+
 static void
 lookup_start(struct lookup *l)
 {
-	static const struct timeval patience = {
-		.tv_sec = DNS_PATIENCE_MS / 1000
-	};
 	struct channel *c = l->channel;
+	struct timeval tv = patience(c);
 	int result;
 
 	l->timer = evtimer_new(c->base, timed_out, l);
 	l->is_starting = 1;
-	result = l->timer == NULL || event_add(l->timer, &patience) == -1 ?
+	result = l->timer == NULL || event_add(l->timer, &tv) == -1 ?
 	    -1 : ub_resolve_event(c->unbound, l->name, (int)l->type, CLASS_IN,
 	    l, answered, &l->async_id);
 	l->is_starting = 0;

@@ -172,14 +172,16 @@ test_order(void **state)
 	exchanger(10, "a.example");
 	exchanger(10, "b.example");
 	say(DNS_MX, "example.org");
-	assert_int_equal(asked_count, 6);
+	/* Not all at once: other domains have questions, too. */
+	assert_int_equal(asked_count, 4);
+	address(AF_INET, "192.0.2.1");
+	say(DNS_A, "a.example");
+	assert_int_equal(asked_count, 4);
+	address(AF_INET6, "2001:db8::1");
+	say(DNS_AAAA, "a.example");
 	address(AF_INET, "192.0.2.3");
 	say(DNS_A, "c.example");
 	say_nothing(DNS_AAAA, "c.example", DNS_NODATA);
-	address(AF_INET, "192.0.2.1");
-	say(DNS_A, "a.example");
-	address(AF_INET6, "2001:db8::1");
-	say(DNS_AAAA, "a.example");
 	address(AF_INET, "192.0.2.2");
 	say(DNS_A, "b.example");
 	assert_int_equal(result_count, 0);
@@ -422,14 +424,15 @@ test_very_many(void **state)
 		exchanger((uint16_t)i, name);
 	}
 	say(DNS_MX, "example.org");
-	assert_int_equal(asked_count, 2 * MX_HOSTS_MAX);
-	while (asked_count > 0) {
+	for (i = 0; asked_count > 0; i++) {
+		assert_true(asked_count <= 4);
 		for (n = 0; n < DNS_RECORDS_MAX; n++)
 			address(asked[0]->type == DNS_A ? AF_INET : AF_INET6,
 			    asked[0]->type == DNS_A ? "192.0.2.1" :
 			    "2001:db8::1");
 		say(asked[0]->type, asked[0]->name);
 	}
+	assert_int_equal(i, 2 * MX_HOSTS_MAX);
 	assert_int_equal(result.count, MX_ADDRESSES_MAX);
 	assert_string_equal(result.addresses[0].host, "h00.example");
 }

@@ -187,6 +187,26 @@ test_busy_queue_instant(void **state)
 	hear_all(1);
 }
 
+/* Names that nobody answers for have a few seconds each when there are many. */
+static void
+test_crowd(void **state)
+{
+	struct timeval tv;
+	uint32_t id;
+
+	(void)state;
+	for (id = 1; id <= DNS_CROWD + 5; id++)
+		ask(id);
+	tv.tv_sec = DNS_CROWD_MS / 1000 + 1;
+	tv.tv_usec = 0;
+	assert_int_equal(event_base_loopexit(base, &tv), 0);
+	assert_int_not_equal(event_base_dispatch(base), -1);
+	for (id = DNS_CROWD + 1; id <= DNS_CROWD + 5; id++)
+		assert_int_equal(answer(), id);
+	assert_int_equal(answer(), 0);
+	assert_int_equal(cancelled_count, 5);
+}
+
 /* What was not taken goes with the queue. */
 static void
 test_queue_ends(void **state)
@@ -227,7 +247,8 @@ main(void)
 #define EACH(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 	static const struct CMUnitTest tests[] = {
 		EACH(test_busy_queue), EACH(test_busy_queue_instant),
-		EACH(test_queue_ends), EACH(test_too_many),
+		EACH(test_crowd), EACH(test_queue_ends),
+		EACH(test_too_many),
 	};
 
 	return cmocka_run_group_tests_name("test_resolver_channel", tests,
