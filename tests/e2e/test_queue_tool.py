@@ -1,5 +1,6 @@
 """postern queue, mailq: who sees which letters, and what can be done to them."""
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -370,6 +371,21 @@ def test_nobody_there(daemons):
     assert answer.stderr.startswith("postern queue: no mail server at %s/"
                                     % daemon.run_dir)
     daemon.kill_tree()
+
+
+def test_spool_is_anothers(daemons):
+    """As long as "smtpd -q", say, has it, nobody here can be asked."""
+    daemon = daemons("smtpd", CONF)
+    assert daemon.stop() == 0
+    lock = os.open(daemon.spool, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    daemon.start()
+    answer = tool(daemon, "list")
+    os.close(lock)
+    assert answer.returncode == TEMPFAIL
+    assert "another process is at work" in answer.stderr
+    eventually(lambda: tool(daemon, "list").returncode == 0, "it has it")
+    assert done(daemon, "list") == "Mail queue is empty\n"
 
 
 def ask(request, fields=b""):
