@@ -14,7 +14,7 @@ import time
 import postern
 from postern import Daemon, Dialogue, eventually
 
-LOGIN, IDENTIFY = 0x001, 0x301
+LOGIN, IDENTIFY, MEMBERS = 0x001, 0x301, 0x321
 OPEN, FETCH, EXPUNGE, RECOUNT = 0x101, 0x102, 0x103, 0x104
 MAIL, RCPT, DATA, COMMIT, ABORT, VERIFY, EXPAND = range(0x201, 0x208)
 DELIVER, SETTLE = 0x302, 0x303
@@ -22,8 +22,8 @@ SIGN = 0x401				# the signer's, nobody else's
 CHANNEL = range(1, 14)		# CH_SPAWN to CH_DELIVERY; 1 is LOGIN, too
 REPLY = 0x8000
 
-REQUESTS = (LOGIN, OPEN, FETCH, EXPUNGE, RECOUNT, MAIL, RCPT, DATA, COMMIT, ABORT,
-            VERIFY, EXPAND, IDENTIFY, DELIVER, SETTLE)
+REQUESTS = (LOGIN, OPEN, FETCH, EXPUNGE, RECOUNT, MAIL, RCPT, DATA, COMMIT,
+            ABORT, VERIFY, EXPAND, IDENTIFY, MEMBERS, DELIVER, SETTLE)
 OTHERS = (0,) + tuple(n for n in CHANNEL if n != LOGIN) + (
     0x100, 0x105, 0x200, 0x208, 0x300, 0x304, 0x400, SIGN, 0x402,
     LOGIN | REPLY, OPEN | REPLY, MAIL | REPLY, IDENTIFY | REPLY, SIGN | REPLY,
@@ -88,6 +88,7 @@ def deliver():
 # A payload that the table of its own gate finds nothing wrong with.
 GOOD = {
     LOGIN: login("nobody-here", "x"), IDENTIFY: text("alice"),
+    MEMBERS: text("root"),
     OPEN: b"", FETCH: fetch(0), EXPUNGE: expunge(0, 1, b"\0"),
     RECOUNT: u32(0),
     MAIL: mail(), RCPT: rcpt("alice"), DATA: b"", COMMIT: u64(0),
