@@ -70,7 +70,8 @@ aliases_index_write(const struct aliases_file *file, int dir)
 void
 aliases_index_open(struct aliases_file *file, int dir)
 {
-	file->index = name_index_open(dir, index_names[file->kind]);
+	if (file->held != -1)
+		file->index = name_index_open(dir, index_names[file->kind]);
 }
 
 int
