@@ -625,3 +625,38 @@ def test_aliases_that_it_may_not_read(smtpd, people):
         os.chmod("/etc/aliases", 0o644)
     over(smtpd)
     assert len(records()) == 1
+
+
+def test_its_agent_is_killed(smtpd, people):
+    """Then the command ends with it, before it is run again."""
+    alice = people[0]
+    forward(alice, record("sleep=600"))
+    send(smtpd, alice)
+    records(1)
+    agent, = [p for p in smtpd.processes("smtpd-programs") if p.is_of(alice)]
+    os.kill(agent.pid, 9)
+    records(2)
+    running = [p for p in postern.all_processes()
+               if p.is_of(alice) and p.role.startswith("python")]
+    assert len(running) == 1
+    forward(alice, record("done"))
+    os.kill(running[0].pid, 15)
+    smtpd.wait_log("event=delivered .*account=%s " % alice)
+    over(smtpd)
+
+
+def test_reload(smtpd, people):
+    """New processes, and what is allowed by then."""
+    alice = people[0]
+    smtpd.reload(CONF + "forward-commands no\n")
+    smtpd.wait_log("event=reloaded")
+    forward(alice, record("never"))
+    send(smtpd, alice)
+    wait_messages(alice, 1)
+    smtpd.reload(CONF)
+    smtpd.wait_log("event=reloaded", 2)
+    forward(alice, record("now"))
+    send(smtpd, alice)
+    records(1)
+    over(smtpd)
+    assert [r["argv"][1] for r in records()] == ["now"]

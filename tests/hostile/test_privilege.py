@@ -45,6 +45,7 @@ ROLES = [
     ("pop3d", "signer", SEAL + EXECED + ROOM + BOUND),
     ("pop3d", "login", SEAL + LIMITED + BOUND),
     ("pop3d", "pop3d-agents", SEAL + LIMITED + BOUND),
+    ("smtpd", "smtpd-programs", SEAL + LIMITED + BOUND),
     ("smtpd", "smtpd-worker", [("capset", "-", "fail"),
                                ("chroot", "-", "fail"),
                                ("seccomp", FILTER, "fail")]),
