@@ -11,7 +11,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
@@ -32,6 +31,7 @@
 #include "privsep/log.h"
 #include "smtpd/agent.h"
 #include "smtpd/deliver.h"
+#include "tests/spool_directory.h"
 
 /* No test uses all of it. */
 #pragma GCC diagnostic ignored "-Wunused-function"
@@ -186,22 +186,6 @@ setup(void **state)
 	return 0;
 }
 
-static size_t
-count_in(int at, int remove)
-{
-	struct dirent *entry;
-	size_t n = 0;
-	DIR *d = fdopendir(openat(at, ".", O_RDONLY | O_DIRECTORY));
-
-	while ((entry = readdir(d)) != NULL) {
-		n += entry->d_name[0] != '.';
-		if (remove)
-			(void)unlinkat(at, entry->d_name, 0);
-	}
-	closedir(d);
-	return n;
-}
-
 /* The worker goes; the agent must, too, in order, and leave nothing. */
 static void
 leave(void)
@@ -223,16 +207,7 @@ teardown(void **state)
 {
 	(void)state;
 	leave();
-	count_in(spool.incoming, 1);
-	count_in(spool.queue, 1);
-	count_in(spool.held, 1);
-	count_in(spool.failed, 1);
-	spool_close(&spool);
-	(void)unlinkat(dir, "incoming", AT_REMOVEDIR);
-	(void)unlinkat(dir, "queue", AT_REMOVEDIR);
-	(void)unlinkat(dir, "held", AT_REMOVEDIR);
-	(void)unlinkat(dir, "failed", AT_REMOVEDIR);
-	close(dir);
+	remove_spool(&spool, dir);
 	(void)unlink(config.aliases);
 	(void)unlink(config.relay_recipients);
 	(void)rmdir(config.spool_dir);

@@ -8,7 +8,6 @@
 
 #include <sys/socket.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -28,6 +27,7 @@
 #include "privsep/login_gate.h"
 #include "privsep/message.h"
 #include "smtpd/job.h"
+#include "tests/spool_directory.h"
 
 /* No test uses all of it. */
 #pragma GCC diagnostic ignored "-Wunused-function"
@@ -108,22 +108,6 @@ setup(void **state)
 	return 0;
 }
 
-static size_t
-count_in(int at, int remove)
-{
-	struct dirent *entry;
-	size_t n = 0;
-	DIR *d = fdopendir(openat(at, ".", O_RDONLY | O_DIRECTORY));
-
-	while ((entry = readdir(d)) != NULL) {
-		n += entry->d_name[0] != '.';
-		if (remove)
-			(void)unlinkat(at, entry->d_name, 0);
-	}
-	closedir(d);
-	return n;
-}
-
 static int
 teardown(void **state)
 {
@@ -160,16 +144,7 @@ teardown(void **state)
 	dns_free(dns);
 	aliases_close(&q.aliases);
 	envelope_free_writer(&envelope);
-	count_in(q.spool.incoming, 1);
-	count_in(q.spool.queue, 1);
-	count_in(q.spool.held, 1);
-	count_in(q.spool.failed, 1);
-	spool_close(&q.spool);
-	(void)unlinkat(dir, "incoming", AT_REMOVEDIR);
-	(void)unlinkat(dir, "queue", AT_REMOVEDIR);
-	(void)unlinkat(dir, "held", AT_REMOVEDIR);
-	(void)unlinkat(dir, "failed", AT_REMOVEDIR);
-	close(dir);
+	remove_spool(&q.spool, dir);
 	return rmdir(place);
 }
 

@@ -5,8 +5,6 @@
 #ifndef TESTS_SPOOL_HOME_H
 #define TESTS_SPOOL_HOME_H
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "smtpd/spool.h"
+#include "tests/spool_directory.h"
 
 static char place[] = "/tmp/test_spool.XXXXXX";
 static int dir = -1;
@@ -38,49 +36,13 @@ setup_spool(void)
 	return 0;
 }
 
-static void
-empty(int at)
-{
-	struct dirent *entry;
-	DIR *d = fdopendir(openat(at, ".", O_RDONLY | O_DIRECTORY));
-
-	while ((entry = readdir(d)) != NULL)
-		(void)unlinkat(at, entry->d_name, 0);
-	closedir(d);
-}
-
 static int
 teardown(void **state)
 {
-	static const char *const names[] = { "incoming", "queue", "held",
-	    "failed" };
-	size_t i;
-
 	(void)state;
-	empty(spool.incoming);
-	empty(spool.queue);
-	empty(spool.held);
-	empty(spool.failed);
-	spool_close(&spool);
-	for (i = 0; i < 4; i++)
-		(void)unlinkat(dir, names[i], AT_REMOVEDIR);
-	close(dir);
+	remove_spool(&spool, dir);
 	envelope_free_writer(&envelope);
 	return rmdir(place);
-}
-
-/* Names that are no hidden ones. */
-static size_t
-count_in(int at)
-{
-	struct dirent *entry;
-	size_t n = 0;
-	DIR *d = fdopendir(openat(at, ".", O_RDONLY | O_DIRECTORY));
-
-	while ((entry = readdir(d)) != NULL)
-		n += entry->d_name[0] != '.';
-	closedir(d);
-	return n;
 }
 
 #endif

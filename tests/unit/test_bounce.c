@@ -18,13 +18,9 @@
 
 #include "privsep/config_table.h"
 #include "smtpd/bounce.h"
+#include "spool_home.h"
 
 static struct config config;
-static char place[] = "/tmp/test_bounce.XXXXXX";
-static int dir = -1;
-static struct spool spool;
-static struct spool_writer writer;
-static struct envelope_writer envelope;
 static struct letter letter, notice;
 static char text[2 * BOUNCE_RETURN_MAX];
 
@@ -34,35 +30,15 @@ setup(void **state)
 	(void)state;
 	config_default_fixed(&config);
 	strlcpy(config.hostname, "mx.example", sizeof(config.hostname));
-	strcpy(strchr(place, '.') + 1, "XXXXXX");
-	assert_non_null(mkdtemp(place));
-	assert_int_equal(spool_enter(place, geteuid(), &dir), 0);
-	assert_int_equal(spool_make(dir), 0);
-	return spool_open(&spool, dir);
+	return setup_spool();
 }
 
 static int
-teardown(void **state)
+teardown_letters(void **state)
 {
-	static const char *const names[] = { "incoming", "queue", "held",
-	    "failed" };
-	struct dirent *entry;
-	size_t i;
-	DIR *d;
-
-	(void)state;
 	letter_close(&letter);
 	letter_close(&notice);
-	d = fdopendir(openat(spool.queue, ".", O_RDONLY | O_DIRECTORY));
-	while ((entry = readdir(d)) != NULL)
-		(void)unlinkat(spool.queue, entry->d_name, 0);
-	closedir(d);
-	spool_close(&spool);
-	for (i = 0; i < 4; i++)
-		(void)unlinkat(dir, names[i], AT_REMOVEDIR);
-	close(dir);
-	envelope_free_writer(&envelope);
-	return rmdir(place);
+	return teardown(state);
 }
 
 struct sample {
@@ -321,7 +297,7 @@ recipients(void **state)
 	has("\nTo: <postmaster@mx.example>\n");
 }
 
-#define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown_letters)
 
 int
 main(void)
