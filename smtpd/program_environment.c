@@ -15,7 +15,7 @@
 #include "smtpd/programs.h"
 #include "wire/utf8.h"
 
-#define SEARCH_PATH	"/usr/local/bin:/usr/bin:/bin"
+#define SEARCH_PATH	"/usr/bin:/bin"
 
 static const char harmless[] =
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"

@@ -144,7 +144,7 @@ def test_forward_command(smtpd, people):
     environ = it["environ"]
     environ.pop("LC_CTYPE", None)	# Python's own
     assert environ == {
-        "PATH": "/usr/local/bin:/usr/bin:/bin", "SHELL": "/bin/sh",
+        "PATH": "/usr/bin:/bin", "SHELL": "/bin/sh",
         "HOME": home, "USER": alice, "LOGNAME": alice,
         "SENDER": "sender@example.test",
         "RECIPIENT": alice + "+detail@example.test",
