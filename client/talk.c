@@ -69,6 +69,9 @@ ask_once(struct talk *t, const struct message *request, struct message *reply)
 	/* If it can't be sent, there may be a refusal to be read. */
 	(void)message_send(t->fd, request);
 	n = message_wait(t->fd, reply, 0, PATIENCE_MS);
+	/* It was closed with our request unread: that is told first. */
+	if (n == -1 && errno == ECONNRESET)
+		n = message_wait(t->fd, reply, 0, PATIENCE_MS);
 	if (n == -1 && errno == ETIMEDOUT)
 		fail(EX_TEMPFAIL, "the mail server does not answer");
 	if (n == -1 && errno == EBADMSG)

@@ -204,7 +204,7 @@ def test_retry_lifts_a_rest(smtpd):
         eventually(lambda: sink.letters, "it comes")
         done(smtpd, "retry", "-d", "Dead.Example")
         eventually(lambda: len(sink.letters) == 2, "the other comes, too")
-    eventually(lambda: letters(smtpd) == [], "both are gone")
+        eventually(lambda: letters(smtpd) == [], "both are gone")
 
 
 def test_delete(smtpd, user):
@@ -241,7 +241,7 @@ def test_in_delivery(smtpd):
         assert states(smtpd) == {one: "active"}
         go_on.set()
         eventually(lambda: sink.letters, "it comes")
-    eventually(lambda: letters(smtpd) == [], "the queue is empty")
+        eventually(lambda: letters(smtpd) == [], "the queue is empty")
 
 
 def test_standing_in_line(smtpd):
