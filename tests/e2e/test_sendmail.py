@@ -164,6 +164,7 @@ def test_header_too_long(smtpd, user):
 
 def test_what_waits_for_input(smtpd, user):
     """Nobody is connected to before all of the message is there."""
+    smtpd.wait_no_session()
     with subprocess.Popen([PROGRAM, "-C", smtpd.conf_path, user],
                           stdin=subprocess.PIPE) as process:
         process.stdin.write(LETTER)
