@@ -17,7 +17,8 @@
 #define REST_MS_MAX		UINT64_C(1800000)
 #define QUIET_MAX		10000	/* about 3 kB each */
 #define NOTHING_MS	30000	/* while there are connections all the same */
-#define RESOLVING_MAX		50	/* destinations; each asks a lot */
+/* Destinations; of what each asks at once DNS_ASKED_MAX leaves some room. */
+#define RESOLVING_MAX		40
 
 static void
 forget_addresses(struct destination *d)
