@@ -156,7 +156,7 @@ set_option(struct options *o, int letter, char *value)
 		set_old_option(o, value);
 		break;
 	case 'q':
-		o->mode = MODE_NOTHING;
+		o->mode = MODE_RETRY;
 		break;
 	case 'R':
 		return set_ret(o, value);

@@ -10,7 +10,7 @@ enum mode {
 	MODE_VERIFY,		/* -bv: are these addresses any good? */
 	MODE_QUEUE,		/* -bp, mailq */
 	MODE_ALIASES,		/* -bi, newaliases */
-	MODE_NOTHING		/* -q: what smtpd does by itself */
+	MODE_RETRY		/* -q: what waits is to be tried now */
 };
 
 /* DSN (RFC 3461), as it is said to the server; "" is not at all. */

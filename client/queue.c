@@ -286,35 +286,15 @@ run_show(const struct queue_options *o, const struct verb *verb,
 }
 
 /* What became of them. */
-struct sum {
-	uint64_t	done, left, in_delivery, faults;
-};
-
-static void
-add(struct talk *talk, uint32_t type, const struct selection *s,
-    struct sum *sum)
-{
-	struct message request, reply;
-
-	message_begin(&request, type);
-	put_selection(&request, s);
-	talk_ask(talk, &request, REPLY_DONE, &reply);
-	sum->done += get_u32(&reply);
-	sum->left += get_u32(&reply);
-	sum->in_delivery += get_u32(&reply);
-	sum->faults += get_u32(&reply);
-	talk_end(&reply);
-}
-
 static uint64_t
-total(const struct sum *s)
+total(const struct talk_sum *s)
 {
 	return s->done + s->left + s->in_delivery + s->faults;
 }
 
 static void
 say_sum(const struct queue_options *o, const struct verb *verb,
-    const struct sum *sum)
+    const struct talk_sum *sum)
 {
 	if (o->is_json) {
 		printf("{\"request\":\"%s\",\"done\":%" PRIu64
@@ -336,17 +316,17 @@ run_act(const struct queue_options *o, const struct verb *verb,
     struct talk *talk)
 {
 	struct selection s = o->selection;
-	struct sum sum = { 0, 0, 0, 0 };
+	struct talk_sum sum = { 0, 0, 0, 0 };
 	int code = EX_OK;
 	uint64_t before;
 	size_t i;
 
 	if (o->id_count == 0)
-		add(talk, verb->request, &s, &sum);
+		talk_act(talk, verb->request, &s, &sum);
 	for (i = 0; i < o->id_count; i++) {
 		before = total(&sum);
 		if (select_id(&s, o->ids[i]) == 0)
-			add(talk, verb->request, &s, &sum);
+			talk_act(talk, verb->request, &s, &sum);
 		if (total(&sum) == before && !o->has_filter)
 			code = unknown(o->ids[i]);
 	}

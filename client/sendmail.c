@@ -290,6 +290,25 @@ list_queue(const struct sendmail *s)
 	return listing_close(&l);
 }
 
+/* -q: all that waits, of who asks, is tried now; what is in delivery is. */
+static int
+retry_queue(const struct sendmail *s)
+{
+	static const struct selection any;
+	struct talk_sum sum = { 0, 0, 0, 0 };
+	struct talk talk;
+
+	/* A message would be lost here. */
+	if (s->options.from_header || s->options.recipients[0] != NULL)
+		fail(EX_USAGE, "-q sends no message");
+	talk_init(&talk, s->place.run_dir);
+	talk_act(&talk, REQ_RETRY, &any, &sum);
+	talk_close(&talk);
+	if (sum.faults > 0)
+		fail(EX_IOERR, "the spool failed; the log says why");
+	return EX_OK;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -313,11 +332,8 @@ main(int argc, char **argv)
 	case MODE_ALIASES:
 		fail_as("newaliases", 1);
 		return newaliases_check(&s.place);
-	case MODE_NOTHING:
+	case MODE_RETRY:
 		break;
 	}
-	/* The queue is run by itself; a message would be lost here. */
-	if (s.options.from_header || s.options.recipients[0] != NULL)
-		fail(EX_USAGE, "-q sends no message");
-	return EX_OK;
+	return retry_queue(&s);
 }

@@ -129,3 +129,19 @@ talk_close(struct talk *t)
 		close(t->fd);
 	t->fd = -1;
 }
+
+void
+talk_act(struct talk *t, uint32_t type, const struct selection *s,
+    struct talk_sum *sum)
+{
+	struct message request, reply;
+
+	message_begin(&request, type);
+	put_selection(&request, s);
+	talk_ask(t, &request, REPLY_DONE, &reply);
+	sum->done += get_u32(&reply);
+	sum->left += get_u32(&reply);
+	sum->in_delivery += get_u32(&reply);
+	sum->faults += get_u32(&reply);
+	talk_end(&reply);
+}

@@ -24,6 +24,15 @@ void	talk_ask(struct talk *, const struct message *request,
 	    uint32_t reply_type, struct message *reply);
 /* The next page: never again what was asked before. */
 void	talk_next(struct talk *, uint32_t reply_type, struct message *reply);
+/*
+ * RETRY, HOLD, RELEASE or DELETE what is selected; how many of them it was and
+ * was not done to is added to the sum.
+ */
+struct talk_sum {
+	uint64_t	done, left, in_delivery, faults;
+};
+void	talk_act(struct talk *, uint32_t request, const struct selection *,
+	    struct talk_sum *);
 /* The answer must have been taken to its end. */
 void	talk_end(struct message *reply);
 void	talk_close(struct talk *);

@@ -207,6 +207,22 @@ def test_retry_lifts_a_rest(smtpd):
         eventually(lambda: letters(smtpd) == [], "both are gone")
 
 
+def test_sendmail_q(smtpd):
+    """Each for his own, root for all; who asks in vain is not told so."""
+    one, two = (send(smtpd, user, "a@dead.example") for user in
+                ("alice", "bob"))
+    wait_deferred(smtpd, one, two)
+    with Sink(address="127.0.0.1", port=PORT) as sink:
+        for user, left in (("alice", [two]), ("root", [])):
+            result = run([BIN + "/sendmail", "-C", smtpd.conf_path, "-q"],
+                         user)
+            assert (result.returncode, result.stdout, result.stderr) == (
+                0, "", "")
+            eventually(lambda left=left: list(states(smtpd)) == left,
+                       "%s's letters go" % user)
+        assert len(sink.letters) == 2
+
+
 def test_delete(smtpd, user):
     """Gone, and nobody is told but the log."""
     one = send(smtpd, user, "a@dead.example", user + "@example.test")
