@@ -146,7 +146,8 @@ life_begin(void)
 static int
 is_for_queue(const struct facts *f)
 {
-	return f->service == SERVICE_DELIVERY || f->service == SERVICE_RELAY;
+	return f->service == SERVICE_DELIVERY ||
+	    f->service == SERVICE_PROGRAM || f->service == SERVICE_RELAY;
 }
 
 /* One of the queue's beyond what it may have: said once, then and when. */
