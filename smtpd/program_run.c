@@ -160,30 +160,53 @@ look_at_time(struct life *l)
 	l->until = now_ms() + GRACE_MS;
 }
 
-/* Until it has ended by itself or by us. */
+static void
+feed(struct life *l)
+{
+	if (program_feed(&l->feed, l->pfd[INPUT].fd))
+		return;
+	/* It must not take half a letter for a whole one. */
+	if (l->feed.is_failed) {
+		if (!l->is_asked)
+			ask_to_end(l, PROGRAM_ABANDONED);
+		kill_group(l, SIGKILL);
+	}
+	close_end(&l->pfd[INPUT]);
+}
+
+/*
+ * Nobody waits for its end any more.  A file is written to its end all the
+ * same: half of a letter would stay in it, and a lock beside it.
+ */
+static void
+lose_queue(struct life *l)
+{
+	l->pfd[GATE].fd = -1;
+	if (!l->is_asked && program_is_command(l->task->text))
+		ask_to_end(l, PROGRAM_ABANDONED);
+}
+
+/* Until it has ended by itself, which comes before all else, or by us. */
 static void
 accompany(struct life *l)
 {
 	int64_t left;
 
-	while (l->pfd[END].revents == 0) {
+	for (;;) {
 		left = l->until - now_ms();
-		if (poll(l->pfd, WATCHED, left > 0 ? (int)left : 0) == -1 &&
-		    errno != EINTR)
-			fatal("poll");
-		if (l->pfd[INPUT].revents != 0 &&
-		    !program_feed(&l->feed, l->pfd[INPUT].fd))
-			close_end(&l->pfd[INPUT]);
+		if (poll(l->pfd, WATCHED, left > 0 ? (int)left : 0) == -1) {
+			if (errno != EINTR)
+				fatal("poll");
+			continue;
+		}
+		if (l->pfd[END].revents != 0)
+			return;
+		if (l->pfd[INPUT].revents != 0)
+			feed(l);
 		if (l->pfd[OUTPUT].revents != 0 && !hear(l))
 			close_end(&l->pfd[OUTPUT]);
-		/* It must not take half a letter for a whole one. */
-		if (l->feed.is_failed && !l->is_asked)
-			ask_to_end(l, PROGRAM_ABANDONED);
-		if ((l->pfd[GATE].revents & (POLLHUP | POLLERR)) != 0 &&
-		    !l->is_asked) {
-			ask_to_end(l, PROGRAM_ABANDONED);
-			l->pfd[GATE].fd = -1;
-		}
+		if ((l->pfd[GATE].revents & (POLLHUP | POLLERR)) != 0)
+			lose_queue(l);
 		look_at_time(l);
 	}
 }

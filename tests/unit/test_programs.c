@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -18,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -26,6 +28,7 @@
 #include "smtpd/programs.h"
 
 #define SOME_USER	12345	/* when root runs this */
+#define LARGE		(512 * 1024)	/* octets: in no pipe */
 
 static struct config config;
 static struct agent agent;
@@ -272,12 +275,12 @@ static int
 tear_down(void **state)
 {
 	static const char *const names[] = { ".forward", "content", "was-run",
-	    "saved", "script" };
+	    "saved", "script", "saved.lock" };
 	char path[1200];
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < 5; i++) {
+	for (i = 0; i < 6; i++) {
 		snprintf(path, sizeof(path), "%s/%s", agent.identity.home,
 		    names[i]);
 		(void)unlink(path);
@@ -312,16 +315,18 @@ start(int *queue)
 	return pid;
 }
 
-/* What it says to RUN with these fields; -1: it ended instead. */
-static int
-ask(const char *alias, const char *digest, uint32_t flags)
+/* RUN, with these fields, for this letter behind "HEAD". */
+static void
+send_run(int queue, const char *alias, const char *digest, uint32_t flags,
+    const char *letter)
 {
-	char path[1200], status[32], text[VERDICT_TEXT_MAX];
-	int queue, content, verdict = -1, wait_status;
-	pid_t pid = start(&queue);
+	static char text[LARGE + 8];
+	char path[1200];
 	struct message m;
+	int content;
 
-	put_file("content", "HEADa: b\n\nc\n", 0600);
+	snprintf(text, sizeof(text), "HEAD%s", letter);
+	put_file("content", text, 0600);
 	snprintf(path, sizeof(path), "%s/content", agent.identity.home);
 	content = open(path, O_RDONLY | O_CLOEXEC);
 	assert_int_not_equal(content, -1);
@@ -331,7 +336,7 @@ ask(const char *alias, const char *digest, uint32_t flags)
 	put_str(&m, "bob@else.example");
 	put_str(&m, "alice@here.example");
 	put_u64(&m, 4);
-	put_u64(&m, 8);
+	put_u64(&m, strlen(letter));
 	put_u64(&m, 3);
 	put_u32(&m, flags);
 	put_str(&m, alias);
@@ -339,17 +344,53 @@ ask(const char *alias, const char *digest, uint32_t flags)
 	put_fd(&m, content);
 	assert_int_equal(message_send(queue, &m), 0);
 	close(content);
-	if (message_wait(queue, &m, 0, 60000) == 1) {
-		assert_int_equal(m.type, REPLY_OF(REQ_DELIVER));
-		verdict = (int)get_u32(&m);
-		get_str(&m, status, sizeof(status));
-		get_str(&m, text, sizeof(text));
-		assert_int_equal(get_end(&m), 0);
-	}
-	close(queue);
-	assert_int_equal(waitpid(pid, &wait_status, 0), pid);
-	assert_true(WIFEXITED(wait_status));
+}
+
+/* What it says to that; -1: it ended instead. */
+static int
+hear_verdict(int queue)
+{
+	char status[32], text[VERDICT_TEXT_MAX];
+	struct message m;
+	int verdict;
+
+	if (message_wait(queue, &m, 0, 60000) != 1)
+		return -1;
+	assert_int_equal(m.type, REPLY_OF(REQ_DELIVER));
+	verdict = (int)get_u32(&m);
+	get_str(&m, status, sizeof(status));
+	get_str(&m, text, sizeof(text));
+	assert_int_equal(get_end(&m), 0);
 	return verdict;
+}
+
+static void
+await_end(pid_t pid)
+{
+	int status;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+}
+
+static int
+ask_with(const char *alias, const char *digest, uint32_t flags,
+    const char *letter)
+{
+	int queue, verdict;
+	pid_t pid = start(&queue);
+
+	send_run(queue, alias, digest, flags, letter);
+	verdict = hear_verdict(queue);
+	close(queue);
+	await_end(pid);
+	return verdict;
+}
+
+static int
+ask(const char *alias, const char *digest, uint32_t flags)
+{
+	return ask_with(alias, digest, flags, "a: b\n\nc\n");
 }
 
 static void
@@ -414,6 +455,118 @@ file_once(void **state)
 	assert_true(after.st_size > before.st_size);
 }
 
+/* ~/.forward is one command, a script of the user's. */
+static void
+put_script(const char *text, char digest[PROGRAM_DIGEST_MAX])
+{
+	char entry[1400], quoted[1410];
+
+	snprintf(entry, sizeof(entry), "|/bin/sh %s/script",
+	    agent.identity.home);
+	snprintf(quoted, sizeof(quoted), "\"%s\"\n", entry);
+	put_file(".forward", quoted, 0600);
+	put_file("script", text, 0600);
+	program_digest(entry, digest);
+}
+
+/* Is the process whose number is in that file a zombie? */
+static int
+has_ended(const char *name)
+{
+	char path[1200], text[256];
+	long pid = 0;
+	FILE *f;
+	int r;
+
+	snprintf(path, sizeof(path), "%s/%s", agent.identity.home, name);
+	f = fopen(path, "re");
+	if (f == NULL)
+		return 0;
+	r = fscanf(f, "%ld", &pid);
+	fclose(f);
+	if (r != 1)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
+	f = fopen(path, "re");
+	if (f == NULL)
+		return 1;
+	r = fgets(text, sizeof(text), f) != NULL &&
+	    strstr(text, ") Z ") != NULL;
+	fclose(f);
+	return r;
+}
+
+/* What was done in time is done, however late its end is looked at. */
+static void
+done_in_time(void **state)
+{
+	char digest[PROGRAM_DIGEST_MAX];
+	int queue, status, i;
+	time_t begun;
+	pid_t pid;
+
+	(void)state;
+	config.command_timeout = 1;
+	put_script("cd \"$HOME\"\nkill -STOP $PPID\necho $$ >was-run\n",
+	    digest);
+	begun = time(NULL);
+	pid = start(&queue);
+	send_run(queue, "", digest, 0, "a: b\n\nc\n");
+	assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+	assert_true(WIFSTOPPED(status));
+	for (i = 0; i < 6000 && (!has_ended("was-run") ||
+	    time(NULL) < begun + 3); i++)
+		(void)poll(NULL, 0, 10);
+	assert_int_equal(kill(pid, SIGCONT), 0);
+	assert_int_equal(hear_verdict(queue), DELIVERED);
+	close(queue);
+	await_end(pid);
+}
+
+/* Of a letter that can't be read to its end it sees no end. */
+static void
+half_a_letter(void **state)
+{
+	static char letter[LARGE];
+	char digest[PROGRAM_DIGEST_MAX];
+
+	(void)state;
+	memset(letter, 'x', sizeof(letter) - 1);
+	put_script("trap '' TERM\ncd \"$HOME\"\n: >content\ncat >/dev/null\n"
+	    "echo >was-run\n", digest);
+	assert_int_equal(ask_with("", digest, 0, letter), DELIVERY_DEFERRED);
+	assert_false(has_file("was-run"));
+}
+
+/* The queue ends: a file that is waited for is written all the same. */
+static void
+file_to_its_end(void **state)
+{
+	char entry[1400], digest[PROGRAM_DIGEST_MAX], path[1200];
+	struct stat st;
+	int queue, i;
+	pid_t pid;
+
+	(void)state;
+	snprintf(entry, sizeof(entry), "%s/saved", agent.identity.home);
+	put_file(".forward", entry, 0600);
+	program_digest(entry, digest);
+	put_file("saved.lock", "", 0600);
+	pid = start(&queue);
+	send_run(queue, "", digest, 0, "a: b\n\nc\n");
+	for (i = 0; i < 6000 && !has_file("saved"); i++)
+		(void)poll(NULL, 0, 10);
+	close(queue);
+	snprintf(path, sizeof(path), "%s/saved.lock", agent.identity.home);
+	/* Long enough for it to be heard of. */
+	(void)poll(NULL, 0, 200);
+	assert_int_equal(unlink(path), 0);
+	await_end(pid);
+	assert_int_equal(stat(entry, &st), 0);
+	assert_true(st.st_size > 0);
+	assert_false(has_file("saved.lock"));
+}
+
 /* Every request in every state, of every size. */
 static void
 gates_walk(void **state)
@@ -461,6 +614,12 @@ main(void)
 		cmocka_unit_test_setup_teardown(hostile_queue, set_up,
 		    tear_down),
 		cmocka_unit_test_setup_teardown(file_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(file_to_its_end, set_up,
+		    tear_down),
+		cmocka_unit_test_setup_teardown(done_in_time, set_up,
+		    tear_down),
+		cmocka_unit_test_setup_teardown(half_a_letter, set_up,
+		    tear_down),
 	};
 
 	/* The agent, asked before it has a home of its own. */
