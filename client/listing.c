@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "fail.h"
 #include "listing.h"
@@ -105,19 +106,29 @@ listing_add(struct listing *l, const struct selection *s)
 	return l->letters - before;
 }
 
-void
-listing_copy(FILE *from)
+static void
+copy(FILE *from)
 {
 	static char piece[PIECE];
 	size_t n;
+
+	while ((n = fread(piece, 1, sizeof(piece), from)) > 0)
+		if (fwrite(piece, 1, n, stdout) != n)
+			break;
+}
+
+void
+listing_copy(FILE *from, int is_clean)
+{
 
 	if (fflush(from) == EOF || ferror(from))
 		fail(EX_IOERR, "no room for the listing: %s",
 		    strerror(errno));
 	rewind(from);
-	while ((n = fread(piece, 1, sizeof(piece), from)) > 0)
-		if (fwrite(piece, 1, n, stdout) != n)
-			break;
+	if (is_clean || !isatty(STDOUT_FILENO))
+		copy(from);
+	else
+		print_content(stdout, from);
 	if (ferror(from) || fflush(stdout) == EOF || ferror(stdout))
 		fail(EX_IOERR, "standard output: %s", strerror(errno));
 }
@@ -126,7 +137,7 @@ int
 listing_close(struct listing *l)
 {
 	l->printer->end(l->out, l->letters, l->octets);
-	listing_copy(l->out);
+	listing_copy(l->out, 1);
 	fclose(l->out);
 	if (!l->is_partial)
 		return EX_OK;

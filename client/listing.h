@@ -27,8 +27,11 @@ int	listing_close(struct listing *);
 
 /* The octets of a letter: 1; 0: there is none. */
 int	listing_content(struct talk *, const char *id, FILE *out);
-/* From the beginning of a stream to standard output; ends the program if it
- * can't be written. */
-void	listing_copy(FILE *from);
+/*
+ * From the beginning of a stream to standard output; what is not clean goes to
+ * a terminal by way of print_content().  Ends the program if it can't be
+ * written.
+ */
+void	listing_copy(FILE *from, int is_clean);
 
 #endif

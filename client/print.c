@@ -15,6 +15,7 @@
 #include "wire/utf8.h"
 
 #define TIME_ROOM	64
+#define PIECE		4096	/* octets of a line at once */
 
 static const char *const places[] = {
 	[LETTER_ACTIVE] = "active",
@@ -65,6 +66,28 @@ print_text(FILE *out, const char *text)
 	}
 }
 
+void
+print_content(FILE *out, FILE *from)
+{
+	char text[PIECE];
+	size_t len = 0;
+	int c, is_end;
+
+	do {
+		c = getc(from);
+		is_end = c == EOF || c == '\n' || c == '\t';
+		if (!is_end)
+			text[len++] = c != '\0' ? (char)c : '?';
+		if (!is_end && len + 1 < PIECE)
+			continue;
+		text[len] = '\0';
+		print_text(out, text);
+		len = 0;
+		if (is_end && c != EOF)
+			putc(c, out);
+	} while (c != EOF);
+}
+
 static const char *
 print_time(uint64_t when, int is_whole, char text[TIME_ROOM])
 {
@@ -107,7 +130,8 @@ mailq_letter(FILE *out, const struct letter_record *r, size_t index)
 	if (index == 0)
 		fprintf(out, "%-21s %9s %-19s  %s\n", "-Queue ID-", "--Size--",
 		    "---Arrival Time----", "-Sender/Recipient-------");
-	fprintf(out, "%s%c%*s%9" PRIu64 " %-19s  ", r->id, mark_of(r->place),
+	print_text(out, r->id);
+	fprintf(out, "%c%*s%9" PRIu64 " %-19s  ", mark_of(r->place),
 	    strlen(r->id) < 21 ? (int)(21 - strlen(r->id)) : 1, "", r->size,
 	    r->is_damaged ? "?" : print_time(r->arrived, 0, text));
 	print_text(out, r->is_damaged ? "(the file is damaged)" :
@@ -192,8 +216,9 @@ show_letter(FILE *out, const struct letter_record *r, size_t index)
 {
 	char text[TIME_ROOM];
 
-	fprintf(out, "%sId:         %s\nState:      %s", index > 0 ? "\n" :
-	    "", r->id, places[r->place]);
+	fprintf(out, "%sId:         ", index > 0 ? "\n" : "");
+	print_text(out, r->id);
+	fprintf(out, "\nState:      %s", places[r->place]);
 	if (r->place == LETTER_DEFERRED)
 		fprintf(out, ", next try %s", print_time(r->due, 1, text));
 	if (r->is_kept)

@@ -26,6 +26,8 @@ extern const struct printer print_json;	/* one object, in UTF-8 */
 void	print_json_string(FILE *, const char *);
 /* For a terminal: control characters, and what is no UTF-8, become "?". */
 void	print_text(FILE *, const char *);
+/* The same with a whole file, whose lines and tabs stay. */
+void	print_content(FILE *, FILE *from);
 /* "deferred" */
 const char *print_place(uint32_t place);
 /* The place of that name; LETTER_PLACES: there is none. */

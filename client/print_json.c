@@ -25,6 +25,8 @@ print_json_string(FILE *out, const char *text)
 			fprintf(out, "\\u%04x", *p);
 		else if (*p > 127 && !is_utf8)
 			fputs("\\ufffd", out);
+		else if (*p == 0xc2 && p[1] < 0xa0)
+			fprintf(out, "\\u%04x", *++p);	/* C1 */
 		else
 			putc(*p, out);
 	}
@@ -53,7 +55,8 @@ json_begin(FILE *out)
 static void
 json_letter(FILE *out, const struct letter_record *r, size_t index)
 {
-	fprintf(out, "%s{\"id\":\"%s\"", index > 0 ? ",\n" : "\n", r->id);
+	fprintf(out, "%s{\"id\":", index > 0 ? ",\n" : "\n");
+	print_json_string(out, r->id);
 	put_member(out, "state", print_place(r->place));
 	put_number(out, "size", r->size);
 	if (r->place == LETTER_DEFERRED)

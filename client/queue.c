@@ -280,7 +280,7 @@ run_show(const struct queue_options *o, const struct verb *verb,
 	for (i = 0; i < o->id_count; i++)
 		if (!listing_content(talk, o->ids[i], out))
 			code = unknown(o->ids[i]);
-	listing_copy(out);
+	listing_copy(out, 0);
 	fclose(out);
 	return code;
 }

@@ -348,6 +348,24 @@ def test_what_people_read(smtpd):
     assert run(mailq, "bob").stdout == "Mail queue is empty\n"
 
 
+def test_content_on_a_terminal(smtpd):
+    """A letter says nothing to a terminal; to a file it is what it is."""
+    one = send(smtpd, "alice", "a@dead.example",
+               subject=b"\x1b]0;x\x07 \xc2\x9b2J")
+    argv = [BIN + "/postern", "queue", "-C", smtpd.conf_path, "show", "-c", one]
+    assert "\nSubject: \x1b]0;x\x07 \x9b2J\n" in run(argv).stdout
+    ours, theirs = os.openpty()
+    with open(ours, "rb") as terminal:
+        with subprocess.Popen(argv, stdout=theirs, stdin=subprocess.DEVNULL):
+            os.close(theirs)
+            shown = b""
+            with contextlib.suppress(OSError):	# the end, on a terminal
+                while piece := os.read(terminal.fileno(), 4096):
+                    shown += piece
+    assert b"\r\nSubject: ?]0;x? ?2J\r\n" in shown
+    assert shown.endswith(b"Hello.\r\n") and b"\x1b" not in shown
+
+
 def test_large_content(smtpd):
     """Page by page, to the last octet; and a row of recipients that fills
     several pages."""
