@@ -15,7 +15,8 @@ links = $(sort $(patsubst MAILBOX,$(MAILBOX) privsep/gates privsep/message \
 	$(patsubst smtpd/aliases,$(NAMES) smtpd/xtext \
 	smtpd/idna wire/utf8,$(shell \
 	sed -n 's,^/\* LINK:\(.*\)\*/.*,\1,p' $(1)))))))
-libs = $(shell sed -n 's,^/\* LIBS:\(.*\)\*/.*,\1,p' $(1))
+libs = $(shell sed -n 's,^/\* LIBS:\(.*\)\*/.*,\1,p' $(1)) \
+	$(if $(filter smtpd/idna,$(call links,$(1))),$(IDNA_LIBS))
 
 # Unit tests run under ASan and UBSan: a test that reads past an end is red.
 SAN =	-fsanitize=address,undefined -fno-sanitize-recover=all -O1 -g \

@@ -48,10 +48,9 @@ outbound_add(struct outbound *o, struct errand *e)
 	struct destination *d;
 	const char *at = strrchr(e->account, '@');
 
-	if (at == NULL || idna_to_ascii(at + 1, domain) == -1) {
-		errno = EINVAL;
+	errno = EINVAL;
+	if (at == NULL || idna_to_ascii(at + 1, domain) == -1)
 		return -1;
-	}
 	if (next_hop_find(o->config, domain, &hop) == -1)
 		return -1;
 	d = destination_get(o, &hop);

@@ -182,7 +182,7 @@ find_route(struct smtp_session *s, struct address *address,
 	enum route route;
 
 	if (idna_to_ascii(address->domain, ascii) == -1) {
-		*v = no_host;
+		*v = errno == ENOMEM ? spool_fault : no_host;
 		return ROUTE_NONE;
 	}
 	route = policy_recipient(&s->policy, address->local, ascii, account,

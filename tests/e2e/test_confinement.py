@@ -462,8 +462,10 @@ def memory(pid):
 COMMON = {"linux-vdso.so.1", "libc.so.6", "libbsd.so.0", "libmd.so.0",
           "libseccomp.so.2", "ld-linux-x86-64.so.2"}
 TLS = {"libssl.so.3", "libcrypto.so.3"}
+IDNA = {"libidn2.so.0", "libunistring.so.2"}
 LINKS = {"login": {"libpam.so.0", "libaudit.so.1", "libcap-ng.so.0"},
          "pop3d-worker": TLS, "smtpd-worker": TLS, "smtpd-relay": TLS,
+         "smtpd-agents": IDNA, "smtpd-programs": IDNA, "smtpd-queue": IDNA,
          "smtpd-resolver": {
              "libunbound.so.8", "libevent_core-2.1.so.7", "libevent-2.1.so.7",
              "libresolv.so.2", "libnettle.so.8", "libhogweed.so.6",

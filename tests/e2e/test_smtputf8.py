@@ -39,7 +39,7 @@ def test_letter(smtpd, users):
         smtp.expect(utf8("MAIL FROM:<j\u00f6rg@b\u00fccher.test> SMTPUTF8 "
                          "BODY=8BITMIME"), 250)
         # Ours by its name in the DNS; and a name that nobody here has.
-        smtp.expect(utf8("RCPT TO:<%s@B\u00fccher.test>" % user), 250)
+        smtp.expect(utf8("RCPT TO:<%s@B\u00dcCHER.test>" % user), 250)
         reply = smtp.expect(utf8("RCPT TO:<j\u00f6rg@b\u00fccher.test>"), 550)
         assert reply.status == "5.1.1"
         smtp.expect("DATA", 354)
@@ -52,6 +52,18 @@ def test_letter(smtpd, users):
         "Delivered-To: {0}@xn--bcher-kva.test\n".format(user).encode())
     assert b" with UTF8SMTP id " in message
     assert message.endswith(content.replace(b"\r\n", b"\n"))
+
+
+@pytest.mark.parametrize("domain", [
+    "a.\U0001f600.test", "ab--\u00e4.test", "xn--a.\u00e4", "\u05d0a.test",
+    "a\uff20example.test", "%s\u00e4.test" % (56 * "a")])
+def test_no_host(smtpd, domain):
+    """IDNA2008 knows no such name; an answer, and the session goes on."""
+    with Smtp(smtpd) as smtp:
+        smtp.expect("MAIL FROM:<> SMTPUTF8", 250)
+        reply = smtp.expect(utf8("RCPT TO:<a@%s>" % domain), 550)
+        assert reply.status == "5.1.2"
+        smtp.expect("RCPT TO:<postmaster>", 250)
 
 
 @pytest.mark.parametrize("path", [

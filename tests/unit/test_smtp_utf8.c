@@ -81,10 +81,36 @@ test_idna(void **state)
 		{ "\331\204\331\212\331\207\331\205\330\247\330\250\330\252"
 		    "\331\203\331\204\331\205\331\210\330\264\330\271\330\261"
 		    "\330\250\331\212\330\237",
-		    "xn--egbpdaj6bu4bxfgehfvwxn" },
+		    NULL },	/* it has a question mark */
 		{ "\343\201\235\343\201\256\343\202\271\343\203\224\343\203"
 		    "\274\343\203\211\343\201\247", "xn--d9juau41awczczp" },
-		{ "a.\360\237\230\200.b", "a.xn--e28h.b" },
+		/* Other ways to write the same. */
+		{ "B\303\234CHER.Test", "xn--bcher-kva.test" },
+		{ "bu\314\210cher.test", "xn--bcher-kva.test" },
+		{ "b\303\274cher\343\200\202test", "xn--bcher-kva.test" },
+		{ "XN--BCHER-KVA.\303\204", "xn--bcher-kva.xn--4ca" },
+		{ "\342\223\224xample.org", "example.org" },
+		/* A sharp s is a letter of its own; German and Greek. */
+		{ "fa\303\237.de", "xn--fa-hia.de" },
+		{ "Fa\303\237.DE", "xn--fa-hia.de" },
+		{ "\316\262\317\214\316\273\316\277\317\202.com",
+		    "xn--nxasmm1c.com" },
+		/* No letters; hyphens; a mark with nothing before it. */
+		{ "a.\360\237\230\200.b", NULL }, { "-\303\244.b", NULL },
+		{ "\303\244-.b", NULL }, { "ab--\303\244.b", NULL },
+		{ "\314\201a.b", NULL }, { "a\342\200\215b.de", NULL },
+		{ "\302\255.\303\244", NULL },
+		/* Not what Punycode makes of anything. */
+		{ "xn--a.\303\244", NULL }, { "xn--.\303\244", NULL },
+		{ "xn--\303\244.b", NULL }, { "xn--a-.\303\244", NULL },
+		/* Right to left, and both ways in one label. */
+		{ "\327\220\327\221.test", "xn--4dbc.test" },
+		{ "\327\220a.test", NULL }, { "1\327\220.test", NULL },
+		/* Mapped, these would be "@", "a/c", "_", and "[1]". */
+		{ "a\357\274\240b.\303\244", NULL },
+		{ "\342\204\200.\303\244", NULL },
+		{ "a\357\274\277b.\303\244", NULL },
+		{ "\357\274\2731\357\274\275", NULL },
 		{ ".\303\244", NULL }, { "\303\244.", NULL },
 		{ "\303\244..b", NULL }, { "\303", NULL }, { "\377.b", NULL }
 	};
@@ -114,6 +140,15 @@ test_idna(void **state)
 	for (; strlen(name) < 270; i++)
 		strlcat(name, ".bbbbbbbbbbbbbb", sizeof(name));
 	assert_int_equal(idna_to_ascii(name, ascii), -1);
+	/* 253 characters, 5 of which are not here yet, and not one more. */
+	for (i = 253; i <= 254; i++) {
+		memset(name, 'a', i - 5);
+		for (size_t dot = 2; dot < i - 5; dot += 50)
+			name[dot] = '.';
+		memcpy(name, "\303\244", 2);
+		name[i - 5] = '\0';
+		assert_int_equal(idna_to_ascii(name, ascii), i == 253 ? 0 : -1);
+	}
 }
 
 /* Declared and not; what is ours is known by its name in the DNS. */
