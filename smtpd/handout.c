@@ -261,6 +261,18 @@ handout_expire(struct handout *h, uint64_t now)
 	}
 }
 
+int
+handout_close(struct handout *h)
+{
+	const struct line *l;
+
+	h->is_closing = 1;
+	TAILQ_FOREACH(l, &h->active, link)
+		if (l->state == LINE_DELIVER)
+			return 1;
+	return 0;
+}
+
 uint64_t
 handout_next(const struct handout *h)
 {

@@ -100,6 +100,7 @@ struct handout {
 	void			*arg;
 	const char		*hostname;	/* for a bare postmaster */
 	int			 is_of_programs;	/* not of mailboxes */
+	int			 is_closing;	/* nothing more is begun */
 	uint64_t		 patience;	/* ms, of one delivery */
 	uint64_t		 idle_ms;	/* an agent waits for another
 						 * letter; 0, from init: not */
@@ -146,6 +147,8 @@ void	handout_ready(struct handout *, const struct pollfd *,
 	    uint64_t now_ms);
 /* End what is over its deadline. */
 void	handout_expire(struct handout *, uint64_t now_ms);
+/* Begin nothing more; is there still somebody at what was begun before? */
+int	handout_close(struct handout *);
 /* The next moment at which ask or expire has something to do. */
 uint64_t handout_next(const struct handout *);
 

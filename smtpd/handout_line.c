@@ -285,7 +285,7 @@ line_next(struct handout *h, struct line *l, uint64_t now)
 	if (l->waiting < SHORT_LINE)
 		line_unpark(h, l, UNPARK_MAX, 1);
 	e = TAILQ_FIRST(&l->errands);
-	if (e == NULL || (l->served >= REUSE_MAX &&
+	if (e == NULL || h->is_closing || (l->served >= REUSE_MAX &&
 	    !TAILQ_EMPTY(&h->wanting))) {
 		line_close_or_free(h, l, now);
 		return;

@@ -33,6 +33,7 @@
 #define LOCK_RETRY_MS	500	/* while another one schedules */
 #define AGENT_IDLE_MS	200	/* for another letter to the same account */
 #define LOOK_EVERY_MS	1000	/* at what others put in */
+#define LEAVE_MS	6000	/* for commands that run, at the end */
 #define WATCH_MASTER	0
 #define WATCH_HINT	1
 #define WATCH_SPOOL	2
@@ -288,6 +289,30 @@ take_control(struct message *m)
 	control_accept(&control, &facts, fd);
 }
 
+/*
+ * The master ends, or another queue is to come, with what is configured by now.
+ * A mailbox knows what it was given, but a command that nobody waits for would
+ * have to be run again: it may end first, if it does so soon.
+ */
+static void __attribute__((noreturn))
+leave(void)
+{
+	static struct pollfd pfd[HANDOUT_CHANNELS];
+	const uint64_t until = queue.now_ms + LEAVE_MS;
+	size_t n;
+
+	while (handout_close(&queue.programs) && queue.now_ms < until) {
+		n = handout_poll(&queue.programs, pfd);
+		if (poll(pfd, (nfds_t)n, (int)(until - queue.now_ms)) == -1 &&
+		    errno != EINTR)
+			fatal("poll");
+		queue_tick(&queue);
+		handout_ready(&queue.programs, pfd, queue.now_ms);
+		queue_settle(&queue);
+	}
+	_exit(0);
+}
+
 static void
 master_ready(void)
 {
@@ -299,7 +324,7 @@ master_ready(void)
 		if (n == -1 && (errno == EAGAIN || errno == EINTR))
 			return;
 		if (n == 0 || (n == -1 && errno != EBADMSG))
-			_exit(0);	/* the master is gone */
+			leave();
 		if (n == -1)
 			continue;
 		if (m.type == CH_CONTROL)

@@ -42,14 +42,16 @@ for word in sys.argv[1:]:
     verb, _, value = word.partition("=")
     if verb == "say":
         os.write(1, value.encode())
+    elif verb == "until":
+        while not os.path.exists(value):
+            time.sleep(0.01)
     elif verb == "flood":
         for _ in range(int(value)):
             os.write(2, b"flood" * 4096)
     elif verb == "sleep":
         time.sleep(float(value))
     elif verb == "deaf-to-term":
-        import signal
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
     elif verb == "daemon":
         if os.fork() == 0:
             time.sleep(float(value))
@@ -590,6 +592,27 @@ def test_queue_is_killed(smtpd, people):
     os.kill(running[0].pid, 15)
     smtpd.wait_log("event=delivered .*account=%s " % alice)
     over(smtpd)
+
+
+def test_reload_while_one_runs(smtpd, people):
+    """A command that runs may end in peace: it is not run again."""
+    alice, bob, _ = people
+    gate = postern.home(alice) + "/go-on"
+    forward(alice, record("until=" + gate))
+    send(smtpd, alice)
+    records(1)
+    smtpd.forget_log()
+    queue, = smtpd.processes("smtpd-queue")
+    smtpd.reload()
+    smtpd.wait_log("event=reloaded")
+    postern.write(gate, "")
+    send(smtpd, bob)
+    smtpd.wait_log("event=delivered .*account=%s .*given to a command" % alice)
+    wait_messages(bob, 1)
+    over(smtpd)
+    os.unlink(gate)
+    assert len(records()) == 1
+    assert queue.pid not in [p.pid for p in smtpd.processes("smtpd-queue")]
 
 
 def test_not_allowed(daemons, people):
