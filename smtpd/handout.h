@@ -54,6 +54,7 @@ struct errand {
 	uint32_t		 recipient;	/* by which it came */
 	int			 is_tried;	/* may have been delivered */
 	int			 is_unsettled;	/* delivered, not on record */
+	int			 is_silent;	/* its agent did not answer */
 	char			**addresses;	/* where it goes on to */
 	size_t			 address_count;
 	struct errand_program	*programs;	/* the same */

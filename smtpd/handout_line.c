@@ -201,6 +201,8 @@ line_broken(struct handout *h, struct line *l, const char *why, int is_silent,
 	struct errand *e = l->current;
 
 	l->current = NULL;
+	if (e != NULL)
+		e->is_silent |= is_silent;
 	if (e != NULL && l->state == LINE_DELIVER)
 		give_back(h, e, &r);
 	else if (e != NULL) {

@@ -4,6 +4,8 @@
  * Runs in the queue, as queue-user; touches the spool, and reads the aliases
  * file.  settle.c puts on record what comes of it.
  */
+#include <sys/file.h>
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -22,6 +24,22 @@
 #define FAULT_WAIT	60	/* seconds, when the spool itself fails */
 #define STARTS_MAX	500	/* letters looked at in one turn */
 
+/*
+ * The lock is everybody's who has a copy of the descriptor, so that nothing is
+ * tried again before the first try has ended.  But one who does not answer may
+ * be stopped by his user, for ever: the others do not wait for that, and a
+ * mailbox knows what it has.
+ */
+static void
+unlock(const struct job *job)
+{
+	size_t i;
+
+	for (i = 0; i < job->errand_count; i++)
+		if (job->errands[i].is_silent)
+			(void)flock(job->letter.fd, LOCK_UN);
+}
+
 void
 job_free(struct queue *q, struct job *job)
 {
@@ -33,6 +51,7 @@ job_free(struct queue *q, struct job *job)
 	if (sender_close(&q->senders, job->sender, &next))
 		schedule_push(&q->schedule, &next);
 	q->again_count -= job->is_again != 0;
+	unlock(job);
 	letter_close(&job->letter);
 	for (i = 0; i < job->errand_count; i++) {
 		handout_forget_addresses(&job->errands[i]);

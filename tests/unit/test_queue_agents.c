@@ -3,6 +3,8 @@
  * Delivery agents that crash, are silent or can't be had, and letters that
  * somebody else holds.
  */
+#include <sys/file.h>
+
 #include "queue_home.h"
 
 static void
@@ -50,23 +52,58 @@ agent_dies_late(void **state)
 	assert_int_equal(count_in(q.spool.queue, 0), 0);
 }
 
+/* The agent's descriptor of the letter that it has. */
+static int
+copy_of_letter(void)
+{
+	struct job *job;
+	int copy = -1;
+
+	TAILQ_FOREACH(job, &q.jobs, link)
+		if (handout_has_begun(&job->errands[0]))
+			copy = dup(job->letter.fd);
+	assert_int_not_equal(copy, -1);
+	return copy;
+}
+
+static int
+is_locked(int copy)
+{
+	char path[64];
+	int fd, r;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", copy);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_int_not_equal(fd, -1);
+	r = flock(fd, LOCK_EX | LOCK_NB);
+	close(fd);
+	return r == -1;
+}
+
 static void
 agent_is_silent(void **state)
 {
+	int copy;
+
 	(void)state;
 	letter_for("alice", NULL);
 	letter_for("alice", NULL);
 	begin();
 	give_channel();
 	identify("alice");
+	copy = copy_of_letter();
 	q.now_ms += 4 * MINUTE_MS;
 	end();
 	assert_int_equal(q.job_count, 2);
 	assert_true(handout_next(&q.handout) > q.now_ms);
+	assert_true(is_locked(copy));
 	q.now_ms += 2 * MINUTE_MS;
 	end();
 	/* Whoever waits behind it would wait as long: all are deferred. */
 	assert_int_equal(q.job_count, 0);
+	/* It may be stopped for ever: other recipients are tried again. */
+	assert_false(is_locked(copy));
+	close(copy);
 	assert_int_equal(q.handout.channels, 0);
 	assert_int_equal(count_in(q.spool.queue, 0), 2);
 }
