@@ -155,6 +155,25 @@ submission_say(struct submission *s, int wanted, const char *what,
 		submission_fail(s, what);
 }
 
+/*
+ * The content can't be written.  A server that has had enough answers at once
+ * and closes: that answer still waits here, where the socket is at its end.
+ */
+_Noreturn static void
+cut_off(struct submission *s)
+{
+	struct pollfd answer = { .fd = s->fd, .events = POLLIN };
+	const int error = errno;
+
+	if (poll(&answer, 1, 0) == 1) {
+		read_reply(s);
+		if (s->code >= 400)
+			submission_fail(s, NULL);
+	}
+	errno = error;
+	lost(s);
+}
+
 void
 submission_put(struct submission *s, const char *text, size_t len)
 {
@@ -171,14 +190,15 @@ submission_put(struct submission *s, const char *text, size_t len)
 			fputs("\r\n", s->out);
 		s->is_inside = end == NULL;
 	}
+	if (ferror(s->out))
+		cut_off(s);
 }
 
 void
 submission_end(struct submission *s)
 {
-	errno = 0;
-	if (fflush(s->out) == EOF || ferror(s->out))
-		lost(s);
+	if (fflush(s->out) == EOF)
+		cut_off(s);
 	s->is_ended = 1;
 	submission_say(s, 250, NULL, ".");
 	submission_close(s);

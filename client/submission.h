@@ -33,6 +33,7 @@ void	submission_say(struct submission *, int wanted, const char *what,
 	    const char *, ...) __attribute__((format(printf, 4, 5)));
 /*
  * A piece of the content of DATA: LF line ends become CR LF, dots are doubled.
+ * Where the server takes no more of it, what it said of that ends the program.
  */
 void	submission_put(struct submission *, const char *, size_t);
 void	submission_end(struct submission *);

@@ -2,7 +2,9 @@
 import os
 import re
 import shutil
+import socket
 import subprocess
+import threading
 
 import pytest
 
@@ -295,6 +297,46 @@ def test_nobody_there(daemons, tmp_path):
     # No configuration that can be read: where it is by default.
     done = run([PROGRAM, "-C", str(tmp_path / "none"), "alice"], LETTER)
     assert done.returncode == TEMPFAIL and b"/smtpd.sock" in done.stderr
+
+
+def serve(listener, last):
+    """A server that has enough of a message before it has read it."""
+    conn = listener.accept()[0]
+    with conn, conn.makefile("rb") as lines:
+        conn.sendall(b"220 x.example ESMTP\r\n")
+        for line in lines:
+            if line.startswith(b"DATA"):
+                break
+            conn.sendall(b"250 2.0.0 Yes\r\n")
+        conn.sendall(b"354 Go ahead\r\n")
+        assert lines.read(100000)
+        conn.sendall(last)
+
+
+@pytest.mark.parametrize("last,status,said", [
+    (b"552 5.3.4 Too large\r\n", UNAVAILABLE, "552 5.3.4 Too large"),
+    (b"554-5.6.0 No,\r\n554 5.6.0 never\r\n", UNAVAILABLE, "5.6.0 never"),
+    (b"421 4.3.2 Closing\r\n", TEMPFAIL, "421 4.3.2 Closing; "),
+    (b"250 2.0.0 Got it\r\n", TEMPFAIL, "went away: "),
+    (b"", TEMPFAIL, "went away: ")])
+def test_closed_in_data(smtpd, last, status, said):
+    """Closed before all of it was sent: what it said first is what counts."""
+    where = postern.BASE + "/early"
+    shutil.rmtree(where, ignore_errors=True)
+    os.makedirs(where, 0o755)
+    postern.write(where + "/conf", "run-dir %s\n" % where)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(where + "/smtpd.sock")
+        os.chmod(where + "/smtpd.sock", 0o666)
+        listener.listen(1)
+        server = threading.Thread(target=serve, args=(listener, last))
+        server.start()
+        done = run([PROGRAM, "-C", where + "/conf", "bob"],
+                   LETTER + 200000 * b"Hello, hello, hello.\n")
+        server.join()
+    assert done.returncode == status, done
+    assert said in done.stderr.decode(), done
+    assert b"nothing was sent" in done.stderr
 
 
 # As other programs call it
