@@ -180,9 +180,11 @@ schedule_find(const struct schedule *s, const char *id,
 {
 	const struct schedule_heap *h;
 	const struct schedule_entry *e;
+	size_t i;
 
 	for (h = s->heaps; h < s->heaps + SCHEDULE_KINDS; h++)
-		for (e = h->entries; e < h->entries + h->count; e++) {
+		for (i = 0; i < h->count; i++) {
+			e = &h->entries[i];
 			if (after == NULL && strcmp(e->name.id, id) == 0)
 				return e;
 			if (e == after)
