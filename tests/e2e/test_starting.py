@@ -477,10 +477,13 @@ def test_named_sockets():
         finally:
             stop(process)
         text = process.stderr.read().decode()
-        assert text.count("address=inherited") == 2
-        # But for the sockets of this host, which nobody has given.
-        assert text.count("event=listening") == 4
-        assert text.count("event=listening service=smtp address=inherit") == 2
+        listening = re.findall("event=listening service=(.*) address=(.*)",
+                               text)
+        assert listening.count(("smtp", "inherited")) == 2
+        # But for the sockets of this host, which nobody has given; those are
+        # named again when the reload is through.
+        assert {service for service, where in listening
+                if where != "inherited"} == {"local", "control"}
         assert process.returncode == 0
 
 
