@@ -3,36 +3,9 @@
  * The domain map and the recipients of relay domains: grammar, mistakes, what
  * an address comes to, and that an index gives the same answers.
  */
-#include <sys/stat.h>
+#include "names_home.h"
 
-#include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-#include "privsep/config_table.h"
-#include "smtpd/domain_map.h"
-#include "smtpd/expand.h"
-
-static struct config config;
 static struct aliases_file map, aliases;
-static struct expansion x;
-static size_t reports, last_line;
-
-static void
-report(const char *path, size_t line, const char *text)
-{
-	assert_non_null(path);
-	assert_non_null(text);
-	reports++;
-	last_line = line;
-}
 
 static int
 setup(void **state)
@@ -255,19 +228,6 @@ expansions(void **state)
 	reaches("mine", "here.example", "info");
 }
 
-static void
-put(const char *path, const char *text, mode_t mode)
-{
-	FILE *f;
-
-	(void)unlink(path);
-	f = fopen(path, "w");
-	assert_non_null(f);
-	fputs(text, f);
-	fclose(f);
-	assert_int_equal(chmod(path, mode), 0);
-}
-
 /* What was read stays in force while the file can't be. */
 static void
 on_disk(void **state)
@@ -378,17 +338,11 @@ session(int dir, int is_indexed)
 static void
 damaged(int dir, const char *path, off_t at)
 {
-	int fd = open(path, O_RDWR | O_CLOEXEC);
-	uint8_t octet, noise;
-
-	assert_int_equal(pread(fd, &octet, 1, at), 1);
-	noise = octet ^ 0x10;
-	assert_int_equal(pwrite(fd, &noise, 1, at), 1);
+	flip_octet(path, at);
 	begin_session(dir);
 	answers();
 	assert_int_equal(map.is_indexed, 0);
-	assert_int_equal(pwrite(fd, &octet, 1, at), 1);
-	close(fd);
+	flip_octet(path, at);
 }
 
 static void
