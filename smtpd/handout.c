@@ -2,7 +2,7 @@
  * handout: who gets a delivery channel, and when.
  *
  * Runs in the queue, as queue-user; touches the channels that the master made.
- * handout_line.c talks on them.
+ * handout_talk.c talks on them.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /*
- * handout_line: one account's line of errands, and its channel.  For handout.c
- * and handout_line.c only.  now is monotonic, in ms.
+ * handout_line: one account's line of errands, and its channel.  For handout.c,
+ * handout_line.c and handout_talk.c only.  now is monotonic, in ms.
  */
 #ifndef SMTPD_HANDOUT_LINE_H
 #define SMTPD_HANDOUT_LINE_H
@@ -60,7 +60,11 @@ void	line_set_state(struct line *, enum line_state, uint64_t now,
 	    uint64_t patience);
 /* When it will be slow; UINT64_MAX: it is, or nobody is waited for. */
 uint64_t line_slow_at(const struct line *);
-/* Begin to talk on a new channel.  It and all below may free the line. */
+
+/*
+ * handout_talk.c.  Begin to talk on a new channel.  It and all below may free
+ * the line.
+ */
 void	line_identify(struct handout *, struct line *, uint64_t now);
 /* The channel is free: the next letter, or the end of it. */
 void	line_next(struct handout *, struct line *, uint64_t now);

@@ -102,6 +102,12 @@ void	job_withdraw(struct job *);
 void	job_park(struct queue *, struct job *);
 
 /*
+ * job_expand.c.  To errands, which are the job's.  NULL; or the group without
+ * which that can't be done: then the job is not one yet.
+ */
+struct group *job_expand(struct queue *, struct job *);
+
+/*
  * settle.c: functions of struct handout_ops and outbound_ops; arg is the
  * queue.
  */
