@@ -56,6 +56,15 @@ command_helo(struct session *session, char *argument)
 	    session->worker->config->hostname);
 }
 
+/* Is it a service whose clients are known, if only after a login? */
+static int
+has_known_clients(const struct session *session)
+{
+	enum service service = session->worker->facts.service;
+
+	return service_is_submission(service) || service == SERVICE_LOCAL;
+}
+
 static void
 command_ehlo(struct session *session, char *argument)
 {
@@ -81,6 +90,10 @@ command_ehlo(struct session *session, char *argument)
 	if (security_offers_auth(session))
 		wire_printf(&session->wire, "250-AUTH %s\r\n",
 		    sasl_mechanisms);
+	/* RFC 5321, 3.5.2: EXPN must be listed where it is answered. */
+	if (has_known_clients(session) &&
+	    security_needs_login(session) == NULL)
+		session_reply(session, "250-EXPN");
 	wire_printf(&session->wire, "250-VRFY\r\n250 HELP\r\n");
 }
 
@@ -268,8 +281,7 @@ is_here(const struct session *session, const struct command *command)
 	if ((command->flags & COMMAND_SUBMISSION) != 0)
 		return service_is_submission(service);
 	if ((command->flags & COMMAND_KNOWN) != 0)
-		return service_is_submission(service) ||
-		    service == SERVICE_LOCAL;
+		return has_known_clients(session);
 	if ((command->flags & (COMMAND_SMTP | COMMAND_LMTP)) != 0)
 		return service == SERVICE_LMTP ?
 		    (command->flags & COMMAND_LMTP) != 0 :

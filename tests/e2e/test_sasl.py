@@ -407,6 +407,8 @@ def test_who_relays(smtpd, user):
         assert smtp.expect("VRFY " + user, 250).text.endswith(
             "<%s@mx.example.test>" % user)
         smtp.expect("VRFY unknown", 550)
+        # RFC 5321, 3.5.2: listed where it is answered.
+        assert "EXPN" in smtp.expect("EHLO x.example", 250).lines
         assert smtp.expect("EXPN " + user, 250).text.endswith(
             "<%s@mx.example.test>" % user)
         smtp.quit()

@@ -66,11 +66,11 @@ test_what_is_offered(void **unused)
 	expect_code("STARTTLS", "220 2.0.0");
 	expect("EHLO c", HEAD "250-AUTH PLAIN LOGIN\r\n" TAIL);
 	expect_code("AUTH PLAIN " PLAIN_ALICE, "235 2.7.0");
-	expect("EHLO c", HEAD TAIL);
+	expect("EHLO c", HEAD "250-EXPN\r\n" TAIL);
 	submit(FACT_PLAINTEXT);
 	expect("EHLO c", HEAD "250-STARTTLS\r\n250-AUTH PLAIN LOGIN\r\n" TAIL);
 	expect_code("AUTH PLAIN " PLAIN_ALICE, "235 2.7.0");
-	expect("EHLO c", HEAD TAIL);
+	expect("EHLO c", HEAD "250-EXPN\r\n" TAIL);
 	expect_code("STARTTLS", "503 5.5.1 STARTTLS comes before AUTH");
 	submit(FACT_PLAINTEXT);
 	worker.signer = -1;
