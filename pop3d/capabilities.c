@@ -46,7 +46,8 @@ command_capa(struct session *s, const struct arguments *args)
 	if (login_is_allowed(s))
 		wire_printf(&s->wire, "USER\r\nSASL %s\r\n",
 		    sasl_mechanisms);
-	if (session_can_start_tls(s))
+	/* Announced in this state only (RFC 2595, 4). */
+	if (s->state == POP3_AUTHORIZATION && session_can_start_tls(s))
 		wire_printf(&s->wire, "STLS\r\n");
 	wire_printf(&s->wire, "RESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n"
 	    "UTF8 USER\r\nLANG\r\n");

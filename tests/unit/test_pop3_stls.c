@@ -51,9 +51,11 @@ test_stls(void **state)
 
 	/* Offered where secrets may come in the clear, too; not after login. */
 	flags = FACT_PLAINTEXT;
-	dialogue("CAPA\r\nSTLS now\r\n" LOGIN "STLS\r\nSTAT\r\nQUIT\r\n");
+	dialogue("CAPA\r\nSTLS now\r\n" LOGIN "CAPA\r\nSTLS\r\nSTAT\r\n"
+	    "QUIT\r\n");
 	assert_heard(CAPA_BEGIN "USER\r\nSASL PLAIN LOGIN\r\nSTLS\r\n"
 	    CAPA_END "-ERR wrong arguments\r\n" LOGIN_OK_TEXT
+	    CAPA_BEGIN "USER\r\nSASL PLAIN LOGIN\r\n" CAPA_END
 	    "-ERR already logged in\r\n+OK 3 60\r\n+OK goodbye\r\n");
 	/* No certificate: the session goes on as it was. */
 	signer = -1;
