@@ -18,11 +18,10 @@ header_init(struct header *h)
 }
 
 void
-header_skip(struct header *h)
+header_init_first(struct header *h)
 {
 	header_init(h);
-	h->has_date = h->has_message_id = 1;
-	h->state = HEADER_OVER;
+	h->is_first_only = h->has_date = h->has_message_id = 1;
 }
 
 int
@@ -66,7 +65,7 @@ begin_field(struct header *h)
 		h->has_date = 1;
 	else if (is_held(h, "Message-ID"))
 		h->has_message_id = 1;
-	return HEADER_VALUE;
+	return h->is_first_only ? HEADER_OVER : HEADER_VALUE;
 }
 
 /* What the line is, with one octet more that is held already. */
@@ -135,6 +134,24 @@ header_end(struct header *h)
 	h->state = HEADER_OVER;
 }
 
+/* "From " and ">From ", of a mailbox's file: a field may follow. */
+static int
+is_separator(const struct header *h)
+{
+	const size_t quote = h->held_len > 0 && h->held[0] == '>';
+
+	return h->name_len == 4 + quote && h->held_len > h->name_len &&
+	    memcmp(h->held + quote, "From ", 5) == 0;
+}
+
+/* Is what is held content, with nothing before it? */
+static int
+is_headless(const struct header *h)
+{
+	return h->is_first_only && !h->has_field && h->held_len > 0 &&
+	    h->held[0] != '\n' && !is_separator(h);
+}
+
 int
 header_print(const struct header *h, const struct header_origin *origin,
     char text[HEADER_TEXT_MAX])
@@ -145,7 +162,8 @@ header_print(const struct header *h, const struct header_origin *origin,
 
 	text[0] = '\0';
 	if (!header_is_wanting(h))
-		return 0;
+		return (int)strlcpy(text, is_headless(h) ? "\n" : "",
+		    HEADER_TEXT_MAX);
 	if (!h->has_date && snprintf(date, sizeof(date), "Date: %s\n",
 	    origin->date) >= (int)sizeof(date))
 		return -1;

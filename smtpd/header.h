@@ -8,6 +8,11 @@
  *
  * The header ends with an empty line; with a line that neither is a field nor
  * goes on with one; or with the content.
+ *
+ * A letter that only passes through keeps every octet, but has to have a
+ * header if it has content: one whose first line is no field, "hello" in an
+ * administrator's telnet, gets an empty line before it.  Else that line would
+ * be taken for a part of our trace, and, beginning with a space, go on with it.
  */
 #ifndef SMTPD_HEADER_H
 #define SMTPD_HEADER_H
@@ -29,6 +34,7 @@ enum header_state {
 
 struct header {
 	enum header_state state;
+	int		 is_first_only;	/* no line but the first is looked at */
 	int		 has_field;	/* any: the next line may go on */
 	int		 has_date;
 	int		 has_message_id;
@@ -39,8 +45,8 @@ struct header {
 };
 
 void	header_init(struct header *);
-/* Nothing is looked for, nothing is missing. */
-void	header_skip(struct header *);
+/* No field is looked for or missing: only whether there is a header. */
+void	header_init_first(struct header *);
 int	header_is_over(const struct header *);
 
 /*
@@ -67,7 +73,8 @@ struct header_origin {
 int	header_is_wanting(const struct header *);
 /*
  * What is missing, and an empty line if content follows that has none before
- * it; its length, or -1: does not fit.  Nothing if nothing is missing.
+ * it; its length, or -1: does not fit.  Nothing if nothing is missing, but for
+ * that empty line after header_init_first().
  */
 int	header_print(const struct header *, const struct header_origin *,
 	    char text[HEADER_TEXT_MAX]);

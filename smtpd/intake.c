@@ -5,8 +5,9 @@
  * being written, and the read end of the worker's pipe.
  *
  * What comes is counted and limited here, not where it is parsed.  Of a
- * submitted letter the header is looked through and made complete; everything
- * else goes from the pipe straight into the writer's buffer.
+ * submitted letter the header is looked through and made complete, of others
+ * the first line is seen; everything else goes from the pipe straight into the
+ * writer's buffer.
  */
 #include <sys/random.h>
 
@@ -140,7 +141,7 @@ intake_begin(struct smtp_session *s)
 	if (policy_is_submission(&s->agent->facts))
 		header_init(&s->header);
 	else
-		header_skip(&s->header);
+		header_init_first(&s->header);
 	put_trace(s);
 	return 0;
 }
@@ -178,20 +179,18 @@ finish_header(struct smtp_session *s)
 		.date = date, .id = s->writer.id, .noise = noise,
 		.hostname = s->agent->config->hostname
 	};
-	int len = 0;
+	int len;
 
-	if (header_is_wanting(&s->header)) {
-		if (make_noise(noise) == -1 ||
-		    trace_date((time_t)s->writer.arrived, date) == -1) {
-			spoil(s, &spool_fault);
-			return;
-		}
-		len = header_print(&s->header, &origin, text);
-		if (len == -1)
-			bug("header does not fit");
-		if (len > 1 && text[len - 1] == '\n' && text[len - 2] == '\n')
-			s->count.is_over = 1;	/* we have ended it */
+	if (header_is_wanting(&s->header) && (make_noise(noise) == -1 ||
+	    trace_date((time_t)s->writer.arrived, date) == -1)) {
+		spoil(s, &spool_fault);
+		return;
 	}
+	len = header_print(&s->header, &origin, text);
+	if (len == -1)
+		bug("header does not fit");
+	if (len == 1 || (len > 1 && text[len - 2] == '\n'))
+		s->count.is_over = 1;	/* we have ended it */
 	put_own(s, text, (size_t)len);
 	spool_put(&s->writer, s->header.held, s->header.held_len);
 }

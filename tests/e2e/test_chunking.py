@@ -124,7 +124,7 @@ def test_C3_what_follows_an_error_is_not_obeyed(smtpd, users):
         smtp.send(bdat(b"fine\r\n", True))
         assert smtp.reply().code == 250
         smtp.quit()
-    assert contents(user, 1) == [b"fine\n\n"]
+    assert contents(user, 1) == [b"\nfine\n"]
     assert messages(other) == []
 
 

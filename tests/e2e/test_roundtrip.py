@@ -25,10 +25,14 @@ def normal(content):
     """CR LF line ends and a final one, as any SMTP client sends it.
 
     One of the samples has no body: the end of its header would be added.
+    Another has no header: the empty line before its body would be.
     """
     content = content.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
     if not content.endswith(b"\r\n"):
         content += b"\r\n"
+    first = content.partition(b"\r\n")[0]
+    if first and b":" not in first and not first.startswith(b"From "):
+        content = b"\r\n" + content
     return content if b"\r\n\r\n" in content else content + b"\r\n"
 
 

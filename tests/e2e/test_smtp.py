@@ -139,7 +139,7 @@ def test_C3_transactions_leave_nothing_behind(smtpd, users):
                              ).code == 250
             smtp.expect("RCPT TO:<%s@example.test>" % first, 503)
     assert len(delivered(second, len(ends))) == len(ends)
-    assert delivered(first) == [b"fine\n\n"]
+    assert delivered(first) == [b"\nfine\n"]
 
 
 def test_enhanced_status_codes(smtpd):

@@ -56,6 +56,29 @@ def test_C5_trace_cannot_be_forged(smtpd, user):
     assert b"Return-Path: <\"x> y\\\\\\\" (z)\"@example.test>\n" in trace
 
 
+@pytest.mark.parametrize("first", [
+    b" by evil.example with ESMTPS", b"\tfolded", b"hello", b"hello there",
+    b": x", b"caf\xc3\xa9: x", b"X Y: z",
+    b"From", b">>From x", b"x" * 300 + b": y"])
+def test_C5_content_is_no_part_of_the_trace(smtpd, user, first):
+    """What begins with no field does not go on with ours: it is the body."""
+    content = first + b"\r\nSubject: x\r\n\r\ny\r\n"
+    with Smtp(smtpd) as smtp:
+        assert smtp.mail(content, user).code == 250
+    assert delivered(user) == [b"\n" + as_stored(content)]
+
+
+@pytest.mark.parametrize("first", [
+    b"Subject: x", b"X-A : b", b"From: a@example.test", b"x" * 200 + b": y",
+    b"From a@example.test Mon Jan  1 00:00:00 2024",
+    b">From a@example.test Mon Jan  1 00:00:00 2024", b"", b"A:\r\n b"])
+def test_a_header_is_left_alone(smtpd, user, first):
+    content = first + b"\r\nno field\r\n\r\ny\r\n"
+    with Smtp(smtpd) as smtp:
+        assert smtp.mail(content, user).code == 250
+    assert delivered(user) == [as_stored(content)]
+
+
 CONTENTS = {
     "empty": b"",
     "one line": b"x\r\n",
@@ -77,13 +100,16 @@ CONTENTS = {
 def test_content_octet_for_octet(smtpd, pop3d, user, what):
     """In by SMTP, out by POP3: the same octets below the trace.
 
-    But a header that does not end gets its end: programs wait for it.
+    But a header that does not end gets its end: programs wait for it; and a
+    letter without a header the empty line behind ours.
     """
     content = CONTENTS[what]
     with Smtp(smtpd) as smtp:
         assert smtp.mail(content, user).code == 250
     message, = wait_messages(user, 1)
-    if b"\r\n\r\n" not in b"\r\n" + content:
+    if what in ("one line", "dots", "dot first"):
+        content = b"\r\n" + content
+    elif b"\r\n\r\n" not in b"\r\n" + content:
         content += b"\r\n"
     assert message.endswith(as_stored(content))
     with Pop(pop3d, user) as pop:
@@ -217,7 +243,7 @@ def test_size_limit(daemons, user):
         smtp.send(stuff(fits * 20))
         assert smtp.reply().code == 552
         smtp.expect("NOOP", 250)
-    assert delivered(user) == [as_stored(fits) + b"\n"]
+    assert delivered(user) == [b"\n" + as_stored(fits)]
 
 
 def test_C26_received_loop(smtpd, user):

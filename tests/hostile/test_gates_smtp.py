@@ -236,6 +236,10 @@ WITH_CR = (
 
 
 def with_its_header_ended(content):
+    """What begins with no field has none: all of it is the body."""
+    first = content.partition(b"\n")[0]
+    if first and b":" not in first and not first.startswith(b"From "):
+        return b"\n" + content
     if content.startswith(b"\n") or b"\n\n" in content:
         return content
     return content + (b"\n" if content[-1:] in (b"", b"\n") else b"\n\n")

@@ -126,19 +126,61 @@ test_bounds(void **state)
 	}
 }
 
+/* What is added to content that only passes through, cut anywhere. */
 static void
-test_skip(void **state)
+expect_first(const char *content, const char *added)
 {
 	const struct header_origin origin = { .hostname = "h" };
+	const uint8_t *in = (const uint8_t *)content;
+	uint8_t out[512 + HEADER_HELD_MAX];
 	char text[HEADER_TEXT_MAX];
+	size_t len = strlen(content), cut, used, n;
 	struct header header;
 
+	for (cut = 0; cut <= len; cut++) {
+		header_init_first(&header);
+		used = header_take(&header, in, cut, out, &n);
+		assert_int_equal(n, 0);
+		if (!header_is_over(&header)) {
+			assert_int_equal(used, cut);
+			used += header_take(&header, in + cut, len - cut, out,
+			    &n);
+			assert_int_equal(n, 0);
+		}
+		if (!header_is_over(&header))
+			header_end(&header);
+		assert_false(header_is_wanting(&header));
+		assert_int_equal(header_print(&header, &origin, text),
+		    strlen(added));
+		assert_string_equal(text, added);
+		assert_int_equal(header.held_len, used);
+		assert_memory_equal(header.held, in, used);
+	}
+}
+
+/* Only what has no header gets the line that ends it. */
+static void
+test_first(void **state)
+{
+	static const char *const fields[] = { "", "\n", "\nx\n", "X: y\n",
+	    "X:\n y\n", "X : y\nz\n", "X:", "From: x\n", "From x@y Mon\n",
+	    "From \n", ">From x@y Mon\n", "Date: x\nhello\n" };
+	static const char *const none[] = { " x\n", "\tx: y\n", " \n", "x\n",
+	    "hello there\n", ": x\n", "\xc3\xa9: x\n", "X Y: z\n", "From\n",
+	    "from x\n", ">>From x\n", ">\n", "Fro m\n", "x" };
+	char line[400];
+	size_t i;
+
 	(void)state;
-	header_skip(&header);
-	assert_true(header_is_over(&header));
-	assert_false(header_is_wanting(&header));
-	assert_int_equal(header_print(&header, &origin, text), 0);
-	assert_int_equal(header.held_len, 0);
+	for (i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+		expect_first(fields[i], "");
+	for (i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+		expect_first(none[i], "\n");
+	memset(line, 'x', sizeof(line));
+	strlcpy(line + 300, ": y\n", 10);
+	expect_first(line, "\n");
+	strlcpy(line + HEADER_HELD_MAX - 1, ": y\n", 10);
+	expect_first(line, "");
 }
 
 /* The longest host name fits; nothing is ever cut. */
@@ -197,7 +239,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_letters),
 		cmocka_unit_test(test_bounds),
-		cmocka_unit_test(test_skip),
+		cmocka_unit_test(test_first),
 		cmocka_unit_test(test_print),
 		cmocka_unit_test(test_random),
 	};
