@@ -222,7 +222,8 @@ reply_identify(int sock, enum identify_verdict verdict, const char *text)
 
 /*
  * Who commands are run as for aliases: the one system account that something
- * may be done as, because the administrator said so.
+ * may be done as, because the administrator said so.  If it is an account that
+ * has mail of its own, it is that.
  */
 static int
 is_command_user(const char *name, struct identity *who)
@@ -231,6 +232,8 @@ is_command_user(const char *name, struct identity *who)
 
 	if (user->name[0] == '\0' || strcmp(name, user->name) != 0)
 		return 0;
+	if (account_find(&login.config, name, who) == ACCOUNT_OK)
+		return 1;
 	memset(who, 0, sizeof(*who));
 	strlcpy(who->name, user->name, sizeof(who->name));
 	strlcpy(who->home, "/", sizeof(who->home));

@@ -28,17 +28,23 @@ const struct agent_program agent_program = {
 	.companion = NULL,
 };
 
-/* 0, or -1 for a request that breaks the rules; content may be -1 then. */
+/*
+ * 0, or -1 for a request that breaks the rules; content may be -1 then.  Only
+ * command-user runs what aliases name; as any account, it may have a ~/.forward
+ * of its own.
+ */
 static int
-get_run_request(struct message *request, struct program_task *t)
+get_run_request(const struct programs *p, struct message *request,
+    struct program_task *t)
 {
 	deliver_request_get(request, &t->letter);
 	get_str(request, t->alias, sizeof(t->alias));
 	get_str(request, t->digest, sizeof(t->digest));
 	t->letter.content = get_fd(request);
+	t->is_of_aliases = t->alias[0] != '\0';
 	return get_end(request) == -1 ||
 	    !deliver_request_is_legal(&t->letter) ||
-	    (t->alias[0] != '\0') != t->is_of_aliases ||
+	    (t->is_of_aliases && !p->is_command_user) ||
 	    !program_is_digest(t->digest) ? -1 : 0;
 }
 
@@ -99,11 +105,10 @@ static int
 answer_run(void *session, int sock, struct message *request)
 {
 	struct programs *p = session;
-	struct program_task t = { .agent = p->agent,
-	    .is_of_aliases = p->is_of_aliases };
+	struct program_task t = { .agent = p->agent };
 	struct deliver_verdict v;
 
-	if (get_run_request(request, &t) == -1) {
+	if (get_run_request(p, request, &t) == -1) {
 		if (t.letter.content != -1)
 			close(t.letter.content);
 		return STATE_FAULT;
@@ -171,14 +176,14 @@ serve(struct agent *agent)
 	if (getuid() == 0 || geteuid() == 0 || agent->identity.uid == 0)
 		bug("an agent of programs as root");
 	p.agent = agent;
-	p.is_of_aliases = is_command_user(agent);
-	if (p.is_of_aliases)
+	p.is_command_user = is_command_user(agent);
+	if (p.is_command_user)
 		aliases_open(&p.aliases, agent->config, aliases_log);
 	if (gates_serve(&program_gates, &p, agent->gate,
 	    PROGRAMS_IDLE_MS) == -1)
 		log_event(LOG_ERR, agent->facts.session,
 		    "event=gate-fault service=program error=\"%s\"",
 		    strerror(errno));
-	if (p.is_of_aliases)
+	if (p.is_command_user)
 		aliases_close(&p.aliases);
 }

@@ -22,7 +22,7 @@
 /* A letter for a command or a file. */
 struct program_task {
 	const struct agent	*agent;
-	int			 is_of_aliases;	/* and the agent command-user */
+	int			 is_of_aliases;	/* or of ~/.forward */
 	struct deliver_request	 letter;
 	char			 alias[ALIAS_NAME_MAX];	/* or "" */
 	char			 digest[PROGRAM_DIGEST_MAX];
@@ -54,8 +54,8 @@ extern const struct gate_table program_gates;	/* session: struct programs */
 /* One agent's session. */
 struct programs {
 	struct agent		*agent;
-	struct aliases_file	 aliases;
-	int			 is_of_aliases;
+	int			 is_command_user;
+	struct aliases_file	 aliases;	/* open for that one only */
 };
 
 /*

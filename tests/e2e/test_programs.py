@@ -615,6 +615,18 @@ def test_reload_while_one_runs(smtpd, people):
     assert queue.pid not in [p.pid for p in smtpd.processes("smtpd-queue")]
 
 
+def test_command_user_with_mail(daemons, people):
+    """An account as others: its own ~/.forward, and what aliases name."""
+    alice = people[0]
+    smtpd = daemons("smtpd", "retry-schedule 1s\ncommand-user %s\n" % alice)
+    forward(alice, record("own"))
+    postern.write("/etc/aliases", "cmd: %s\n" % record("alias"))
+    send(smtpd, alice, "cmd")
+    over(smtpd)
+    assert sorted(it["argv"][1] for it in records()) == ["alias", "own"]
+    assert not smtpd.log("event=gate-fault")
+
+
 def test_not_allowed(daemons, people):
     """Then nothing is run, and there is no process that could."""
     alice = people[0]
