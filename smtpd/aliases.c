@@ -3,22 +3,16 @@
  *
  * Runs in the session agent and in the queue, both as queue-user, and in
  * newaliases as whoever called it; touches nothing but memory.
- * aliases_file.c reads the file.
+ * aliases_file.c reads the file, aliases_check.c says what a target is.
  *
  * The file is root's: what it says is trusted, but parsed strictly and within
  * bounds all the same.
  */
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-#include "smtpd/account.h"
-#include "smtpd/address.h"
 #include "smtpd/aliases.h"
-#include "smtpd/idna.h"
-#include "smtpd/program.h"
-
-#define TARGET_TEXT_MAX	PROGRAM_TEXT_MAX	/* one item, with its NUL */
+#include "smtpd/aliases_check.h"
 
 /* The file being parsed.  Strings go to out, which is as large as the file. */
 struct parse {
@@ -166,86 +160,11 @@ keep(struct parse *p, const char *s)
 	return start;
 }
 
-/* What is wrong with an address, or NULL; item becomes what it stands for. */
-static const char *
-check_address(const struct parse *p, char *item, enum target_kind *kind)
+static unsigned
+may_hold(const struct parse *p)
 {
-	struct address address;
-	char ascii[IDNA_MAX];
-	size_t i;
-
-	if (address_mailbox(item, strlen(item), ADDRESS_BARE | ADDRESS_UTF8,
-	    &address) != ADDRESS_OK ||
-	    idna_to_ascii(address.domain, ascii) == -1)
-		return "target is neither an account nor an address";
-	/* As the DNS has it: so fewer hosts are in want of SMTPUTF8. */
-	strlcpy(address.domain, ascii, sizeof(address.domain));
-	if (address.domain[0] == '\0' ||
-	    config_is_local_domain(p->config, address.domain)) {
-		strlcpy(item, address.local, TARGET_TEXT_MAX);
-		return NULL;
-	}
-	if (*kind == TARGET_ACCOUNT)
-		return "an address elsewhere has no backslash before it";
-	*kind = TARGET_REMOTE;
-	for (i = 0; address.domain[i] != '\0'; i++)
-		address.domain[i] = lower(address.domain[i]);
-	/* Quoted where it need not be, it gets shorter; never longer. */
-	if (address_print(&address, item, TARGET_TEXT_MAX) == -1)
-		return "target is no address that mail can be sent to";
-	return NULL;
-}
-
-/* ":group:NAME": the same. */
-static const char *
-check_group(char *item, enum target_kind *kind)
-{
-	static const char group[] = ":group:";
-	size_t len = sizeof(group) - 1;
-
-	if (strncasecmp(item, group, len) != 0)
-		return "target is neither an account nor an address";
-	while (is_blank(item[len]))
-		len++;
-	if (!is_account_name(item + len))
-		return ":group: needs the name of a group";
-	memmove(item, item + len, strlen(item + len) + 1);
-	*kind = TARGET_GROUP;
-	return NULL;
-}
-
-/* What is wrong with a target, or NULL; item becomes its text. */
-static const char *
-check_target(const struct parse *p, char *item, int quoted,
-    enum target_kind *kind)
-{
-	static const char include[] = ":include:";
-	size_t len = sizeof(include) - 1;
-
-	if (item[0] == '\0')
-		return "empty target";
-	if (strcmp(item, "/dev/null") == 0) {
-		*kind = TARGET_NOTHING;
-		return NULL;
-	}
-	if (item[0] == '|' || item[0] == '/') {
-		*kind = TARGET_PROGRAM;
-		return p->has_programs ? program_check(item) :
-		    "only an alias can be a command or a file";
-	}
-	if (quoted || item[0] != ':')
-		return check_address(p, item, kind);
-	if (strncasecmp(item, include, len) != 0)
-		return check_group(item, kind);
-	while (is_blank(item[len]))
-		len++;
-	if (item[len] != '/')
-		return ":include: needs an absolute path";
-	if (p->is_list)
-		return "a list can't include another";
-	memmove(item, item + len, strlen(item + len) + 1);
-	*kind = TARGET_INCLUDE;
-	return NULL;
+	return (p->has_programs ? TARGETS_PROGRAMS : 0U) |
+	    (p->is_list ? 0U : TARGETS_INCLUDES);
 }
 
 /* One target for an alias; 1: good, 0: a mistake, -1: no memory. */
@@ -261,7 +180,8 @@ parse_target(struct parse *p, struct alias *alias)
 
 	if (take_item(p, ',', item, &quoted, &escaped) == 0) {
 		kind = escaped ? TARGET_ACCOUNT : TARGET_NAME;
-		wrong = check_target(p, item, quoted, &kind);
+		wrong = aliases_check(p->config, may_hold(p), item, quoted,
+		    &kind);
 	}
 	if (wrong != NULL) {
 		p->report(p->path, p->line, wrong);
