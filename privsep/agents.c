@@ -128,20 +128,6 @@ fork_begin(void)
 		fatal("signals");
 }
 
-static void
-agent_life(struct agent *agent)
-{
-	fork_begin();
-	/* A recipient has nothing to say to the queue but on its gate. */
-	if (agent->hint != -1 && agent->facts.service == SERVICE_DELIVERY) {
-		close(agent->hint);
-		agent->hint = -1;
-	}
-	lose_privilege(agent->identity.uid, agent->identity.gid);
-	agent_program.serve(agent);
-	_exit(agent->has_faulted ? CHILD_FAULTED : 0);
-}
-
 /* A session's agent that writes the spool, not the user's own mailbox. */
 static int
 is_spooling(const struct agent *agent)
@@ -150,6 +136,33 @@ is_spooling(const struct agent *agent)
 	    agent->facts.service == SERVICE_LMTP ||
 	    agent->facts.service == SERVICE_LOCAL ||
 	    service_is_submission(agent->facts.service);
+}
+
+/* What no user may have in a process of his: the session agents' secrets. */
+static void
+forget_secrets(void)
+{
+	if (agents.config.srs_secret_count == 0)
+		return;
+	explicit_bzero(agents.config.srs_secrets,
+	    sizeof(agents.config.srs_secrets));
+	agents.config.srs_secret_count = 0;
+}
+
+static void
+agent_life(struct agent *agent)
+{
+	fork_begin();
+	if (!is_spooling(agent))
+		forget_secrets();
+	/* A recipient has nothing to say to the queue but on its gate. */
+	if (agent->hint != -1 && agent->facts.service == SERVICE_DELIVERY) {
+		close(agent->hint);
+		agent->hint = -1;
+	}
+	lose_privilege(agent->identity.uid, agent->identity.gid);
+	agent_program.serve(agent);
+	_exit(agent->has_faulted ? CHILD_FAULTED : 0);
 }
 
 /* The one system account for which something is ever run: see login.c. */
@@ -187,6 +200,7 @@ static void
 companion_life(struct agent *agent, int sock, gid_t group)
 {
 	fork_begin();
+	forget_secrets();
 	close(agent->gate);
 	if (agent->hint != -1)
 		close(agent->hint);

@@ -33,6 +33,8 @@
 #define CONFIG_RECIPIENTS_MAX	1000	/* of a message */
 #define CONFIG_USER_MAX		256	/* of relay-auth, with their NUL */
 #define CONFIG_SECRET_MAX	512
+#define CONFIG_SRS_SECRETS_MAX	8
+#define CONFIG_SRS_SECRET_MIN	16	/* octets, so that it is one */
 #define HOSTNAME_MAX		256	/* with its NUL */
 
 enum mailbox_format {
@@ -161,6 +163,12 @@ struct config {
 				    [HOSTNAME_MAX];	/* as a route's */
 	size_t			relay_domain_count;
 	char			relay_recipients[CONFIG_PATH_MAX]; /* "" all */
+	char			srs_domain[HOSTNAME_MAX];	/* "" none */
+	char			srs_secret_file[CONFIG_PATH_MAX]; /* the same */
+	char			srs_secrets[CONFIG_SRS_SECRETS_MAX]
+				    [CONFIG_SECRET_MAX];	/* the first
+				 * signs; by config_read_secrets() */
+	size_t			srs_secret_count;
 	enum relay_family	relay_family;
 	struct network		relay_sources[CONFIG_SOURCES_MAX];
 	size_t			relay_source_count;
@@ -245,9 +253,9 @@ int	config_finish(struct config *, config_report);
  */
 int	config_resolve(struct config *, int sends_mail, config_report);
 /*
- * Read the file that relay-auth names, if there is one: relay_auths.  Root's
- * (or ours) alone, with no right for anybody else, or it is refused.  0 or -1,
- * reported.
+ * Read the files that relay-auth and srs-secret name, if there are any:
+ * relay_auths, srs_secrets.  Root's (or ours) alone, with no right for anybody
+ * else, or it is refused.  0 or -1, reported.
  */
 int	config_read_secrets(struct config *, config_report);
 /* Wipe what that read, before the structure is freed or changed. */
@@ -262,6 +270,8 @@ int	config_receive(int memfd, enum role, struct config *);
 int	config_is_local_domain(const struct config *, const char *domain);
 /* Is this domain one of relay-domains, or below one that stands for all? */
 int	config_is_relay_domain(const struct config *, const char *domain);
+/* Is it srs-domain? */
+int	config_is_srs_domain(const struct config *, const char *domain);
 /*
  * The route of a domain: its own, or the longest ".domain" that it is below,
  * or relay-host; NULL: what the DNS says.  *is_named: it has a route of its

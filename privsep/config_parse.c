@@ -263,6 +263,10 @@ config_finish(struct config *c, config_report report)
 		result = -1;
 	if (check_users(c, report) == -1)
 		result = -1;
+	if ((c->srs_domain[0] == '\0') != (c->srs_secret_file[0] == '\0')) {
+		report("srs-domain and srs-secret: one needs the other");
+		result = -1;
+	}
 	/* More of these than sessions would only look as if it said a thing. */
 	if (c->max_sessions_per_source > c->max_sessions)
 		c->max_sessions_per_source = c->max_sessions;

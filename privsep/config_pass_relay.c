@@ -264,6 +264,51 @@ get_relay_auth(struct coder *k, struct config *c, const struct config_field *f)
 }
 
 static void
+put_srs_domain(struct coder *k, const struct config *c,
+    const struct config_field *f)
+{
+	(void)f;
+	coder_put_string(k, c->srs_domain);
+}
+
+static void
+get_srs_domain(struct coder *k, struct config *c, const struct config_field *f)
+{
+	(void)f;
+	coder_get_string(k, c->srs_domain, sizeof(c->srs_domain));
+	if (c->srs_domain[0] != '\0' && !config_is_hostname(c->srs_domain))
+		k->bad = 1;
+}
+
+/* As relay-auth's: what is in the file, and not where it is. */
+static void
+put_srs_secrets(struct coder *k, const struct config *c,
+    const struct config_field *f)
+{
+	size_t i;
+
+	(void)f;
+	coder_put_number(k, (uint32_t)c->srs_secret_count);
+	for (i = 0; i < c->srs_secret_count; i++)
+		coder_put_string(k, c->srs_secrets[i]);
+}
+
+static void
+get_srs_secrets(struct coder *k, struct config *c,
+    const struct config_field *f)
+{
+	size_t i;
+
+	(void)f;
+	c->srs_secret_count = coder_get_count(k, CONFIG_SRS_SECRETS_MAX);
+	for (i = 0; i < c->srs_secret_count && !k->bad; i++) {
+		coder_get_string(k, c->srs_secrets[i], CONFIG_SECRET_MAX);
+		if (strlen(c->srs_secrets[i]) < CONFIG_SRS_SECRET_MIN)
+			k->bad = 1;
+	}
+}
+
+static void
 put_patterns(struct coder *k, const struct config *c,
     const struct config_field *f)
 {
@@ -369,6 +414,8 @@ const struct config_coder config_relay_coders[KIND_COUNT] = {
 	[KIND_ROUTES] = { put_routes, get_routes },
 	[KIND_RELAY_TLS] = { put_relay_tls, get_relay_tls },
 	[KIND_RELAY_AUTH] = { put_relay_auth, get_relay_auth },
+	[KIND_SRS_DOMAIN] = { put_srs_domain, get_srs_domain },
+	[KIND_SRS_SECRET] = { put_srs_secrets, get_srs_secrets },
 	[KIND_PATTERNS] = { put_patterns, get_patterns },
 	[KIND_FAMILY] = { put_family, get_family },
 	[KIND_SOURCES] = { put_sources, get_sources },

@@ -216,6 +216,23 @@ config_set_relay_tls(struct config_entry *l)
 }
 
 int
+config_set_srs_domain(struct config_entry *l)
+{
+	char *domain = l->config->srs_domain;
+
+	if (config_one_value(l) == -1)
+		return -1;
+	domain[0] = '\0';
+	if (strcmp(l->words[0], "none") == 0)
+		return 0;
+	if (!config_is_hostname(l->words[0]))
+		return config_wrong(l, "`%s' is not a domain", l->words[0]);
+	strlcpy(domain, l->words[0], HOSTNAME_MAX);
+	config_lower(domain);
+	return 0;
+}
+
+int
 config_set_patterns(struct config_entry *l)
 {
 	config_name *list = FIELD_AT(config_name, l->config, l->field);

@@ -35,6 +35,13 @@ config_is_relay_domain(const struct config *c, const char *domain)
 	return 0;
 }
 
+int
+config_is_srs_domain(const struct config *c, const char *domain)
+{
+	return c->srs_domain[0] != '\0' &&
+	    strcasecmp(c->srs_domain, domain) == 0;
+}
+
 const struct remote *
 config_route(const struct config *c, const char *domain, int *is_named)
 {

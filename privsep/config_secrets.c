@@ -1,10 +1,11 @@
 /*
  * config_secrets: the file that relay-auth names: who we are for the hosts
- * that mail is given to.
+ * that mail is given to; and the one of srs-secret.
  *
  * Runs in smtpd's master only, as root, at its start and at SIGHUP.  Opens the
- * one file that the administrator named, if only root can change it (C24), or
- * read it.  What it holds goes to the queue and to no other role.
+ * files that the administrator named, if only root can change them (C24), or
+ * read them.  What they hold goes to the queue, srs-secret's to agents as well,
+ * and to no other role.
  */
 #include <sys/stat.h>
 
@@ -22,19 +23,29 @@
 
 #define SECRETS_MAX	(64 * 1024)	/* octets of the file */
 
+struct secret_line;
+
+struct secret_file {
+	const char	*keyword;
+	const char	*path;
+	int		 (*take)(const struct secret_line *, char *);
+};
+
 /* One line on its way; never quoted in what is reported. */
 struct secret_line {
+	const struct secret_file *file;
 	struct config	*config;
 	unsigned	 number;
 	config_report	 report;
 };
 
 static int
-refuse(const char *path, const char *text, config_report report)
+refuse(const struct secret_file *f, const char *where, const char *text,
+    config_report report)
 {
 	char line[CONFIG_PATH_MAX + 128];
 
-	snprintf(line, sizeof(line), "relay-auth: %s: %s", path, text);
+	snprintf(line, sizeof(line), "%s: %s: %s", f->keyword, where, text);
 	report(line);
 	return -1;
 }
@@ -44,9 +55,8 @@ wrong(const struct secret_line *l, const char *text)
 {
 	char where[CONFIG_PATH_MAX + 16];
 
-	snprintf(where, sizeof(where), "%s:%u", l->config->relay_auth_file,
-	    l->number);
-	return refuse(where, text, l->report);
+	snprintf(where, sizeof(where), "%s:%u", l->file->path, l->number);
+	return refuse(l->file, where, text, l->report);
 }
 
 /* The next word of a line, ended in place; *rest is what comes after it. */
@@ -80,7 +90,7 @@ take_host(char *host)
 
 /* HOST USER PASSWORD, whose password is all of the rest. */
 static int
-take_line(const struct secret_line *l, char *text)
+take_login(const struct secret_line *l, char *text)
 {
 	struct config *c = l->config;
 	struct relay_auth *new;
@@ -109,10 +119,30 @@ take_line(const struct secret_line *l, char *text)
 	return 0;
 }
 
+/* All of the line. */
 static int
-take_all(struct config *c, char *text, config_report report)
+take_srs(const struct secret_line *l, char *text)
 {
-	struct secret_line l = { .config = c, .report = report };
+	struct config *c = l->config;
+	size_t len = strlen(text);
+
+	if (text[strspn(text, " \t")] == '\0' || text[0] == '#')
+		return 0;
+	if (c->srs_secret_count == CONFIG_SRS_SECRETS_MAX)
+		return wrong(l, "too many secrets");
+	if (len < CONFIG_SRS_SECRET_MIN)
+		return wrong(l, "too short a secret: 16 characters at least");
+	if (len >= CONFIG_SECRET_MAX)
+		return wrong(l, "too long a secret");
+	memcpy(c->srs_secrets[c->srs_secret_count++], text, len + 1);
+	return 0;
+}
+
+static int
+take_all(const struct secret_file *f, struct config *c, char *text,
+    config_report report)
+{
+	struct secret_line l = { .file = f, .config = c, .report = report };
 	char *end;
 	size_t i;
 	int result = 0;
@@ -128,7 +158,7 @@ take_all(struct config *c, char *text, config_report report)
 				break;
 		if (text[i] != '\0')
 			result = wrong(&l, "a control character");
-		else if (take_line(&l, text) == -1)
+		else if (f->take(&l, text) == -1)
 			result = -1;
 	}
 	return result;
@@ -156,26 +186,46 @@ read_secret(int fd, char *text, size_t size)
 	return strlen(text) != len ? "a NUL character" : NULL;
 }
 
-int
-config_read_secrets(struct config *c, config_report report)
+static int
+read_file(const struct secret_file *f, struct config *c, config_report report)
 {
 	static char text[SECRETS_MAX];
 	const char *why;
 	int fd, result;
 
-	config_forget_secrets(c);
-	if (c->relay_auth_file[0] == '\0')
+	if (f->path[0] == '\0')
 		return 0;
-	fd = config_open(c->relay_auth_file);
+	fd = config_open(f->path);
 	if (fd == -1)
-		return refuse(c->relay_auth_file, errno == EPERM ?
+		return refuse(f, f->path, errno == EPERM ?
 		    "refused: somebody else than root can change it or a "
 		    "directory above it" : strerror(errno), report);
 	why = read_secret(fd, text, sizeof(text));
 	close(fd);
-	result = why != NULL ? refuse(c->relay_auth_file, why, report) :
-	    take_all(c, text, report);
+	result = why != NULL ? refuse(f, f->path, why, report) :
+	    take_all(f, c, text, report);
 	explicit_bzero(text, sizeof(text));
+	return result;
+}
+
+int
+config_read_secrets(struct config *c, config_report report)
+{
+	const struct secret_file auth = {
+		"relay-auth", c->relay_auth_file, take_login
+	};
+	const struct secret_file srs = {
+		"srs-secret", c->srs_secret_file, take_srs
+	};
+	int result;
+
+	config_forget_secrets(c);
+	result = read_file(&auth, c, report);
+	if (read_file(&srs, c, report) == -1)
+		return -1;
+	if (srs.path[0] != '\0' && c->srs_secret_count == 0)
+		return refuse(&srs, srs.path, "there is no secret in it",
+		    report);
 	return result;
 }
 
@@ -184,4 +234,6 @@ config_forget_secrets(struct config *c)
 {
 	explicit_bzero(c->relay_auths, sizeof(c->relay_auths));
 	c->relay_auth_count = 0;
+	explicit_bzero(c->srs_secrets, sizeof(c->srs_secrets));
+	c->srs_secret_count = 0;
 }

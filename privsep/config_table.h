@@ -43,6 +43,8 @@ enum config_kind {
 	KIND_ROUTES,		/* struct mail_route[] */
 	KIND_RELAY_TLS,		/* struct relay_tls_rule[] */
 	KIND_RELAY_AUTH,	/* a path here, struct relay_auth[] elsewhere */
+	KIND_SRS_DOMAIN,	/* char[HOSTNAME_MAX], lower case, "" none */
+	KIND_SRS_SECRET,	/* a path here, srs_secrets elsewhere */
 	KIND_PATTERNS,		/* char[][HOSTNAME_MAX], "." may lead */
 	KIND_FAMILY,		/* enum relay_family */
 	KIND_SOURCES,		/* struct network[], one of each family */
@@ -152,6 +154,7 @@ int	config_set_dns(struct config_entry *);
 int	config_set_remote(struct config_entry *);
 int	config_set_route(struct config_entry *);
 int	config_set_relay_tls(struct config_entry *);
+int	config_set_srs_domain(struct config_entry *);
 int	config_set_patterns(struct config_entry *);
 int	config_set_family(struct config_entry *);
 int	config_set_sources(struct config_entry *);

@@ -89,7 +89,10 @@ struct connection {
 /* destination.c */
 struct destination *destination_get(struct outbound *,
 	    const struct next_hop *);
-/* The first letter's errands, at most max, are the caller's: how many. */
+/*
+ * The first letter's errands, at most max, and with one reverse-path, are the
+ * caller's: how many.
+ */
 size_t	destination_take(struct destination *, struct errand **, size_t max);
 /* Back to the head of the line. */
 void	destination_return(struct destination *, struct errand *);

@@ -10,11 +10,13 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "privsep/log.h"
 #include "privsep/message.h"
 #include "smtpd/connection.h"
+#include "smtpd/srs.h"
 
 #define IDLE_MS		3000	/* for another letter to come */
 #define SERVED_MAX	100	/* letters on one connection */
@@ -118,10 +120,25 @@ heard_greet(struct connection *c, struct message *m)
 	become_idle(c);
 }
 
+/*
+ * Of the letter; rewritten, if it goes on to one whom its sender did not
+ * write to.  Anew with each try, so that it is good for all of its time.
+ */
+static const char *
+reverse_path(const struct connection *c, char buf[ADDRESS_PRINT_MAX])
+{
+	const struct errand *e = c->batch[0];
+	const char *sender = e->letter->envelope.sender;
+
+	return e->is_rewritten && srs_forward(c->destination->outbound->config,
+	    sender, (uint64_t)time(NULL), buf) == 0 ? buf : sender;
+}
+
 /* 0 or -1 with errno. */
 static int
 send_letter(struct connection *c)
 {
+	char sender[ADDRESS_PRINT_MAX];
 	const struct letter *l = c->batch[0]->letter;
 	const struct recipient *to;
 	struct message m;
@@ -142,7 +159,7 @@ send_letter(struct connection *c)
 	put_u64(&m, l->length);
 	put_u64(&m, l->lines);
 	put_u32(&m, l->envelope.flags);
-	put_str(&m, l->envelope.sender);
+	put_str(&m, reverse_path(c, sender));
 	put_u32(&m, l->envelope.ret);
 	put_str(&m, l->envelope.envid);
 	put_u32(&m, (uint32_t)c->batch_count);

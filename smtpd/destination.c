@@ -97,7 +97,8 @@ destination_take(struct destination *d, struct errand **batch, size_t max)
 	size_t n = 0;
 
 	while (n < max && (e = TAILQ_FIRST(&d->errands)) != NULL &&
-	    (n == 0 || e->letter == letter)) {
+	    (n == 0 || (e->letter == letter &&
+	    e->is_rewritten == batch[0]->is_rewritten))) {
 		letter = e->letter;
 		TAILQ_REMOVE(&d->errands, e, link);
 		d->waiting--;

@@ -46,8 +46,9 @@ enum envelope_derived {
 	DERIVED_NOT,
 	DERIVED_NOTICE,		/* tells the sender what became of his letter */
 	DERIVED_DOUBLE,		/* tells postmaster, because there is none */
-	DERIVED_LIST		/* goes to a list's members: accounts that are
+	DERIVED_LIST,		/* goes to a list's members: accounts that are
 				 * known by name are no aliases any more */
+	DERIVED_FORWARD		/* goes where a ~/.forward says */
 };
 
 /* Being made.  Zero-initialize; envelope_reset() before each use. */

@@ -46,6 +46,8 @@ struct errand {
 	struct line		*line;		/* while handed out */
 	struct destination	*destination;	/* the same, elsewhere */
 	int			 is_elsewhere;	/* not for an account */
+	int			 is_rewritten;	/* the same, with srs_forward()
+						 * of the reverse-path */
 	int			 is_sent;	/* a relay has it */
 	uint32_t		 tries;		/* in vain, and none's fault */
 	char			*account;	/* or "local-part@domain", as

@@ -9,12 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "privsep/log.h"
 #include "smtpd/account.h"
 #include "smtpd/address.h"
 #include "smtpd/domain_map.h"
 #include "smtpd/expand.h"
+#include "smtpd/idna.h"
 #include "smtpd/job.h"
 #include "smtpd/split.h"
 
@@ -82,6 +84,25 @@ new_errand(struct job *job, const char *account, uint64_t key,
 	return e;
 }
 
+/*
+ * Is the sender somebody of another host, whose name is not ours to use at a
+ * third one?
+ */
+static int
+is_stranger(struct queue *q, const struct envelope *envelope)
+{
+	struct address sender;
+	char domain[IDNA_MAX];
+
+	return q->config->srs_domain[0] != '\0' &&
+	    address_mailbox(envelope->sender, strlen(envelope->sender),
+	    ADDRESS_UTF8, &sender) == ADDRESS_OK &&
+	    idna_to_ascii(sender.domain, domain) == 0 &&
+	    !config_is_local_domain(q->config, domain) &&
+	    !config_is_srs_domain(q->config, domain) &&
+	    domain_map_has(&q->map, domain) == MAP_OTHER;
+}
+
 static void
 add_errand(struct job *job, const char *account, int is_elsewhere,
     uint32_t recipient)
@@ -91,6 +112,19 @@ add_errand(struct job *job, const char *account, int is_elsewhere,
 
 	if (e != NULL)
 		e->is_elsewhere = is_elsewhere;
+}
+
+/* To "local@domain" of another host, by what somebody here has written. */
+static void
+add_forwarded(struct queue *q, struct job *job, const char *path,
+    uint32_t recipient)
+{
+	struct errand *e = new_errand(job, path, outcome_key(path), recipient);
+
+	if (e == NULL)
+		return;
+	e->is_elsewhere = 1;
+	e->is_rewritten = is_stranger(q, &job->letter.envelope);
 }
 
 /* Each command and file has an outcome of its own. */
@@ -146,11 +180,15 @@ is_elsewhere(struct queue *q, const struct recipient *r)
 {
 	return r->domain[0] != '\0' && r->account[0] == '\0' &&
 	    !config_is_local_domain(q->config, r->domain) &&
+	    /* Its postmaster is ours. */
+	    (!config_is_srs_domain(q->config, r->domain) ||
+	    strcasecmp(r->local, "postmaster") != 0) &&
 	    domain_map_has(&q->map, r->domain) == MAP_OTHER;
 }
 
 static void
-add_elsewhere(struct job *job, const struct recipient *r, uint32_t recipient)
+add_elsewhere(struct queue *q, struct job *job, const struct recipient *r,
+    uint32_t recipient)
 {
 	char path[ADDRESS_PRINT_MAX];
 	struct address address;
@@ -166,7 +204,10 @@ add_elsewhere(struct job *job, const struct recipient *r, uint32_t recipient)
 	/* policy has printed it before. */
 	if (address_print(&address, path, sizeof(path)) == -1)
 		bug("a recipient that can't be printed");
-	add_errand(job, path, 1, recipient);
+	if (job->letter.envelope.derived == DERIVED_FORWARD)
+		add_forwarded(q, job, path, recipient);
+	else
+		add_errand(job, path, 1, recipient);
 }
 
 /* Those of the same list as the target at first, and later ones only. */
@@ -200,8 +241,10 @@ add_targets(struct queue *q, struct job *job, const struct expansion *x,
 			continue;
 		}
 		if (t->list == NULL) {
-			add_errand(job, t->text, t->kind == TARGET_REMOTE,
-			    recipient);
+			if (t->kind == TARGET_REMOTE)
+				add_forwarded(q, job, t->text, recipient);
+			else
+				add_errand(job, t->text, 0, recipient);
 			continue;
 		}
 		/* A list goes on once: as long as members may be missing, it
@@ -236,7 +279,7 @@ job_expand(struct queue *q, struct job *job)
 			continue;
 		}
 		if (is_elsewhere(q, r)) {
-			add_elsewhere(job, r, i);
+			add_elsewhere(q, job, r, i);
 			continue;
 		}
 		if (envelope->derived == DERIVED_LIST &&

@@ -14,12 +14,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "privsep/nss.h"
 #include "smtpd/account.h"
 #include "smtpd/address.h"
 #include "smtpd/domain_map.h"
 #include "smtpd/policy.h"
+#include "smtpd/srs.h"
 
 #define UID_NOBODY		65534
 /* What stays free for the letters of others, outcomes and renames. */
@@ -46,6 +48,10 @@ static const struct policy_verdict full = { 452, "4.3.1",
     "Not enough room in the queue, try again later" };
 static const struct policy_verdict spool_fault = { 451, "4.3.0",
     "Can't use the queue now, try again later" };
+static const struct policy_verdict no_bounce = { 550, "5.7.1",
+    "That address takes nothing but bounces" };
+static const struct policy_verdict expired = { 550, "5.1.1",
+    "That address was for bounces, and is over" };
 static const struct policy_verdict cannot_verify = { 252, "2.1.5",
     "Not verified: send mail and see" };
 static const struct policy_verdict not_offered = { 502, "5.5.1",
@@ -241,6 +247,8 @@ find_here(struct policy *p, const char *local, const char *domain,
     char account[POLICY_ACCOUNT_MAX], struct found *f,
     struct policy_verdict *v)
 {
+	int is_srs = config_is_srs_domain(p->config, domain);
+
 	memset(f, 0, sizeof(*f));
 	account[0] = '\0';
 	aliases_refresh(p->map);
@@ -249,9 +257,10 @@ find_here(struct policy *p, const char *local, const char *domain,
 		*v = accepted;
 		f->route = ROUTE_LOCAL;
 	} else if (domain[0] == '\0' || is_local(p, domain) ||
-	    (f->answer == MAP_UNKNOWN && strcasecmp(local, "postmaster") == 0))
+	    ((f->answer == MAP_UNKNOWN || is_srs) &&
+	    strcasecmp(local, "postmaster") == 0))
 		f->route = local_recipient(p, local, account, v);
-	else if (f->answer == MAP_UNKNOWN)
+	else if (f->answer == MAP_UNKNOWN || is_srs)
 		*v = unknown;
 	else
 		return 0;
@@ -275,6 +284,45 @@ policy_recipient(struct policy *p, const char *local, const char *domain,
 	if (f.route == ROUTE_NONE && f.answer == MAP_FAILED)
 		*v = temporary;
 	return f.route;
+}
+
+/*
+ * Nothing but bounces, for nothing else has to come this way: whoever gets a
+ * forwarded letter has such an address of its sender, and would have a relay
+ * to him for weeks, with this host's good name.  Looked at before the hash, so
+ * that this is no place to try hashes without a bounce.  An SRS1 may have been
+ * made of an SRS0 of ours: hence twice.
+ */
+int
+policy_reverse(const struct policy *p, const char *sender,
+    struct address *address, struct policy_verdict *v)
+{
+	enum srs_answer answer = SRS_GOOD;
+	int i;
+
+	for (i = 0; i < 2 && answer == SRS_GOOD &&
+	    config_is_srs_domain(p->config, address->domain) &&
+	    srs_is_address(address->local); i++)
+		answer = sender[0] != '\0' ? SRS_NONE :
+		    srs_reverse(p->config, address->local,
+		    (uint64_t)time(NULL), address);
+	if (answer == SRS_GOOD)
+		return i > 0;
+	*v = sender[0] != '\0' ? no_bounce :
+	    answer == SRS_OLD ? expired : unknown;
+	return -1;
+}
+
+enum route
+policy_returned(struct policy *p, const char *local, const char *domain,
+    char account[POLICY_ACCOUNT_MAX], struct policy_verdict *v)
+{
+	struct found f;
+
+	if (find_here(p, local, domain, account, &f, v))
+		return f.route;
+	*v = is_host(domain) ? accepted : no_host;
+	return v->code == accepted.code ? ROUTE_RELAY : ROUTE_NONE;
 }
 
 int

@@ -10,6 +10,7 @@
 #include "privsep/config.h"
 #include "privsep/facts.h"
 #include "smtpd/account.h"
+#include "smtpd/address.h"
 #include "smtpd/aliases.h"
 #include "smtpd/gates.h"
 #include "smtpd/relay_recipients.h"
@@ -48,6 +49,17 @@ int	policy_is_submission(const struct facts *);
  * the account found, "" for an alias or postmaster.
  */
 enum route policy_recipient(struct policy *, const char *local,
+	    const char *domain, char account[POLICY_ACCOUNT_MAX],
+	    struct policy_verdict *);
+/*
+ * An SRS address of ours (srs.h) becomes the one that is behind it: 1, and the
+ * letter may go there, whoever brings it; 0: it is none; -1: the verdict says
+ * why not.
+ */
+int	policy_reverse(const struct policy *, const char *sender,
+	    struct address *, struct policy_verdict *);
+/* Where to, after that: the same as policy_recipient(), for anybody. */
+enum route policy_returned(struct policy *, const char *local,
 	    const char *domain, char account[POLICY_ACCOUNT_MAX],
 	    struct policy_verdict *);
 /* Is there room for a message of that size (0: not said)? */

@@ -178,15 +178,18 @@ static enum route
 find_route(struct smtp_session *s, struct address *address,
     char account[POLICY_ACCOUNT_MAX], struct policy_verdict *v)
 {
+	int is_returned = policy_reverse(&s->policy, s->sender, address, v);
 	char ascii[IDNA_MAX];
 	enum route route;
 
+	if (is_returned == -1)
+		return ROUTE_NONE;
 	if (idna_to_ascii(address->domain, ascii) == -1) {
 		*v = errno == ENOMEM ? spool_fault : no_host;
 		return ROUTE_NONE;
 	}
-	route = policy_recipient(&s->policy, address->local, ascii, account,
-	    v);
+	route = (is_returned ? policy_returned : policy_recipient)(&s->policy,
+	    address->local, ascii, account, v);
 	if (route == ROUTE_LOCAL)
 		strlcpy(address->domain, ascii, sizeof(address->domain));
 	return route;

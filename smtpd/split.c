@@ -258,7 +258,8 @@ job_forward(struct queue *q, struct job *job, const struct errand *e)
 	char what[ACCOUNT_LIMIT + 32], mark[FORWARD_MARK_MAX];
 	const struct split s = {
 		.what = what, .text = "forwarded",
-		.sender = job->letter.envelope.sender, .head = mark,
+		.sender = job->letter.envelope.sender,
+		.derived = DERIVED_FORWARD, .head = mark,
 		.recipient = e->recipient, .key = e->key, .targets = targets,
 		.count = e->address_count,
 		.programs = e

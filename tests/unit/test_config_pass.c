@@ -141,6 +141,10 @@ test_pass_full(void **state)
 		    CONFIG_SECRET_MAX - 1);
 	}
 	config.relay_auth_count = CONFIG_RELAY_AUTH_MAX;
+	strcpy(config.srs_domain, config.domains[0]);
+	for (i = 0; i < CONFIG_SRS_SECRETS_MAX; i++)
+		memset(config.srs_secrets[i], 's', CONFIG_SECRET_MAX - 1);
+	config.srs_secret_count = CONFIG_SRS_SECRETS_MAX;
 	for (i = 0; i < ROLES; i++)
 		assert_true(config_encode(&config, (enum role)i, buf,
 		    sizeof(buf)) > 0);

@@ -469,7 +469,71 @@ test_pass(void **state)
 	assert_int_equal(received.command_user.uid, (uid_t)-1);
 }
 
-/* The passwords are the queue's and nobody else's. */
+static int
+srs_secrets(const char *said)
+{
+	char keyword[128];
+	int fd;
+
+	reset(NULL);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	assert_int_not_equal(fd, -1);
+	assert_int_equal(write(fd, said, strlen(said)), strlen(said));
+	close(fd);
+	snprintf(keyword, sizeof(keyword), "srs-secret %s", path);
+	assert_int_equal(line(keyword), 0);
+	return config_read_secrets(&config, report);
+}
+
+static void
+test_srs_secrets(void **state)
+{
+	char said[8192];
+	size_t i, n = 0;
+
+	(void)state;
+	strcpy(dir + strlen(dir) - 6, "XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/srs", dir);
+	assert_int_equal(srs_secrets("# of us\n \n0123456789abcdef\n"
+	    " with spaces, and # \n"), 0);
+	assert_int_equal(config.srs_secret_count, 2);
+	assert_string_equal(config.srs_secrets[0], "0123456789abcdef");
+	assert_string_equal(config.srs_secrets[1], " with spaces, and # ");
+	/* One keyword needs the other. */
+	assert_int_equal(config_finish(&config, report), -1);
+	assert_non_null(strstr(last, "one needs the other"));
+	assert_int_equal(line("srs-domain SRS.example"), 0);
+	assert_string_equal(config.srs_domain, "srs.example");
+	assert_int_equal(config_finish(&config, report), 0);
+	assert_int_equal(option("srs-secret none"), 0);
+	assert_int_equal(config_finish(&config, report), -1);
+	assert_int_equal(option("srs-domain none"), 0);
+	assert_int_equal(config_finish(&config, report), 0);
+	assert_int_equal(option("srs-domain .example"), -1);
+
+	assert_int_equal(srs_secrets("# none\n"), -1);
+	assert_non_null(strstr(last, "srs: there is no secret in it"));
+	assert_int_equal(srs_secrets("\nhush56789abcdef\n"), -1);
+	assert_non_null(strstr(last, "srs:2: too short"));
+	assert_null(strstr(last, "hush"));
+	for (i = 0; i <= CONFIG_SRS_SECRETS_MAX; i++)
+		n += (size_t)snprintf(said + n, sizeof(said) - n,
+		    "0123456789abcdef%zu\n", i);
+	assert_int_equal(srs_secrets(said), -1);
+	assert_non_null(strstr(last, "too many"));
+	memset(said, 'x', sizeof(said));
+	said[CONFIG_SECRET_MAX] = '\0';
+	assert_int_equal(srs_secrets(said), -1);
+	assert_non_null(strstr(last, "too long"));
+	unlink(path);
+	rmdir(dir);
+}
+
+/*
+ * The passwords are the queue's and nobody else's; the secrets of srs-secret
+ * its and the agents'.
+ */
 static void
 test_pass_secrets(void **state)
 {
@@ -484,12 +548,17 @@ test_pass_secrets(void **state)
 	strcpy(config.relay_auths[0].secret, "hush-secret");
 	config.relay_auth_count = 1;
 	strcpy(config.relay_auth_file, "/hush");
+	strcpy(config.srs_secrets[0], "quiet 0123456789");
+	config.srs_secret_count = 1;
+	strcpy(config.srs_secret_file, "/hush");
 	for (role = 0; role <= ROLE_LAST; role++) {
 		len = config_encode(&config, (enum role)role, buf,
 		    sizeof(buf));
 		assert_true(len > 0);
 		assert_int_equal(memmem(buf, (size_t)len, "hush", 4) != NULL,
 		    role == ROLE_QUEUE);
+		assert_int_equal(memmem(buf, (size_t)len, "quiet", 5) != NULL,
+		    role == ROLE_QUEUE || role == ROLE_AGENTS);
 		assert_int_equal(config_decode(buf, (size_t)len,
 		    (enum role)role, &received), 0);
 		assert_int_equal(received.relay_auth_count,
@@ -500,6 +569,7 @@ test_pass_secrets(void **state)
 	    "smart.example")->secret, "hush-secret");
 	config_forget_secrets(&config);
 	assert_null(memmem(&config, sizeof(config), "hush-", 5));
+	assert_null(memmem(&config, sizeof(config), "quiet", 5));
 }
 
 int
@@ -515,6 +585,7 @@ main(void)
 		cmocka_unit_test_setup(test_small_ones, reset),
 		cmocka_unit_test_setup(test_accounts, reset),
 		cmocka_unit_test_setup(test_secrets, reset),
+		cmocka_unit_test_setup(test_srs_secrets, reset),
 		cmocka_unit_test_setup(test_pass, reset),
 		cmocka_unit_test_setup(test_pass_secrets, reset),
 	};

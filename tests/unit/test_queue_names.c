@@ -126,7 +126,7 @@ forwarded(void **state)
 	open_only(&l, &next);
 	assert_string_not_equal(next.id, name.id);
 	assert_string_equal(l.envelope.sender, "s@there.example");
-	assert_int_equal(l.envelope.derived, DERIVED_NOT);
+	assert_int_equal(l.envelope.derived, DERIVED_FORWARD);
 	assert_int_equal(l.envelope.recipient_count, 2);
 	assert_string_equal(l.envelope.recipients[0].local, "carol");
 	assert_string_equal(l.envelope.recipients[0].domain, "there.example");

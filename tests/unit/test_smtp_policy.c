@@ -1,9 +1,12 @@
-/* LINK: smtpd/agent smtpd/smtp_gates smtpd/intake smtpd/header smtpd/policy smtpd/idna smtpd/relay_recipients privsep/nss smtpd/trace smtpd/spool smtpd/spool_write smtpd/spool_read smtpd/envelope smtpd/aliases smtpd/aliases_file smtpd/aliases_index smtpd/domain_map smtpd/name_index smtpd/address_key smtpd/account smtpd/address smtpd/xtext privsep/config privsep/config_route privsep/facts privsep/gates privsep/log privsep/message wire/utf8 */
+/* LINK: smtpd/agent smtpd/smtp_gates smtpd/intake smtpd/header smtpd/policy smtpd/srs mailbox/sha256 smtpd/idna smtpd/relay_recipients privsep/nss smtpd/trace smtpd/spool smtpd/spool_write smtpd/spool_read smtpd/envelope smtpd/aliases smtpd/aliases_file smtpd/aliases_index smtpd/domain_map smtpd/name_index smtpd/address_key smtpd/account smtpd/address smtpd/xtext privsep/config privsep/config_route privsep/facts privsep/gates privsep/log privsep/message wire/utf8 */
 /*
  * Who may send where: relaying, relay domains, addresses with a detail, what
  * VRFY and EXPN tell to whom; and RFC 3461's fields on their way into the
  * spool.
  */
+#include <time.h>
+
+#include "smtpd/srs.h"
 #include "tests/smtp_agent_home.h"
 
 /* RFC 3461: what was asked for is in the letter's envelope. */
@@ -402,13 +405,95 @@ local_programs(void **state)
 	assert_non_null(strstr(stored, " with LMTP id "));
 }
 
+/* An SRS address of ours: for a bounce it is whom it stands for. */
+static void
+srs(void **state)
+{
+	static const char sender[] = "dave@there.example";
+	char path[ADDRESS_PRINT_MAX], old[ADDRESS_PRINT_MAX];
+	uint64_t now = (uint64_t)time(NULL);
+	struct letter l;
+
+	(void)state;
+	strcpy(config.srs_domain, "srs.example");
+	strcpy(config.srs_secrets[0], "0123456789abcdef");
+	config.srs_secret_count = 1;
+	assert_int_equal(srs_forward(&config, sender, now, path), 0);
+	assert_int_equal(srs_forward(&config, sender, now - 30 * 86400, old),
+	    0);
+	*strchr(path, '@') = *strchr(old, '@') = '\0';
+	serve(SERVICE_SMTP, "");
+	assert_int_equal(mail("client", 0, 0, ""), 250);
+	assert_int_equal(rcpt(old, "srs.example"), 550);
+	assert_string_equal(status, "5.1.1");
+	assert_non_null(strstr(text, "over"));
+	assert_int_equal(rcpt("SRS0=abcdef=AA=there.example=dave",
+	    "srs.example"), 550);
+	assert_string_equal(status, "5.1.1");
+	assert_int_equal(rcpt("alice", "srs.example"), 550);
+	assert_int_equal(rcpt(path, "other.example"), 550);
+	assert_string_equal(status, "5.7.1");
+	assert_int_equal(rcpt("postmaster", "srs.example"), 250);
+	assert_int_equal(rcpt(path, "SRS.example"), 250);
+	assert_int_equal(data("x\n", 2), 250);
+	hinted(&l);
+	assert_int_equal(l.envelope.recipient_count, 2);
+	assert_string_equal(l.envelope.recipients[1].local, "dave");
+	assert_string_equal(l.envelope.recipients[1].domain, "there.example");
+	assert_string_equal(l.envelope.recipients[1].account, "");
+	letter_close(&l);
+	/* With a sender it is no bounce, whoever brings it. */
+	serve(SERVICE_SUBMISSION, "alice");
+	assert_int_equal(mail("client", 0, 0, "alice@here.example"), 250);
+	assert_int_equal(rcpt(path, "srs.example"), 550);
+	assert_string_equal(status, "5.7.1");
+	/* Of one who is here by now; through another forwarder. */
+	assert_int_equal(srs_forward(&config, "bob@here.example", now, path),
+	    0);
+	serve(SERVICE_SMTP, "");
+	assert_int_equal(mail("client", 0, 0, ""), 250);
+	*strchr(path, '@') = '\0';
+	assert_int_equal(rcpt(path, "srs.example"), 250);
+	assert_int_equal(data("x\n", 2), 250);
+	hinted(&l);
+	assert_string_equal(l.envelope.recipients[0].account, "bob");
+	letter_close(&l);
+}
+
+/* An SRS1 that another host has made of an SRS0 of ours. */
+static void
+srs_twice(void **state)
+{
+	char path[ADDRESS_PRINT_MAX];
+	uint64_t now = (uint64_t)time(NULL);
+	struct letter l;
+
+	(void)state;
+	strcpy(config.srs_domain, "srs.example");
+	strcpy(config.srs_secrets[0], "0123456789abcdef");
+	config.srs_secret_count = 1;
+	assert_int_equal(srs_forward(&config, "d@e.example", now, path), 0);
+	assert_int_equal(srs_forward(&config, path, now, path), 0);
+	assert_memory_equal(path, "SRS1=", 5);
+	*strchr(path, '@') = '\0';
+	serve(SERVICE_SMTP, "");
+	assert_int_equal(mail("client", 0, 0, ""), 250);
+	assert_int_equal(rcpt(path, "srs.example"), 250);
+	assert_int_equal(data("x\n", 2), 250);
+	hinted(&l);
+	assert_string_equal(l.envelope.recipients[0].local, "d");
+	assert_string_equal(l.envelope.recipients[0].domain, "e.example");
+	letter_close(&l);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest policy_tests[] = {
 		TEST(dsn_fields), TEST(dsn_faults), TEST(relaying),
 		TEST(relay_domains), TEST(details), TEST(session_limits),
-		TEST(verify_and_expand), TEST(local_programs),
+		TEST(verify_and_expand), TEST(local_programs), TEST(srs),
+		TEST(srs_twice),
 	};
 
 	/* Log lines of what goes wrong on purpose go to nobody. */
