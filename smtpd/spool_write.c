@@ -235,58 +235,59 @@ finish_file(struct spool_writer *w)
 	return w->error == 0 ? 0 : -1;
 }
 
+static int
+give_up(struct spool_writer *w)
+{
+	spool_abort(w);
+	errno = w->error;
+	return -1;
+}
+
+/* From incoming/ to where it is to be, which is on disk before we say so. */
+static int
+move_to(struct spool_writer *w, int dir, const char *name)
+{
+	if (renameat(w->spool->incoming, w->id, dir, name) == -1) {
+		w->error = errno;
+		return give_up(w);
+	}
+	if (fsync(dir) == -1) {
+		/*
+		 * Nobody was told 250: the sender keeps it, so we don't.  Of
+		 * one on hold the next try takes the place.
+		 */
+		w->error = errno;
+		unlinkat(dir, name, 0);
+		return give_up(w);
+	}
+	close(w->fd);
+	w->fd = -1;
+	return 0;
+}
+
 int
 spool_commit(struct spool_writer *w, struct spool_name *name)
 {
 	char text[SPOOL_NAME_MAX];
 
 	if (finish_file(w) == -1)
-		goto abort;
+		return give_up(w);
 	name->due = w->arrived;
 	name->size = w->length;
 	memcpy(name->id, w->id, sizeof(name->id));
-	if (spool_name_print(name, text) == -1 || renameat(w->spool->incoming,
-	    w->id, w->spool->queue, text) == -1) {
+	if (spool_name_print(name, text) == -1) {
 		w->error = errno;
-		goto abort;
+		return give_up(w);
 	}
-	if (fsync(w->spool->queue) == -1) {
-		/* Nobody was told 250: the sender keeps it, so we don't. */
-		w->error = errno;
-		unlinkat(w->spool->queue, text, 0);
-		goto abort;
-	}
-	close(w->fd);
-	w->fd = -1;
-	return 0;
-abort:
-	spool_abort(w);
-	errno = w->error;
-	return -1;
+	return move_to(w, w->spool->queue, text);
 }
 
 int
 spool_hold(struct spool_writer *w)
 {
 	if (finish_file(w) == -1)
-		goto abort;
-	if (renameat(w->spool->incoming, w->id, w->spool->held, w->id) == -1) {
-		w->error = errno;
-		goto abort;
-	}
-	if (fsync(w->spool->held) == -1) {
-		/* It may stay there or not: the next try takes its place. */
-		w->error = errno;
-		unlinkat(w->spool->held, w->id, 0);
-		goto abort;
-	}
-	close(w->fd);
-	w->fd = -1;
-	return 0;
-abort:
-	spool_abort(w);
-	errno = w->error;
-	return -1;
+		return give_up(w);
+	return move_to(w, w->spool->held, w->id);
 }
 
 void
