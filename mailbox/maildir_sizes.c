@@ -135,7 +135,6 @@ read_file(const struct mailbox *mb, size_t *len)
 {
 	uint8_t *data = NULL;
 	struct stat st;
-	ssize_t n;
 	int fd;
 
 	fd = openat(mb->maildir, MAILDIR_SIZES_NAME, O_RDONLY | O_NOFOLLOW |
@@ -144,14 +143,10 @@ read_file(const struct mailbox *mb, size_t *len)
 		return NULL;
 	if (fstat(fd, &st) == 0 && is_ours(mb, &st) && st.st_size > 0)
 		data = malloc((size_t)st.st_size);
-	for (*len = 0; data != NULL && *len < (size_t)st.st_size;
-	    *len += (size_t)n) {
-		n = pread(fd, data + *len, (size_t)st.st_size - *len,
-		    (off_t)*len);
-		if (n <= 0) {
-			free(data);
-			data = NULL;
-		}
+	*len = data != NULL ? (size_t)st.st_size : 0;
+	if (data != NULL && io_pread(fd, data, *len, 0) == -1) {
+		free(data);
+		data = NULL;
 	}
 	close(fd);
 	return data;

@@ -113,7 +113,6 @@ read_file(const struct mailbox *mb, size_t *len)
 {
 	uint8_t *data = NULL;
 	struct stat st;
-	ssize_t n;
 	int fd;
 
 	fd = state_open(mb->state, MBOX_CACHE_NAME, O_RDONLY, mb->uid);
@@ -122,14 +121,10 @@ read_file(const struct mailbox *mb, size_t *len)
 	if (fstat(fd, &st) == 0 && st.st_size >= HEAD + TAIL &&
 	    st.st_size <= MBOX_CACHE_MAX)
 		data = malloc((size_t)st.st_size);
-	for (*len = 0; data != NULL && *len < (size_t)st.st_size;
-	    *len += (size_t)n) {
-		n = pread(fd, data + *len, (size_t)st.st_size - *len,
-		    (off_t)*len);
-		if (n <= 0) {
-			free(data);
-			data = NULL;
-		}
+	*len = data != NULL ? (size_t)st.st_size : 0;
+	if (data != NULL && io_pread(fd, data, *len, 0) == -1) {
+		free(data);
+		data = NULL;
 	}
 	close(fd);
 	return data;
