@@ -131,7 +131,8 @@ def test_keeper_is_little(place, pop3d):
     uid, gid = postern.accounts.people["bob"][:2]
     with Pop(pop3d, "bob") as pop:
         pop.stat()
-        found = keepers(pop3d, "bob")
+        found = postern.eventually(lambda: keepers(pop3d, "bob"),
+                                   "a keeper")
         assert len(found) == 1
         status = found[0].status()
         group = 8 if place.name == "group" else gid
