@@ -323,6 +323,17 @@ failure(void)
 	return master.mode == START_QUEUE ? EX_TEMPFAIL : 1;
 }
 
+/* Nothing of it remains. */
+static void __attribute__((noreturn))
+give_up_start(void)
+{
+	log_event(LOG_CRIT, 0, "event=start-failed");
+	listen_close();
+	master.is_stopping = 1;
+	finish();
+	exit(failure());
+}
+
 /*
  * A start has succeeded when a worker waits with all its confinement: a host
  * that lacks something for it says so now, and not to every client.
@@ -338,13 +349,8 @@ await_first_worker(void)
 		if (g != NULL && g->is_serving)
 			return;
 		if (g == NULL || generation_is_wanted() || master.now > by ||
-		    master.is_stopping) {
-			log_event(LOG_CRIT, 0, "event=start-failed");
-			listen_close();
-			master.is_stopping = 1;
-			finish();
-			exit(failure());
-		}
+		    master.is_stopping)
+			give_up_start();
 		turn();
 	}
 }
@@ -383,8 +389,9 @@ master_run(const struct daemon *daemon, struct config *config,
 	(void)files_changed(config);
 	if (listen_open(config) == -1)
 		exit(failure());
+	/* A role that is gone at once is one that can't be spoken to. */
 	if (generation_start_with(NULL) == -1)
-		exit(failure());
+		give_up_start();
 	queue_begin();
 	await_first_worker();
 	if (inherited->mode != START_NOWAIT && inherited->count > 0)
