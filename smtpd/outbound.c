@@ -389,6 +389,17 @@ outbound_next(const struct outbound *o)
 }
 
 int
+outbound_is_sending(const struct outbound *o)
+{
+	const struct connection *c;
+
+	TAILQ_FOREACH(c, &o->connections, link)
+		if (c->state == CONNECTION_SENDING)
+			return 1;
+	return 0;
+}
+
+int
 outbound_is_idle(const struct outbound *o)
 {
 	return TAILQ_EMPTY(&o->busy);

@@ -103,6 +103,8 @@ void	outbound_ready(struct outbound *, const struct pollfd *,
 void	outbound_expire(struct outbound *, uint64_t now);
 /* When outbound_expire() or outbound_run() has something to do. */
 uint64_t outbound_next(const struct outbound *);
+/* Does any host have a letter that it has not answered yet? */
+int	outbound_is_sending(const struct outbound *);
 /* Is nothing waiting or under way? */
 int	outbound_is_idle(const struct outbound *);
 /* At the end of tests: drop everything; errands are given back, deferred. */

@@ -33,7 +33,7 @@
 #define LOCK_RETRY_MS	500	/* while another one schedules */
 #define AGENT_IDLE_MS	200	/* for another letter to the same account */
 #define LOOK_EVERY_MS	1000	/* at what others put in */
-#define LEAVE_MS	6000	/* for commands that run, at the end */
+#define LEAVE_MS	6000	/* for what is under way, at the end */
 #define WATCH_MASTER	0
 #define WATCH_HINT	1
 #define WATCH_SPOOL	2
@@ -289,25 +289,37 @@ take_control(struct message *m)
 	control_accept(&control, &facts, fd);
 }
 
+/* Of what was begun, what would have to be done once more. */
+static int
+is_busy(void)
+{
+	const int is_running = handout_close(&queue.programs);
+
+	return is_running || outbound_is_sending(&queue.outbound);
+}
+
 /*
  * The master ends, or another queue is to come, with what is configured by now.
  * A mailbox knows what it was given, but a command that nobody waits for would
- * have to be run again: it may end first, if it does so soon.
+ * have to be run again, and a letter whose end is on its way to another host be
+ * sent again: they may end first, if they do so soon.
  */
 static void __attribute__((noreturn))
 leave(void)
 {
-	static struct pollfd pfd[HANDOUT_CHANNELS];
+	static struct pollfd pfd[HANDOUT_CHANNELS + OUTBOUND_CONNECTIONS];
 	const uint64_t until = queue.now_ms + LEAVE_MS;
-	size_t n;
+	size_t n, programs;
 
-	while (handout_close(&queue.programs) && queue.now_ms < until) {
-		n = handout_poll(&queue.programs, pfd);
+	while (is_busy() && queue.now_ms < until) {
+		programs = handout_poll(&queue.programs, pfd);
+		n = programs + outbound_poll(&queue.outbound, pfd + programs);
 		if (poll(pfd, (nfds_t)n, (int)(until - queue.now_ms)) == -1 &&
 		    errno != EINTR)
 			fatal("poll");
 		queue_tick(&queue);
 		handout_ready(&queue.programs, pfd, queue.now_ms);
+		outbound_ready(&queue.outbound, pfd + programs, queue.now_ms);
 		queue_settle(&queue);
 	}
 	_exit(0);

@@ -1,11 +1,12 @@
 """Letters to other hosts: looked up in DNS, handed over, tried again."""
 import smtplib
+import threading
 import time
 
 import pytest
 
 import dnsstub
-from postern import CROWD, eventually
+from postern import CROWD, PATIENCE, eventually
 from sink import Sink
 
 LETTER = b"From: a@example.test\r\nSubject: hello\r\n\r\n.dots\r\n..\r\nend\r\n"
@@ -257,6 +258,32 @@ def test_some_of_them(smtpd, zone):
            for l in sink.letters for r in l.recipients]
     assert sorted(got) == ["later@some.example", "yes@some.example"]
     assert smtpd.log(r"event=failed .*to=no@some.example .*status=5.1.1")
+
+
+def test_reload_in_the_midst_of_a_letter(smtpd, zone):
+    """The host may answer before the queue goes: it does not get it twice."""
+    zone.host("midst.example", "192.0.2.2")
+    ended, go_on = threading.Event(), threading.Event()
+
+    def end(_sink, _session, _line):
+        ended.set()
+        go_on.wait(PATIENCE)
+
+    with Sink(end=end) as sink:
+        send(smtpd, "one@midst.example")
+        assert ended.wait(PATIENCE)
+        queue, = smtpd.processes("smtpd-queue")
+        smtpd.forget_log()
+        smtpd.reload()
+        smtpd.wait_log("event=reloaded")
+        go_on.set()
+        smtpd.wait_log("event=delivered .*to=one@midst.example")
+        send(smtpd, "two@midst.example")
+        smtpd.wait_log("event=delivered .*to=two@midst.example")
+        assert queue.pid not in [p.pid for p in
+                                 smtpd.processes("smtpd-queue")]
+    assert [letter.recipients[0].partition("<")[2].partition("@")[0]
+            for letter in sink.letters] == ["one", "two"]
 
 
 def test_one_connection_for_many(smtpd, zone):
