@@ -121,6 +121,9 @@ class Census:
         if program == "pop3d":
             self.sessions.append(Pop(daemon, user))
             self.sessions[-1].ok("STAT")
+            # Who has let the user in goes; who is looked at stays.
+            eventually(lambda: len(daemon.processes("login")) == 1,
+                       "that login is over")
             trying = Pop(daemon)
             trying.ok("USER nobody-here")
             trying.say("PASS x")		# answered in two seconds
