@@ -268,6 +268,7 @@ smtp_by_login:
  tls_verify_cert_hostnames = *
 smtp:
  driver = smtp
+ port = 25
  hosts_require_tls = *
  tls_verify_hosts = *
  tls_verify_certificates = %(trusted)s
