@@ -74,8 +74,8 @@ def test_C16_tarpits(smtpd, zone, stage):
               "one after %.1f s" % (stage, len(tar.sessions), known, new))
         # What had not ended is not given up, and what has is told why.
         if stage != "end":
-            assert smtpd.log("event=deferred .*the host is too slow, and "
-                             "other letters wait")
+            smtpd.wait_log("event=deferred .*the host is too slow, and "
+                           "other letters wait")
         assert not smtpd.log("event=unsure")
         is_over.set()
 

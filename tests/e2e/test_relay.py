@@ -200,7 +200,7 @@ def test_misbehaviour(smtpd, zone, what):
             return
         eventually(lambda: sink.letters, "it comes", seconds=60)
         if expected == "later":
-            assert smtpd.log(r"event=deferred .*to=b@%s " % domain)
+            smtpd.wait_log(r"event=deferred .*to=b@%s " % domain)
         smtpd.wait_log(r"event=delivered .*to=b@%s " % domain)
 
 
@@ -257,7 +257,7 @@ def test_some_of_them(smtpd, zone):
     got = [r.partition("<")[2].partition(">")[0]
            for l in sink.letters for r in l.recipients]
     assert sorted(got) == ["later@some.example", "yes@some.example"]
-    assert smtpd.log(r"event=failed .*to=no@some.example .*status=5.1.1")
+    smtpd.wait_log(r"event=failed .*to=no@some.example .*status=5.1.1")
 
 
 def test_reload_in_the_midst_of_a_letter(smtpd, zone):
