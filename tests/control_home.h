@@ -64,7 +64,7 @@ home_open(void)
 	q.aliases.config = &config;
 	q.aliases.path = "";
 	q.aliases.report = aliases_ignore;
-	strcpy(strchr(place, '.') + 1, "XXXXXX");
+	memset(strchr(place, '.') + 1, 'X', 6);
 	REQUIRE(mkdtemp(place) != NULL);
 	REQUIRE(spool_enter(place, geteuid(), &dir) == 0);
 	REQUIRE(spool_make(dir) == 0 && spool_open(&q.spool, dir) == 0);

@@ -132,10 +132,12 @@ be_agent(int gate_end, int hint_end)
 	agent.facts.flags = facts;
 	if (service_is_local(service))
 		agent.facts.uid = uid;
-	strcpy(agent.login, login);
+	strlcpy(agent.login, login, sizeof(agent.login));
 	agent.login_uid = LOGIN_UID;
-	strcpy(agent.facts.client, "192.0.2.7");
-	strcpy(agent.facts.local, "192.0.2.1");
+	strlcpy(agent.facts.client, "192.0.2.7",
+	    sizeof(agent.facts.client));
+	strlcpy(agent.facts.local, "192.0.2.1",
+	    sizeof(agent.facts.local));
 	agent_program.serve(&agent);
 	_exit(0);
 }
@@ -169,11 +171,13 @@ setup(void **state)
 	ret = notify = facts = 0;
 	uid = 1000;
 	config_default_fixed(&config);
-	strcpy(config.hostname, "mx.here.example");
-	strcpy(config.domains[0], "here.example");
+	strlcpy(config.hostname, "mx.here.example",
+	    sizeof(config.hostname));
+	strlcpy(config.domains[0], "here.example",
+	    sizeof(config.domains[0]));
 	config.domain_count = 1;
 	config.message_size_limit = 1000000;
-	strcpy(strchr(place, '.') + 1, "XXXXXX");
+	memset(strchr(place, '.') + 1, 'X', 6);
 	assert_non_null(mkdtemp(place));
 	snprintf(config.spool_dir, sizeof(config.spool_dir), "%s/spool",
 	    place);

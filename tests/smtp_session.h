@@ -295,6 +295,22 @@ expect_close_notify(void)
 	expect("");
 }
 
+static void
+repeat_until(const char *line, int times, const char *answer,
+    const char *last)
+{
+	int i;
+
+	greet();
+	for (i = 0; i < times; i++) {
+		say(line);
+		expect(answer);
+	}
+	expect(last);
+	expect("");
+	end();
+}
+
 #define AUTH_ALICE	"AUTH PLAIN AGFsaWNlAHB3\r\n"
 
 #endif

@@ -18,7 +18,8 @@ setup(void **state)
 {
 	(void)state;
 	config_default_fixed(&config);
-	strcpy(config.domains[0], "here.example");
+	strlcpy(config.domains[0], "here.example",
+	    sizeof(config.domains[0]));
 	config.domain_count = 1;
 	memset(&file, 0, sizeof(file));
 	file.dir = file.held = file.index_dir = file.index = -1;

@@ -95,7 +95,7 @@ setup(void **state)
 	q.aliases.path = "";
 	q.aliases.report = aliases_ignore;
 	set_aliases("team: alice, bob\n");
-	strcpy(strchr(place, '.') + 1, "XXXXXX");
+	memset(strchr(place, '.') + 1, 'X', 6);
 	assert_non_null(mkdtemp(place));
 	assert_int_equal(spool_enter(place, geteuid(), &dir), 0);
 	assert_int_equal(spool_make(dir), 0);

@@ -26,7 +26,7 @@ static struct envelope_writer envelope;
 static int
 setup_spool(void)
 {
-	strcpy(strchr(place, '.') + 1, "XXXXXX");
+	memset(strchr(place, '.') + 1, 'X', 6);
 	if (mkdtemp(place) == NULL)
 		return -1;
 	assert_int_equal(spool_enter(place, geteuid(), &dir), 0);
