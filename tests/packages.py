@@ -5,9 +5,12 @@ host cuts us off from the network.
 """
 import glob
 import os
+import platform
 import shutil
 import subprocess
 import tempfile
+
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 # What tests/e2e/test_starting.py starts our daemons with, and their libraries:
 # installed, inetd and xinetd would put each other out, and listen.
@@ -25,9 +28,13 @@ NEIGHBOURS = ["dovecot-core", "dovecot-pop3d", "libexttextcat-2.0-0",
 
 # A name server and the other mail servers of tests/e2e/test_hosts*.py.
 NAME_SERVER = ["nsd", "libfstrm0", "libprotobuf-c1", "libevent-2.1-7"]
-MAIL_SERVERS = [*NEIGHBOURS, "dovecot-lmtpd", "opensmtpd",
+MAIL_SERVERS = [*NEIGHBOURS, "dovecot-lmtpd",
                 "exim4-daemon-light", "libgnutls-dane0", "libidn12",
                 "libevent-2.1-7"]
+# NAME~backports is what the suite of backports to this release has under that
+# name, if it has: no handshake succeeds with Debian 12's OpenSMTPD as the
+# server (its issue 1171).
+OPENSMTPD = ["opensmtpd~backports", "opensmtpd"]	# the first there is
 
 # A program of git's that calls sendmail.
 GIT_EMAIL = ["git-email", "libmailtools-perl"]
@@ -35,12 +42,12 @@ GIT_EMAIL = ["git-email", "libmailtools-perl"]
 # Mail to send.
 SAMPLES = ["libpython3.11-testsuite", "spamassassin"]
 ALL = list(dict.fromkeys([*SAMPLES, *SUPERSERVERS, *NEIGHBOURS, *NAME_SERVER,
-                          *MAIL_SERVERS, *GIT_EMAIL]))
+                          *MAIL_SERVERS, *OPENSMTPD, *GIT_EMAIL]))
 
 
 def unpack(build, *names):
     """{name: directory or None} for each package."""
-    top = os.path.join(build, "packages")
+    top = os.path.abspath(os.path.join(build, "packages"))
     found = {}
     for name in names:
         directory = os.path.join(top, name)
@@ -61,10 +68,12 @@ def _fetch(top, name, directory):
     os.makedirs(top, exist_ok=True)
     work = tempfile.mkdtemp(".part", name, top)	# others may be at it, too
     try:
-        if not _apt(work, "download", name):
+        name, _, suite = name.partition("~")
+        options = _of_suite(work, suite) if suite else ()
+        if not _apt(work, *options, "download", name):
             # A machine with everything installed may still have no lists.
-            _apt(work, "update")
-            _apt(work, "download", name)
+            _apt(work, *options, "update")
+            _apt(work, *options, "download", name)
         package, = glob.glob(work + "/*.deb")
         subprocess.run(["dpkg-deb", "-x", package, work + "/root"], check=True)
         os.rename(work + "/root", directory)
@@ -72,3 +81,28 @@ def _fetch(top, name, directory):
         pass
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _of_suite(work, suite):
+    """apt's options for a suite beside this release, by the machine's own
+    mirror, with Debian's keys, and with lists that are not the machine's."""
+    release = platform.freedesktop_os_release().get("VERSION_CODENAME", "none")
+    targets = subprocess.run(
+        ["apt-get", "indextargets", "--format",
+         "$(REPO_URI) $(RELEASE) $(CODENAME)", "Created-By: Packages",
+         "Component: main"],
+        timeout=300, check=True, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.decode()
+    mirrors = [words[0] for words in map(str.split, targets.splitlines())
+               if release in words[1:]]
+    if not mirrors or not os.path.exists(KEYRING):
+        raise ValueError
+    with open(work + "/list", "w", encoding="ascii") as file:
+        file.write("deb [signed-by=%s] %s %s-%s main\n" % (
+            KEYRING, mirrors[0], release, suite))
+    for name in ("lists", "cache"):
+        os.mkdir(os.path.join(work, name))
+    return [word for option in (
+        "Dir::Etc::SourceList=%s/list" % work, "Dir::Etc::SourceParts=-",
+        "Dir::State::Lists=%s/lists" % work, "Dir::Cache=%s/cache" % work)
+        for word in ("-o", option)]

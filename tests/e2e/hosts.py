@@ -205,13 +205,21 @@ class Host:
 
     def start(self, daemons, pair, conf=""):
         """Our two daemons; daemons is the fixture, pair their certificate."""
-        conf = ("hostname %s\ndomains %s %s localhost\ntls-certificate %s\n"
-                "tls-key %s\nretry-schedule 1s\n%s" % (
-                    self.mx, self.domain, self.mx, pair.chain, pair.key, conf))
+        self.conf = (
+            "hostname %s\ndomains %s %s localhost\ntls-certificate %s\n"
+            "tls-key %s\nretry-schedule 1s\n" % (
+                self.mx, self.domain, self.mx, pair.chain, pair.key))
         for program, also in (("smtpd", "submission"), ("pop3d", "pop3s")):
             self.daemons[program] = daemons(
-                program, conf, at=self, also=(also,))
+                program, self.conf + conf, at=self, also=(also,))
         self.smtpd = self.daemons["smtpd"]
+
+    def reload(self, conf):
+        """Our smtpd with other settings than it was started with."""
+        generation = "event=generation number="
+        before = len(self.smtpd.log(generation))
+        self.smtpd.reload(self.conf + conf)
+        self.smtpd.wait_log(generation, before + 1)
 
     def logs(self):
         """{program: lines} of what was started here."""
