@@ -9,7 +9,7 @@ import pytest
 
 import postern
 from postern import Smtp, eventually
-from test_starting import activated, stop
+from starts import activated, stop
 
 LETTER = b"Subject: from here\r\n\r\nhello\r\n"
 

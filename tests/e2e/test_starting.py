@@ -18,10 +18,10 @@ import pytest
 
 import postern
 from postern import BUILD, PATIENCE, Dialogue, Pop, Smtp, eventually
+from starts import (CLEAN, LETTER, Place, alone, connection,  # noqa: F401
+                    connection_to, door, ours, run, stop, wait_nobody)
 
 PACKAGES = os.path.join(BUILD, "packages")
-LETTER = b"Subject: started\r\n\r\n.It was there.\r\n"
-CLEAN = {"PATH": "/usr/bin:/bin"}
 
 
 def unpacked(program):
@@ -51,53 +51,6 @@ def needed(program):
     if "not found" in done.stdout:
         pytest.skip("%s lacks libraries: %s" % (program, done.stdout))
     return path
-
-
-# What is started
-
-class Place(postern.Daemon):
-    """Configuration, port and spool of a daemon that others start."""
-
-    count = 0
-
-    def __init__(self, program, conf="", **how):
-        Place.count += 1
-        if "retry-schedule" not in conf:
-            conf += "\nretry-schedule 1s\n"
-        super().__init__(program, conf, "start-%d" % Place.count, **how)
-        self.path = os.path.join(BUILD, "sbin", program)
-        self.command = [self.path, "-i", "-f", self.conf_path]
-
-
-def ours():
-    """Live processes of any daemon's; tests of this file run alone."""
-    return [p for p in postern.all_processes()
-            if p.exe.startswith(BUILD + "/") and "/packages/" not in p.exe]
-
-
-def wait_nobody():
-    try:
-        eventually(lambda: not ours(), "no process left")
-    except AssertionError:
-        raise AssertionError("left: %s" % ours()) from None
-
-
-@pytest.fixture(autouse=True)
-def alone(host):
-    wait_nobody()
-    yield
-    wait_nobody()
-
-
-def stop(process):
-    if process.poll() is None:
-        process.terminate()
-    try:
-        process.wait(PATIENCE)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-        raise
 
 
 def write_inetd(wait, places):
@@ -246,29 +199,6 @@ def test_many_at_once_nowait(way, users):
 
 # inetd's part played here
 
-def run(place, stdin, *options, program=None, stderr=subprocess.PIPE, **how):
-    return subprocess.Popen(
-        [program or place.path, *options, "-f", place.conf_path], stdin=stdin,
-        stdout=subprocess.DEVNULL, stderr=stderr, env=CLEAN, cwd="/",
-        start_new_session=True, **how)
-
-
-def door(place):
-    sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.bind(("127.0.0.1", place.port))
-    sock.listen(16)
-    return sock
-
-
-def connection(place):
-    """The two ends of a connection to the place's port."""
-    with door(place) as sock:
-        client = socket.create_connection(("127.0.0.1", place.port),
-                                          timeout=PATIENCE)
-        return client, sock.accept()[0]
-
-
 @pytest.mark.parametrize("program", ("pop3d", "smtpd"))
 def test_not_a_socket(program):
     place = Place(program)
@@ -345,16 +275,6 @@ def unverified(client):
     made = ssl.create_default_context()
     made.check_hostname, made.verify_mode = False, ssl.CERT_NONE
     return made.wrap_socket(client)
-
-
-def connection_to(port):
-    with socket.socket() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(("127.0.0.1", port))
-        sock.listen(1)
-        client = socket.create_connection(("127.0.0.1", port),
-                                          timeout=PATIENCE)
-        return client, sock.accept()[0]
 
 
 @pytest.mark.parametrize("program,service,port", (
@@ -440,243 +360,3 @@ def test_wait_delivers(user):
             smtp.quit()
         postern.wait_messages(user, 3)
         assert process.wait(PATIENCE) == 0
-
-
-# Sockets of a service manager
-
-def activated(place, socks, names=None, pid=None, options=("-d",)):
-    """Started with these sockets as LISTEN_FDS."""
-    def place_sockets():
-        copies = [os.dup(os.dup2(sock.fileno(), 100 + i))
-                  for i, sock in enumerate(socks)]
-        for i, copy in enumerate(copies):
-            os.dup2(copy, 3 + i)
-    script = "LISTEN_PID=%s LISTEN_FDS=%d %s exec %s %s -f %s" % (
-        pid or "$$", len(socks),
-        "LISTEN_FDNAMES=" + names if names is not None else "", place.path,
-        " ".join(options), place.conf_path)
-    return subprocess.Popen(
-        ["/bin/sh", "-c", script], stdin=subprocess.DEVNULL, env=CLEAN,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd="/",
-        preexec_fn=place_sockets, close_fds=False, start_new_session=True)
-
-
-def test_named_sockets():
-    """Served as they are named, else by port; the file's are not opened."""
-    place, other = Place("smtpd"), Place("smtpd")
-    with door(place) as one, door(other) as two:
-        process = activated(place, (one, two), "odd-name:smtp.socket")
-        try:
-            for port in (place.port, other.port):
-                with Smtp(other if port == other.port else place) as smtp:
-                    smtp.quit()
-            process.send_signal(signal.SIGHUP)
-            time.sleep(1)
-            with Smtp(other) as smtp:
-                smtp.quit()
-        finally:
-            stop(process)
-        text = process.stderr.read().decode()
-        listening = re.findall("event=listening service=(.*) address=(.*)",
-                               text)
-        assert listening.count(("smtp", "inherited")) == 2
-        # But for the sockets of this host, which nobody has given; those are
-        # named again when the reload is through.
-        assert {service for service, where in listening
-                if where != "inherited"} == {"local", "control"}
-        assert process.returncode == 0
-
-
-def test_sockets_of_somebody_else():
-    """A LISTEN_PID that is not ours: the sockets are not, either."""
-    place = Place("pop3d")
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        sock.listen(1)
-        process = activated(place, (sock,), "pop3", pid=1)
-        place.process = process
-        place.wait_ready()
-        stop(process)
-
-
-@pytest.mark.parametrize("names,kind", (
-    ("pop3", "tcp"), ("smtp", "unix"), ("smtp", "none")))
-def test_wrong_sockets(names, kind):
-    place = Place("smtpd")
-    if kind == "unix":
-        sock = socket.socket(socket.AF_UNIX)
-        sock.bind(place.dir + "/socket")
-        sock.listen(1)
-    elif kind == "tcp":
-        sock = door(place)
-    else:
-        sock = open("/dev/null", "rb")
-    with sock:
-        process = activated(place, (sock,), names)
-        text = process.communicate(timeout=PATIENCE)[1].decode()
-    assert process.returncode == 1
-    assert text.startswith("smtpd: LISTEN_FD"), text
-
-
-# The queue
-
-def put_in_spool(place, user):
-    """A letter that waits in the spool, deferred: there is no home."""
-    home = postern.home(user)
-    os.rename(home, home + ".away")
-    place.start()
-    with Smtp(place) as smtp:
-        assert smtp.mail(LETTER, user).code == 250
-        smtp.quit()
-    place.wait_log("event=deferred")
-    assert place.stop() == 0
-    os.rename(home + ".away", home)
-
-
-def run_queue(place, *options):
-    done = subprocess.run([place.path, "-q", "-f", place.conf_path, *options],
-                          env=CLEAN, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          timeout=PATIENCE)
-    assert done.stdout == b""
-    return done.returncode
-
-
-def test_queue_run(user):
-    place = Place("smtpd", "retry-schedule 1s")
-    put_in_spool(place, user)
-    time.sleep(2.2)
-    assert run_queue(place) == 0
-    assert len(postern.messages(user)) == 1
-    assert run_queue(place) == 0		# nothing to do
-    assert len(postern.messages(user)) == 1
-
-
-def test_queue_run_leaves_what_is_not_due(user):
-    place = Place("smtpd", "retry-schedule 1h")
-    put_in_spool(place, user)
-    assert run_queue(place) == 0	# and does not wait for it
-    assert postern.messages(user) == []
-    assert len(os.listdir(place.spool + "/queue")) == 1
-
-
-def test_queue_run_that_can_not_be():
-    place = Place("smtpd")
-    assert run_queue(place, "-o", "libexec-dir /nonexistent") == 75
-    assert run_queue(place, "-i") == 2
-    assert subprocess.run([Place("pop3d").path, "-q"], env=CLEAN,
-                          stderr=subprocess.DEVNULL).returncode == 2
-
-
-def test_one_scheduler(user):
-    """Beside a server -q has nothing to do, and a second server waits."""
-    place = Place("smtpd", "retry-schedule 1h")
-    second = Place("smtpd", "spool-dir %s\nretry-schedule 1s" % place.spool)
-    place.start()
-    try:
-        assert run_queue(place) == 0
-        second.start()
-        second.wait_log("event=queue-waits")
-        # It accepts a letter all the same, and the first one sees it.
-        with Smtp(second) as smtp:
-            assert smtp.mail(LETTER, user).code == 250
-            smtp.quit()
-        postern.wait_messages(user, 1)
-        place.wait_log("event=delivered")
-        assert not second.log("event=delivered")
-        # When the first goes the second takes over.
-        assert place.stop() == 0
-        second.wait_log("event=queue-begins")
-        with Smtp(second) as smtp:
-            assert smtp.mail(LETTER, user).code == 250
-            smtp.quit()
-        postern.wait_messages(user, 2)
-    finally:
-        for daemon in (place, second):
-            if daemon.is_alive():
-                daemon.stop()
-
-
-def test_nowait_beside_a_server(user):
-    """inetd's submission beside a server: that one delivers, and soon."""
-    place = Place("smtpd", "retry-schedule 1h")
-    place.start()
-    try:
-        beside = Place("smtpd", "spool-dir " + place.spool)
-        client, end = connection(beside)
-        process = run(beside, end, "-i")
-        end.close()
-        talk = Smtp.__new__(Smtp)
-        talk.sock, talk.buffer = client, b""
-        assert talk.reply().code == 220
-        talk.expect("EHLO client.example.test", 250)
-        assert talk.mail(LETTER, user).code == 250
-        talk.expect("QUIT", 221)
-        client.close()
-        postern.wait_messages(user, 1)
-        assert process.wait(PATIENCE) == 0
-        assert len(place.wait_log("event=delivered")) == 1
-    finally:
-        place.stop()
-
-
-# NOTIFY_SOCKET
-
-@pytest.mark.parametrize("kind", ("path", "abstract"))
-@pytest.mark.parametrize("program", ("pop3d", "smtpd"))
-def test_notify(program, kind):
-    place = Place(program)
-    address = place.dir + "/notify"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        sock.bind(address if kind == "path" else "\0" + address)
-        sock.settimeout(PATIENCE)
-        heard = []
-
-        def await_word(word):
-            while True:
-                heard.append(sock.recv(1000).decode().split("\n"))
-                assert all("=" in line for line in heard[-1]), heard
-                if any(line.startswith(word) for line in heard[-1]):
-                    return heard[-1]
-        place.process = subprocess.Popen(
-            [place.path, "-d", "-f", place.conf_path],
-            stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
-            env=dict(CLEAN, NOTIFY_SOCKET=address if kind == "path"
-                     else "@" + address), start_new_session=True)
-        try:
-            await_word("READY=1")
-            assert len(heard) == 1
-            # Ready means ready.
-            with Dialogue(place) as talk:
-                talk.line()
-                await_word("STATUS=1 sessions, 1 served")
-            for process in place.processes("login"):
-                with open("/proc/%d/environ" % process.pid, "rb") as file:
-                    assert file.read() == b""
-            place.reload()
-            reloading = await_word("RELOADING=1")
-            stamp = int(reloading[1].split("MONOTONIC_USEC=")[1])
-            assert 0 <= time.monotonic() * 1e6 - stamp < PATIENCE * 1e6
-            await_word("READY=1")
-            place.reload("no-such-keyword yes\n")
-            await_word("RELOADING=1")
-            await_word("READY=1")
-            place.process.terminate()
-            await_word("STOPPING=1")
-        finally:
-            stop(place.process)
-    assert place.process.returncode == 0
-
-
-@pytest.mark.parametrize("address", ("/nonexistent/socket", "@nobody", "x", "",
-                                     "/" + "x" * 200))
-def test_notify_nobody(address):
-    """A service manager that can't be told is no reason not to serve."""
-    place = Place("pop3d")
-    place.process = subprocess.Popen(
-        [place.path, "-d", "-f", place.conf_path], stdin=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL, cwd="/", start_new_session=True,
-        env=dict(CLEAN, NOTIFY_SOCKET=address))
-    place.wait_ready()
-    stop(place.process)
-    assert place.process.returncode == 0
