@@ -18,6 +18,7 @@
 struct place_in_row {
 	uint32_t	left;		/* recipients of this letter */
 	uint32_t	index;
+	int		is_known;	/* this letter was shown before */
 };
 
 void
@@ -37,7 +38,7 @@ listing_open(struct listing *l, struct talk *talk,
 static void
 end_letter(struct listing *l, const struct place_in_row *p)
 {
-	if (p->left == 0)
+	if (p->left == 0 && !p->is_known)
 		l->printer->letter_end(l->out);
 }
 
@@ -51,8 +52,11 @@ take_letter(struct listing *l, struct message *m, struct place_in_row *p)
 		fail(EX_PROTOCOL, "the mail server is not understood");
 	p->left = r.recipients;
 	p->index = 0;
-	l->printer->letter(l->out, &r, l->letters++);
-	l->octets += r.size;
+	p->is_known = seen_add(&l->seen, r.id);
+	if (!p->is_known) {
+		l->printer->letter(l->out, &r, l->letters++);
+		l->octets += r.size;
+	}
 	end_letter(l, p);
 }
 
@@ -65,7 +69,8 @@ take_recipient(struct listing *l, struct message *m, struct place_in_row *p)
 	if (m->bad || p->left == 0)
 		fail(EX_PROTOCOL, "the mail server is not understood");
 	p->left--;
-	l->printer->recipient(l->out, &r, p->index++);
+	if (!p->is_known)
+		l->printer->recipient(l->out, &r, p->index++);
 	end_letter(l, p);
 }
 
@@ -93,7 +98,7 @@ size_t
 listing_add(struct listing *l, const struct selection *s)
 {
 	const size_t before = l->letters;
-	struct place_in_row p = { 0, 0 };
+	struct place_in_row p = { 0, 0, 0 };
 	struct message request, reply;
 	uint32_t page;
 
@@ -103,6 +108,7 @@ listing_add(struct listing *l, const struct selection *s)
 	while ((page = take_page(l, &reply, &p)) == PAGE_MORE)
 		talk_next(l->talk, REPLY_RECORDS, &reply);
 	l->is_partial |= page == PAGE_FAULT;
+	seen_clear(&l->seen);
 	return l->letters - before;
 }
 

@@ -6,6 +6,7 @@
 #define CLIENT_LISTING_H
 
 #include "print.h"
+#include "seen.h"
 #include "talk.h"
 
 struct listing {
@@ -13,6 +14,9 @@ struct listing {
 	const struct printer	*printer;
 	FILE			*out;		/* a file without a name: the
 						 * queue waits for no reader */
+	struct seen		 seen;		/* of this selection: a letter
+						 * that moves may be told of
+						 * twice */
 	size_t			 letters;
 	uint64_t		 octets;
 	int			 is_partial;	/* not all could be read */

@@ -39,8 +39,8 @@ open_socket(struct talk *t)
 	t->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (t->fd == -1 ||
 	    connect(t->fd, (struct sockaddr *)&un, sizeof(un)) == -1)
-		fail(EX_TEMPFAIL, "no mail server at %s: %s", un.sun_path,
-		    strerror(errno));
+		fail(EX_TEMPFAIL, "no mail server at %s: %s; see inetd in "
+		    "postern(1)", un.sun_path, strerror(errno));
 }
 
 /* 0; or -1, and it is worth to come again. */

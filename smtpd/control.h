@@ -41,6 +41,8 @@ struct control_client {
 	DIR			*dir;		/* or where we are in this */
 	int			 is_failed;	/* which is failed/ */
 	int			 is_walking;	/* there may be more letters */
+	uint64_t		 moves;		/* of the queue's: met so far */
+	int			 has_missed;	/* some of them */
 	struct view		*view;		/* being shown, or NULL */
 	uint32_t		 shown;		/* its records so far */
 	uint64_t		 offset;	/* in its content */

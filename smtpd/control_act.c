@@ -38,7 +38,7 @@ rename_to(struct queue *q, const struct spool_name *was, uint64_t due,
 	*name = *was;
 	if (was->due == due)
 		return ACT_DONE;
-	if (spool_defer(&q->spool, name, due) == 0)
+	if (queue_rename(q, name, due) == 0)
 		return ACT_DONE;
 	return errno == ENOENT ? ACT_LEFT : ACT_FAULT;
 }

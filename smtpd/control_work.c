@@ -4,9 +4,11 @@
  * Runs in the queue, as queue-user; reads the spool, and has it changed.
  *
  * Letters are found as they are in the directories.  One that is put off
- * meanwhile has a new name, and may be met twice or not at all.  Nothing that is
- * done here is wrong when it is done twice; and what must not miss one is done
- * again until there is nothing left to do.
+ * meanwhile has a new name, which readdir() may show as well as the old one, or
+ * not at all.  Who looks for one letter or lists them is therefore told of all
+ * that move while he reads: he may meet one twice, and the other side of the
+ * socket knows an id again, but none is missed.  What is done to all of them is
+ * not wrong when it is done twice, and is done until nothing is left to do.
  */
 #include <sys/stat.h>
 
@@ -98,6 +100,8 @@ control_begin(struct control_client *c, uint32_t request)
 	c->is_dirty = 0;
 	c->shown = 0;
 	c->offset = 0;
+	c->moves = c->control->queue->moves.count;
+	c->has_missed = 0;
 	c->only.id[0] = '\0';
 	c->is_walking = 1;
 	if ((c->selection.flags & SELECT_ID) != 0) {
@@ -115,6 +119,14 @@ control_begin(struct control_client *c, uint32_t request)
 	}
 }
 
+/* By its id, if that is given. */
+static int
+is_meant(const struct control_client *c, const struct spool_name *name)
+{
+	return (c->selection.flags & SELECT_ID) == 0 ||
+	    strcmp(name->id, c->selection.id) == 0;
+}
+
 /* The name of a directory's entry, if it can be one of those meant. */
 static int
 take_name(const struct control_client *c, const char *text,
@@ -126,8 +138,49 @@ take_name(const struct control_client *c, const char *text,
 	if (c->is_failed && (!spool_id_is_legal(text) ||
 	    strlcpy(name->id, text, sizeof(name->id)) >= sizeof(name->id)))
 		return -1;
-	return (c->selection.flags & SELECT_ID) == 0 ||
-	    strcmp(name->id, c->selection.id) == 0 ? 0 : -1;
+	return is_meant(c, name) ? 0 : -1;
+}
+
+/* Is what the walk has done already in no way of meeting letters again? */
+static int
+follows_moves(const struct control_client *c)
+{
+	return c->request == REQ_LIST || (c->selection.flags & SELECT_ID) != 0;
+}
+
+/* One that has got another name since the walk began: 1; 0: none. */
+static int
+next_moved(struct control_client *c, struct spool_name *name)
+{
+	const struct queue_moves *m = &c->control->queue->moves;
+
+	if (c->is_failed || !follows_moves(c) || c->moves == m->count)
+		return 0;
+	if (m->count - c->moves > MOVES_KEPT) {
+		/* The client has not asked on for long. */
+		c->has_missed = 1;
+		c->moves = m->count - MOVES_KEPT;
+	}
+	*name = m->last[c->moves++ % MOVES_KEPT];
+	return 1;
+}
+
+/* The end of a directory: failed/ comes after queue/, once that is whole. */
+static void
+next_dir(struct control_client *c)
+{
+	const int is_again = c->has_missed && ++c->pass < PASSES_MAX;
+
+	close_dir(c);
+	c->is_walking = !c->is_failed;
+	if (c->is_failed)
+		return;
+	c->faults += c->has_missed && !is_again;
+	c->has_missed = 0;
+	if (open_dir(c, !is_again) == -1) {
+		c->faults++;
+		c->is_walking = 0;
+	}
 }
 
 /* The next name: 1; 0: none now; is_walking says whether there may be more. */
@@ -141,16 +194,14 @@ next_name(struct control_client *c, struct spool_name *name)
 		c->is_walking = 0;
 		return 1;
 	}
+	if (next_moved(c, name))
+		return is_meant(c, name);
 	errno = 0;
 	entry = readdir(c->dir);
 	if (entry != NULL)
 		return take_name(c, entry->d_name, name) == 0;
 	c->faults += errno != 0;
-	close_dir(c);
-	if (c->is_failed || open_dir(c, 1) == -1) {
-		c->faults += !c->is_failed;
-		c->is_walking = 0;
-	}
+	next_dir(c);
 	return 0;
 }
 
@@ -164,6 +215,16 @@ needs_letter(const struct control_client *c)
 	return c->uid != 0 || (c->selection.flags & ~(uint32_t)SELECT_ID) !=
 	    0 || (c->request != REQ_RETRY && c->request != REQ_HOLD &&
 	    c->request != REQ_RELEASE);
+}
+
+/* Found: there is one of an id. */
+static void
+end_search(struct control_client *c)
+{
+	if ((c->selection.flags & SELECT_ID) == 0)
+		return;
+	close_dir(c);
+	c->is_walking = 0;
 }
 
 /* 1 with the letter in *v, which is one of those meant; 0: it is none. */
@@ -181,6 +242,7 @@ next_letter(struct control_client *c, struct view *v)
 		return 0;
 	if (!needs_letter(c)) {
 		view_name(v, q, &name, c->is_failed);
+		end_search(c);
 		return 1;
 	}
 	if (view_open(v, q, &name, c->is_failed) == -1) {
@@ -188,6 +250,7 @@ next_letter(struct control_client *c, struct view *v)
 		c->faults += errno != ENOENT;
 		return 0;
 	}
+	end_search(c);
 	if (view_is_of(v, c->uid) && view_matches(v, q->config, s))
 		return 1;
 	view_close(v);

@@ -19,6 +19,7 @@
 #define JOBS_MAX	400	/* letters open at once */
 #define JOBS_BUSY	300	/* of them, of senders who have many */
 #define JOBS_AGAIN	300	/* of them, that were deferred before */
+#define MOVES_KEPT	1024	/* renames that are remembered */
 #define ERRANDS_MAX	2000	/* of one letter in one attempt */
 
 struct job {
@@ -44,6 +45,16 @@ struct job {
 };
 TAILQ_HEAD(job_list, job);
 
+/*
+ * Letters that got another due time, and so another name, under that one: for
+ * who is reading the directory, which may show him neither.
+ */
+struct queue_moves {
+	uint64_t		 count;		/* ever */
+	struct spool_name	 last[MOVES_KEPT];	/* the n-th at n %
+							 * MOVES_KEPT */
+};
+
 struct queue {
 	const struct config	*config;
 	struct spool		 spool;
@@ -55,6 +66,7 @@ struct queue {
 	struct handout		 handout;
 	struct handout		 programs;
 	struct outbound		 outbound;
+	struct queue_moves	 moves;
 	struct job_list		 jobs;
 	size_t			 job_count;
 	size_t			 again_count;	/* of them */
@@ -79,7 +91,8 @@ void	queue_hint(struct queue *, const char *text);
 /* Look at a letter no earlier than when. */
 void	queue_look_again(struct queue *, const struct spool_name *,
 	    uint64_t when);
-
+/* spool_defer(), and whoever is listing the letters hears of it. */
+int	queue_rename(struct queue *, struct spool_name *, uint64_t due);
 /* Try a letter now, since somebody asks for it, whatever was in vain before. */
 void	queue_ask(struct queue *, const struct spool_name *);
 

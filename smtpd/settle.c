@@ -292,7 +292,7 @@ job_defer(struct queue *q, struct job *job, int *is_recorded)
 	/* If they can't go now, then when the letter comes again. */
 	if (*is_recorded && has_notices)
 		(void)job_release(q, &job->letter);
-	if (spool_defer(&q->spool, name, due) == -1)
+	if (queue_rename(q, name, due) == -1)
 		log_event(LOG_ERR, 0, "event=spool-fault id=%s error=\"%s\"",
 		    name->id, strerror(errno));
 	queue_look_again(q, name, due);

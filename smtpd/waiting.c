@@ -57,6 +57,15 @@ queue_look_again(struct queue *q, const struct spool_name *name, uint64_t when)
 	schedule_push(&q->schedule, &entry);
 }
 
+int
+queue_rename(struct queue *q, struct spool_name *name, uint64_t due)
+{
+	if (spool_defer(&q->spool, name, due) == -1)
+		return -1;
+	q->moves.last[q->moves.count++ % MOVES_KEPT] = *name;
+	return 0;
+}
+
 void
 queue_ask(struct queue *q, const struct spool_name *name)
 {

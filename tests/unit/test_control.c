@@ -247,6 +247,103 @@ test_passes(void **state)
 	close(fd);
 }
 
+/* Works at a list until it is over: how many of these letters it shows. */
+static size_t
+list_moving(struct control_client *c, struct spool_name *names, size_t count,
+    size_t moves)
+{
+	struct letter_record r;
+	size_t i, moved = 0, found = 0;
+	uint8_t is_shown[64] = { 0 };
+
+	assert_true(count <= sizeof(is_shown));
+	while (!control_work(c) || c->state == CONTROL_PAGING) {
+		if (c->state == CONTROL_PAGING) {
+			message_begin(&c->reply, 0);
+			c->state = CONTROL_WORKING;
+		}
+		if (c->view != NULL && c->shown == 0) {
+			view_letter(c->view, &r);
+			for (i = 0; i < count; i++)
+				is_shown[i] |= strcmp(r.id, names[i].id) == 0;
+		}
+		/* What was there throughout, but not under one name. */
+		for (i = 0; i < moves && c->is_walking && !c->is_failed; i++) {
+			assert_int_equal(queue_rename(&q,
+			    &names[moved % count], q.now + 100 + moved), 0);
+			moved++;
+		}
+		/* There is an end to it, or it would go on for ever. */
+		moves = moved > 4 * MOVES_KEPT ? 0 : moves;
+	}
+	for (i = 0; i < count; i++)
+		found += is_shown[i];
+	return found;
+}
+
+/* Put off while they are listed: none is missed. */
+static void
+test_moving(void **state)
+{
+	static const struct selection any;
+	static const size_t moves[] = { 0, 1, 3, MOVES_KEPT + 7 };
+	struct spool_name names[40];
+	struct pollfd pfd[CONTROL_CLIENTS];
+	struct control_client *c;
+	size_t i;
+	int fd;
+
+	(void)state;
+	for (i = 0; i < 40; i++)
+		names[i] = home_letter(1000, "a@here.example", 1, 100);
+	for (i = 0; i < sizeof(moves) / sizeof(moves[0]); i++) {
+		fd = home_client(0);
+		ask(fd, REQ_LIST, &any);
+		assert_int_equal(poll(pfd, control_poll(&control, pfd), 0), 1);
+		control_ready(&control, pfd);
+		c = TAILQ_FIRST(&control.clients);
+		assert_int_equal(list_moving(c, names, 40, moves[i]), 40);
+		assert_int_equal(c->faults, 0);
+		close(fd);
+		while (!TAILQ_EMPTY(&control.clients))
+			home_turn();
+	}
+}
+
+/* One that moves under the eyes of who looks for it among very many. */
+static void
+test_moving_one(void **state)
+{
+	struct spool_name names[40];
+	const uint32_t requests[] = { REQ_HOLD, REQ_DELETE };
+	struct pollfd pfd[CONTROL_CLIENTS];
+	struct control_client *c;
+	struct selection s;
+	size_t i, n;
+	int fd = home_client(0);
+
+	(void)state;
+	for (i = 0; i < 40; i++)
+		names[i] = home_letter(1000, "a@here.example", 1, 100);
+	for (n = 0; n < 2; n++) {
+		s = by_id(names[20].id);
+		ask(fd, requests[n], &s);
+		assert_int_equal(poll(pfd, control_poll(&control, pfd), 0), 1);
+		control_ready(&control, pfd);
+		c = TAILQ_FIRST(&control.clients);
+		assert_non_null(c->dir);
+		assert_int_equal(control_work(c), 0);
+		assert_int_equal(queue_rename(&q, &names[20], q.now + 7 + n),
+		    0);
+		assert_int_equal(answer(fd), REPLY_DONE);
+		assert_int_equal(get_u32(&reply), 1);
+		assert_int_equal(get_u32(&reply), 0);
+		message_discard(&reply);
+		names[20] = q.moves.last[(q.moves.count - 1) % MOVES_KEPT];
+	}
+	close(fd);
+}
+
 static void
 test_retry(void **state)
 {
@@ -553,7 +650,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_pages), TEST(test_whose), TEST(test_acts),
-		TEST(test_passes), TEST(test_retry), TEST(test_locked), TEST(test_open),
+		TEST(test_passes), TEST(test_moving), TEST(test_moving_one),
+		TEST(test_retry), TEST(test_locked), TEST(test_open),
 		TEST(test_outcomes), TEST(test_selection),
 		TEST(test_damaged_and_failed), TEST(test_content),
 		TEST(test_limits), TEST(test_no_reader),
