@@ -231,8 +231,7 @@ decode_recipient(struct envelope *e, const char *value, size_t len)
 	if (strlcpy(address.local, r->local, sizeof(address.local)) >=
 	    sizeof(address.local) ||
 	    strlcpy(address.domain, r->domain, sizeof(address.domain)) >=
-	    sizeof(address.domain) || r->local[0] == '\0' ||
-	    !address_is_legal_utf8(&address))
+	    sizeof(address.domain) || !address_is_legal_utf8(&address))
 		return -1;
 	if (!is_plain(r->account) || strchr(r->account, '/') != NULL ||
 	    strlen(r->account) > ADDRESS_LOCAL_LIMIT)

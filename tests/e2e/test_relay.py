@@ -40,13 +40,13 @@ def test_by_mx(smtpd, zone):
     zone.mail("one.example", (10, "mx.one.example"))
     zone.host("mx.one.example", "192.0.2.2")
     with Sink() as sink:
-        send(smtpd, "b@one.example", "C@One.Example")
+        send(smtpd, "b@one.example", "C@One.Example", '""@one.example')
         eventually(lambda: sink.letters, "the letter comes")
     letter, = sink.letters
     assert letter.sender.startswith(
         "MAIL FROM:<%s@example.test>" % CROWD[0])
     assert [r.partition(" ")[2].split(" ")[0] for r in letter.recipients] == [
-        "TO:<b@one.example>", "TO:<C@one.example>"]
+        "TO:<b@one.example>", "TO:<C@one.example>", 'TO:<""@one.example>']
     assert letter.content.endswith(LETTER)
     assert b"Received: " in letter.content
 

@@ -4,6 +4,7 @@
  * damaged anywhere is told from a letter and never crashes the reader (C23).
  */
 #include "spool_letter.h"
+#include "smtpd/address.h"
 
 static void
 round_trip(void **state)
@@ -34,6 +35,39 @@ round_trip(void **state)
 	/* Nobody who gets this descriptor can write through it. */
 	assert_int_equal(fcntl(l.fd, F_GETFL) & O_ACCMODE, O_RDONLY);
 	letter_close(&l);
+}
+
+/*
+ * Whom a client may name, the letter is for: what was taken and can't be read
+ * back would be lost.
+ */
+static void
+every_recipient(void **state)
+{
+	static const char *const paths[] = {
+		"a@b", "\"\"@b", "\" \"@b", "\"\\\"\"@b", "a@[192.0.2.1]",
+		"\"..\"@b", "!#$%&'*+-/=?^_`{|}~@b", "\xc3\xa4@\xc3\xb6.b"
+	};
+	struct spool_name name;
+	struct address address;
+	struct letter l;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		assert_int_equal(address_mailbox(paths[i], strlen(paths[i]),
+		    ADDRESS_UTF8, &address), ADDRESS_OK);
+		envelope_reset(&envelope);
+		envelope_put_recipient(&envelope, address.local,
+		    address.domain, "");
+		envelope_put_text(&envelope, ENVELOPE_SENDER, paths[i]);
+		assert_int_equal(spool_begin(&writer, &spool, &envelope), 0);
+		assert_int_equal(spool_commit(&writer, &name), 0);
+		assert_int_equal(letter_open(&spool, &name, &l), 0);
+		assert_string_equal(l.envelope.recipients[0].local,
+		    address.local);
+		letter_close(&l);
+	}
 }
 
 /* Who logged in: any name that NSS may have, once, and no other text. */
@@ -209,8 +243,8 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(round_trip), TEST(login), TEST(dsn_fields), TEST(large),
-		TEST(damage),
+		TEST(round_trip), TEST(every_recipient), TEST(login),
+		TEST(dsn_fields), TEST(large), TEST(damage),
 	};
 
 	return cmocka_run_group_tests_name("test_spool_letter", tests, NULL,
