@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sysexits.h>
@@ -23,9 +24,50 @@
 #define LINE_ROOM	2048	/* octets of a line of a reply */
 #define RELAY_ROOM	16384
 
+static volatile sig_atomic_t is_late;
+
+static void
+note_late(int signal_number)
+{
+	(void)signal_number;
+	is_late = 1;
+}
+
+/*
+ * A signal and not the socket's own time limit: with one of those Linux ends
+ * the call when the program was stopped (^Z) and goes on (signal(7)), and who
+ * is told that it failed sends again what the server has taken.
+ */
+static void
+init_clock(void)
+{
+	struct sigaction action = { .sa_handler = note_late };
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGALRM);
+	if (sigaction(SIGALRM, &action, NULL) == -1 ||
+	    sigprocmask(SIG_UNBLOCK, &set, NULL) == -1)
+		fail(EX_OSERR, "SIGALRM: %s", strerror(errno));
+}
+
+/* Again each second: it may come just before a call that would wait. */
+static void
+set_clock(void)
+{
+	const struct itimerval patience = {
+		.it_value = { .tv_sec = PATIENCE },
+		.it_interval = { .tv_sec = 1 }
+	};
+
+	(void)setitimer(ITIMER_REAL, &patience, NULL);
+}
+
 _Noreturn static void
 lost(const struct submission *s)
 {
+	if (is_late)
+		errno = ETIMEDOUT;
 	fail(EX_TEMPFAIL, "the mail server went away: %s; %s",
 	    errno != 0 ? strerror(errno) : "end of file", s->is_ended ?
 	    "it may have taken the message" : "nothing was sent, try again");
@@ -34,7 +76,6 @@ lost(const struct submission *s)
 int
 submission_connect(const char *run_dir)
 {
-	const struct timeval patience = { .tv_sec = PATIENCE };
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	int fd, n;
 
@@ -46,10 +87,6 @@ submission_connect(const char *run_dir)
 	if (fd == -1 || connect(fd, (struct sockaddr *)&un, sizeof(un)) == -1)
 		fail(EX_TEMPFAIL, "no mail server at %s: %s; nothing was sent,"
 		    " try again", un.sun_path, strerror(errno));
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience,
-	    sizeof(patience)) == -1 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO,
-	    &patience, sizeof(patience)) == -1)
-		fail(EX_OSERR, "setsockopt: %s", strerror(errno));
 	return fd;
 }
 
@@ -109,6 +146,7 @@ greet(struct submission *s, const char *run_dir)
 
 	for (tries = 0;; tries++) {
 		s->fd = submission_connect(run_dir);
+		set_clock();
 		s->in = fdopen(s->fd, "r");
 		s->out = fdopen(dup(s->fd), "w");
 		if (s->in == NULL || s->out == NULL)
@@ -128,6 +166,7 @@ submission_open(struct submission *s, const char *run_dir)
 	size_t len;
 
 	memset(s, 0, sizeof(*s));
+	init_clock();
 	greet(s, run_dir);
 	if (s->code != 220)
 		submission_fail(s, NULL);
@@ -144,6 +183,7 @@ submission_say(struct submission *s, int wanted, const char *what,
 {
 	va_list args;
 
+	set_clock();
 	va_start(args, format);
 	vfprintf(s->out, format, args);
 	va_end(args);
@@ -180,6 +220,7 @@ submission_put(struct submission *s, const char *text, size_t len)
 	const char *end;
 	size_t n;
 
+	set_clock();
 	for (; len > 0; text += n, len -= n) {
 		end = memchr(text, '\n', len);
 		n = end == NULL ? len : (size_t)(end - text) + 1;

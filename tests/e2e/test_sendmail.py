@@ -2,6 +2,7 @@
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -313,14 +314,9 @@ def serve(listener, last):
         conn.sendall(last)
 
 
-@pytest.mark.parametrize("last,status,said", [
-    (b"552 5.3.4 Too large\r\n", UNAVAILABLE, "552 5.3.4 Too large"),
-    (b"554-5.6.0 No,\r\n554 5.6.0 never\r\n", UNAVAILABLE, "5.6.0 never"),
-    (b"421 4.3.2 Closing\r\n", TEMPFAIL, "421 4.3.2 Closing; "),
-    (b"250 2.0.0 Got it\r\n", TEMPFAIL, "went away: "),
-    (b"", TEMPFAIL, "went away: ")])
-def test_closed_in_data(smtpd, last, status, said):
-    """Closed before all of it was sent: what it said first is what counts."""
+@pytest.fixture
+def elsewhere():
+    """A listening socket of our own, and a configuration that leads to it."""
     where = postern.BASE + "/early"
     shutil.rmtree(where, ignore_errors=True)
     os.makedirs(where, 0o755)
@@ -329,11 +325,51 @@ def test_closed_in_data(smtpd, last, status, said):
         listener.bind(where + "/smtpd.sock")
         os.chmod(where + "/smtpd.sock", 0o666)
         listener.listen(1)
-        server = threading.Thread(target=serve, args=(listener, last))
-        server.start()
-        done = run([PROGRAM, "-C", where + "/conf", "bob"],
-                   LETTER + 200000 * b"Hello, hello, hello.\n")
-        server.join()
+        yield listener, where + "/conf"
+
+
+def test_stopped_while_it_waits(smtpd, elsewhere):
+    """^Z and fg: the answer is still waited for, and the message not lost."""
+    listener, conf = elsewhere
+    with subprocess.Popen([PROGRAM, "-C", conf, "bob@x.test"],
+                          stdin=subprocess.PIPE) as client:
+        def is_in(state):
+            return postern.Process(client.pid).state == state
+        client.stdin.write(LETTER)
+        client.stdin.close()
+        conn = listener.accept()[0]
+        with conn, conn.makefile("rb") as lines:
+            conn.sendall(b"220 x.example ESMTP\r\n")
+            for line in lines:
+                if line == b".\r\n":
+                    break
+                if line.startswith((b"EHLO", b"MAIL", b"RCPT")):
+                    conn.sendall(b"250 2.0.0 Yes\r\n")
+                elif line.startswith(b"DATA"):
+                    conn.sendall(b"354 Go ahead\r\n")
+            postern.eventually(lambda: is_in("S"), "it waits")
+            client.send_signal(signal.SIGSTOP)
+            postern.eventually(lambda: is_in("T"), "it has stopped")
+            client.send_signal(signal.SIGCONT)
+            postern.eventually(lambda: not is_in("T"), "it goes on")
+            conn.sendall(b"250 2.0.0 Taken\r\n")
+        assert client.wait(PATIENCE) == 0
+
+
+@pytest.mark.parametrize("last,status,said", [
+    (b"552 5.3.4 Too large\r\n", UNAVAILABLE, "552 5.3.4 Too large"),
+    (b"554-5.6.0 No,\r\n554 5.6.0 never\r\n", UNAVAILABLE, "5.6.0 never"),
+    (b"421 4.3.2 Closing\r\n", TEMPFAIL, "421 4.3.2 Closing; "),
+    (b"250 2.0.0 Got it\r\n", TEMPFAIL, "went away: "),
+    (b"", TEMPFAIL, "went away: ")])
+def test_closed_in_data(smtpd, elsewhere, last, status, said):
+    """Closed before all of it was sent: what it said first is what counts."""
+    listener, conf = elsewhere
+    server = threading.Thread(target=serve, args=(listener, last))
+    server.start()
+    done = run([PROGRAM, "-C", conf, "bob"],
+               LETTER + 200000 * b"Hello, hello, hello.\n")
+    server.join()
     assert done.returncode == status, done
     assert said in done.stderr.decode(), done
     assert b"nothing was sent" in done.stderr
