@@ -106,7 +106,7 @@ aliases_open_as(struct aliases_file *file, enum names_kind kind,
 	dir[len] = '\0';
 	file->dir = open(len > 0 ? dir : "/",
 	    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (file->dir == -1 && kind != NAMES_ALIASES)
+	if (file->dir == -1)
 		opening_failed(file);
 }
 
@@ -207,10 +207,6 @@ load(struct aliases_file *file, int fd)
 static int
 open_file(const struct aliases_file *file)
 {
-	if (file->dir == -1) {
-		errno = ENOENT;
-		return -1;
-	}
 	return openat(file->dir, file->base,
 	    O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 }
@@ -218,11 +214,13 @@ open_file(const struct aliases_file *file)
 void
 aliases_hold(struct aliases_file *file)
 {
+	/* Not there when it was opened, which was judged then. */
+	if (file->dir == -1)
+		return;
 	file->held = open_file(file);
 	if (file->held == -1)
 		opening_failed(file);
-	if (file->dir != -1)
-		close(file->dir);
+	close(file->dir);
 	file->dir = -1;
 }
 

@@ -56,6 +56,40 @@ on_disk(void **state)
 	assert_int_equal(rmdir(dir), 0);
 }
 
+/* No file, no alias; but one that can't be seen may have any. */
+static void
+directory(void **state)
+{
+	char dir[] = "/tmp/test_aliases.XXXXXX", loop[64];
+	int is_held;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(loop, sizeof(loop), "%s/loop", dir);
+	for (is_held = 0; is_held < 2; is_held++) {
+		snprintf(config.aliases, sizeof(config.aliases), "%s/aliases",
+		    loop);
+		aliases_open(&file, &config, report);
+		if (is_held)
+			aliases_hold(&file);
+		aliases_refresh(&file);
+		assert_int_equal(file.state, ALIASES_NONE);
+		aliases_close(&file);
+		assert_int_equal(symlink("loop", loop), 0);
+		reports = 0;
+		aliases_open(&file, &config, report);
+		if (is_held)
+			aliases_hold(&file);
+		aliases_refresh(&file);
+		assert_int_equal(file.state, ALIASES_REFUSED);
+		assert_int_equal(reports, 1);
+		assert_waits("unknown", "");
+		aliases_close(&file);
+		assert_int_equal(unlink(loop), 0);
+	}
+	assert_int_equal(rmdir(dir), 0);
+}
+
 /* A member's list, as its owner writes it; NULL: it must be refused. */
 static void
 include(const char *path, const char *expected)
@@ -283,7 +317,7 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(on_disk), TEST(includes), TEST(indexed),
+		TEST(on_disk), TEST(directory), TEST(includes), TEST(indexed),
 	};
 
 	return cmocka_run_group_tests_name("test_aliases_file", tests, NULL,
