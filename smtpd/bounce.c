@@ -285,6 +285,13 @@ put_words(struct spool_writer *w, const char *text)
 	spool_put(w, "\n", 1);
 }
 
+/* Is it a reply of that host, and not what we have found there? */
+static int
+is_quotation(const struct outcome *o)
+{
+	return o->remote[0] != '\0' && o->code != 0;
+}
+
 /*
  * What was said, with its numbers: a host's own, whatever has been made of a
  * refusal for now that came too often.
@@ -292,7 +299,7 @@ put_words(struct spool_writer *w, const char *text)
 static void
 diagnostic(const struct outcome *o, char text[OUTCOME_TEXT_MAX + 32])
 {
-	if (o->remote[0] != '\0' && o->code != 0)
+	if (is_quotation(o))
 		snprintf(text, OUTCOME_TEXT_MAX + 32, "%u %u%s %s", o->code,
 		    o->code / 100, o->status[0] != '\0' ? &o->status[1] : "",
 		    o->text);
@@ -318,8 +325,8 @@ put_person_recipient(const struct bounce *b, const struct outcome *o,
 	}
 	diagnostic(o, said);
 	if (o->remote[0] != '\0')
-		snprintf(text, sizeof(text), "host %s said: %s", o->remote,
-		    said);
+		snprintf(text, sizeof(text), "host %s%s: %s", o->remote,
+		    is_quotation(o) ? " said" : "", said);
 	else
 		snprintf(text, sizeof(text), "%s", said);
 	put_words(w, text);
@@ -425,8 +432,8 @@ put_recipient_status(const struct bounce *b, const struct outcome *o,
 	if (o->remote[0] != '\0')
 		put(w, "Remote-MTA: dns; %s\n", o->remote);
 	if (b->action != BOUNCE_DELIVERED)
-		put(w, "Diagnostic-Code: %s; %s\n", o->remote[0] != '\0' &&
-		    o->code != 0 ? "smtp" : "X-Postern", said);
+		put(w, "Diagnostic-Code: %s; %s\n", is_quotation(o) ?
+		    "smtp" : "X-Postern", said);
 	put_date(w, "Last-Attempt-Date", o->when);
 	if (b->action == BOUNCE_DELAYED)
 		put_date(w, "Will-Retry-Until", b->letter->arrived +
