@@ -15,13 +15,18 @@
 
 #include <stddef.h>
 
-/* Limits of RFC 5321 section 4.5.3.1, in octets as written on the wire. */
-#define ADDRESS_LOCAL_LIMIT	64	/* with its quotes, if it has any */
+/*
+ * Limits of RFC 5321 section 4.5.3.1, in octets as written on the wire.  Its 64
+ * for a local part is what everybody must take, at least: lists and forwarders
+ * put whole addresses into one (VERP, SRS), and the path is the limit of that.
+ */
+#define ADDRESS_PATH_LIMIT	256	/* with angle brackets and route */
+#define ADDRESS_LOCAL_LIMIT	(ADDRESS_PATH_LIMIT - 4) /* with its quotes, if
+							  * it has any */
 #define ADDRESS_DOMAIN_LIMIT	255
 #define ADDRESS_LABEL_LIMIT	63
-#define ADDRESS_PATH_LIMIT	256	/* with angle brackets and route */
 
-/* Room for address_print()'s text: local, @, domain, NUL. */
+/* Room for address_print()'s text of a legal address, and more. */
 #define ADDRESS_PRINT_MAX	321
 
 struct address {

@@ -10,7 +10,7 @@
 
 #include "smtpd/address.h"
 
-#define ADDRESS_KEY_MAX	(ADDRESS_LOCAL_LIMIT + 1 + ADDRESS_DOMAIN_LIMIT + 1)
+#define ADDRESS_KEY_MAX	ADDRESS_PRINT_MAX
 
 /* Of local part (unquoted) and domain; -1 with errno: no such domain. */
 int	address_key(const char *local, const char *domain,

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "smtpd/account.h"
 #include "smtpd/address.h"
 #include "smtpd/envelope.h"
 #include "smtpd/gates.h"
@@ -234,7 +235,7 @@ decode_recipient(struct envelope *e, const char *value, size_t len)
 	    sizeof(address.domain) || !address_is_legal_utf8(&address))
 		return -1;
 	if (!is_plain(r->account) || strchr(r->account, '/') != NULL ||
-	    strlen(r->account) > ADDRESS_LOCAL_LIMIT)
+	    strlen(r->account) > ACCOUNT_LIMIT)
 		return -1;
 	r->orcpt = r->program = NULL;
 	e->recipient_count++;

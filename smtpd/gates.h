@@ -15,7 +15,7 @@
 
 #include "../privsep/login_gate.h"
 
-#define PATH_TEXT_MAX	321	/* local-part 64 @ domain 255, and NUL */
+#define PATH_TEXT_MAX	321	/* a printed mailbox, and more, with its NUL */
 #define VERDICT_TEXT_MAX 400
 #define QUEUE_ID_MAX	32	/* with its NUL */
 

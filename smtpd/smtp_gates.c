@@ -36,6 +36,8 @@ static const struct policy_verdict enough = { 421, "4.7.0",
     "Enough messages for one session, come again" };
 static const struct policy_verdict no_host = { 550, "5.1.2",
     "That domain is no host's name" };
+static const struct policy_verdict too_long = { 550, "5.1.3",
+    "Recipient address too long" };
 static const struct policy_verdict nobody = { 554, "5.5.1",
     "No valid recipients" };
 static const struct policy_verdict spool_fault = { 451, "4.3.0",
@@ -192,6 +194,11 @@ find_route(struct smtp_session *s, struct address *address,
 	    address->local, ascii, account, v);
 	if (route == ROUTE_LOCAL)
 		strlcpy(address->domain, ascii, sizeof(address->domain));
+	/* A name is longer in ASCII: a letter of it could not be read back. */
+	if (route != ROUTE_NONE && !address_is_legal_utf8(address)) {
+		*v = too_long;
+		return ROUTE_NONE;
+	}
 	return route;
 }
 

@@ -14,6 +14,8 @@
 #define BLOCK		64	/* octets, of SHA-256 */
 #define SIGNED_MAX	(ADDRESS_LOCAL_LIMIT + ADDRESS_DOMAIN_LIMIT + 8)
 #define TAG_LEN		5	/* "SRS0=" */
+#define LOCAL_MAX	64	/* octets that every host takes (RFC 5321,
+				 * 4.5.3.1.1), with quotes */
 #define STAMP_LEN	2
 #define STAMP_DAYS	1024	/* until it comes round */
 
@@ -211,9 +213,10 @@ sign(const struct config *c, const struct srs *s, char to[ADDRESS_PRINT_MAX])
 	    s->local);
 	if (n < 0 || (size_t)n >= sizeof(a.local) ||
 	    strlcpy(a.domain, c->srs_domain, sizeof(a.domain)) >=
-	    sizeof(a.domain) || !address_is_legal_utf8(&a))
+	    sizeof(a.domain) || !address_is_legal_utf8(&a) ||
+	    address_print(&a, to, ADDRESS_PRINT_MAX) == -1)
 		return -1;
-	return address_print(&a, to, ADDRESS_PRINT_MAX);
+	return strrchr(to, '@') - to <= LOCAL_MAX ? 0 : -1;
 }
 
 int

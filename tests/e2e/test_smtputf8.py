@@ -54,6 +54,28 @@ def test_letter(smtpd, users):
     assert message.endswith(content.replace(b"\r\n", b"\n"))
 
 
+def test_long_local_parts(smtpd, users):
+    """Lists and forwarders put whole addresses into one: VERP, SRS."""
+    user, = users(1)
+    sender = "bounces-%s=else.example@lists.example" % ("x" * 200)
+    with Smtp(smtpd) as smtp:
+        smtp.expect("MAIL FROM:<%s> SMTPUTF8" % sender, 250)
+        # Its name in the DNS, by which the letter is kept, is the longer one.
+        for length, code in ((241, 550), (236, 550), (235, 250)):
+            local = (user + "+").ljust(length, "d")
+            reply = smtp.expect(
+                utf8("RCPT TO:<%s@b\u00fccher.test>" % local), code)
+            assert reply.status == ("2.1.5" if code == 250 else "5.1.3")
+        smtp.expect("DATA", 354)
+        smtp.send(b"Subject: x\r\n\r\n.\r\n")
+        assert smtp.reply().code == 250
+        smtp.quit()
+    message, = wait_messages(user, 1)
+    assert message.startswith((
+        "Return-Path: <%s>\nDelivered-To: %s@xn--bcher-kva.test\n" % (
+            sender, local)).encode())
+
+
 @pytest.mark.parametrize("domain", [
     "a.\U0001f600.test", "ab--\u00e4.test", "xn--a.\u00e4", "\u05d0a.test",
     "a\uff20example.test", "%s\u00e4.test" % (56 * "a")])

@@ -76,6 +76,10 @@ static const struct good {
 	    "postmaster.x@y" },
 	{ "<a@" L63 ".b>",		0, "a", L63 ".b", "a@" L63 ".b" },
 	{ "<" A60 "1234@x>",		0, A60 "1234", "x", A60 "1234@x" },
+	{ "<" A60 A60 A60 A60 "123456789012@x>", 0, A60 A60 A60 A60
+	    "123456789012", "x", A60 A60 A60 A60 "123456789012@x" },
+	{ "<\"" A60 A60 A60 A60 "12345678 0\"@x>", 0, A60 A60 A60 A60
+	    "12345678 0", "x", "\"" A60 A60 A60 A60 "12345678 0\"@x" },
 	{ "<\"" A60 "12\"@x>",		0, A60 "12", "x", A60 "12@x" },
 	{ "<\"" A60 " 2\"@x>",		0, A60 " 2", "x",
 	    "\"" A60 " 2\"@x" }
@@ -198,9 +202,10 @@ static const struct wrong {
 	{ "<@r@s:a@b>",		0,	ADDRESS_SYNTAX },
 	{ "<@[1.2.3.4]:a@b>",	0,	ADDRESS_SYNTAX },
 	{ "<a@" L64 ".b>",	0,	ADDRESS_TOO_LONG },
-	{ "<" A60 "12345@x>",	0,	ADDRESS_TOO_LONG },
-	{ "<\"" A60 "123\"@x>",	0,	ADDRESS_TOO_LONG },
-	{ "<\"" A60 "1\\2\"@x>", 0,	ADDRESS_TOO_LONG }
+	{ "<" A60 A60 A60 A60 "1234567890123@x>", 0, ADDRESS_TOO_LONG },
+	{ "<" A60 A60 A60 A60 "123456789012@xy>", 0, ADDRESS_TOO_LONG },
+	{ "<\"" A60 A60 A60 A60 "12345678901\"@x>", 0, ADDRESS_TOO_LONG },
+	{ "<\"" A60 A60 A60 A60 "123456789\\0\"@x>", 0, ADDRESS_TOO_LONG }
 };
 
 static void
@@ -360,10 +365,12 @@ test_is_legal(void **state)
 		assert_false(address_is_legal(&address));
 	}
 	memset(&address, 0, sizeof(address));
-	memset(address.local, 'a', 64);
+	memset(address.local, 'a', ADDRESS_LOCAL_LIMIT - 62);
 	memset(address.domain, 'b', 63);
 	assert_true(address_is_legal(&address));
-	memset(address.local, '"', 64);
+	address.local[ADDRESS_LOCAL_LIMIT - 62] = 'a';
+	assert_false(address_is_legal(&address));
+	memset(address.local, '"', ADDRESS_LOCAL_LIMIT - 62);
 	assert_false(address_is_legal(&address));
 }
 
