@@ -15,6 +15,7 @@
 
 #define LOCKED_WAIT	2	/* seconds, for a letter that is locked */
 #define FAULT_WAIT	60	/* seconds, when the spool itself fails */
+#define NOTICES_MAX	8	/* records of them in one attempt, and some */
 #define STARTS_MAX	500	/* letters looked at in one turn */
 
 /*
@@ -229,15 +230,55 @@ job_park(struct queue *q, struct job *job)
 	job_free(q, job);
 }
 
+/*
+ * A mailbox knows what it has.  Another host does not; but of what leaves the
+ * queue with this errand's success there is no need of a record.
+ */
+static int
+needs_record(const struct job *job, const struct errand *e)
+{
+	if (!e->is_elsewhere)
+		return e->digest[0] != '\0';
+	return job->errand_count > 1 || job->news_count > 0 ||
+	    job->has_more || job->has_trouble || job->has_failed ||
+	    (e->letter->envelope.recipients[e->recipient].notify &
+	    NOTIFY_SUCCESS) != 0;
+}
+
+int
+job_is_recordable(struct queue *q, struct job *job, struct errand *e)
+{
+	static const struct errand_result full = {
+		.verdict = DELIVERY_DEFERRED, .status = "4.3.1",
+		.text = "the spool is full: what came of it could not be "
+		    "put on record"
+	};
+
+	if (job->is_reserved || !needs_record(job, e))
+		return 1;
+	/* One of each, and what is told of them. */
+	if (letter_reserve(&q->spool, &job->letter, job->errand_count +
+	    job->news_count + NOTICES_MAX) == 0) {
+		job->is_reserved = 1;
+		return 1;
+	}
+	log_event(LOG_ERR, 0, "event=spool-fault id=%s error=\"%s\"",
+	    job->letter.name.id, strerror(errno));
+	queue_errand_done(q, e, &full);
+	return 0;
+}
+
 /* 0, or -1: no memory. */
 static int
-hand_out(struct queue *q, const struct job *job, struct errand *e)
+hand_out(struct queue *q, struct job *job, struct errand *e)
 {
 	const struct errand_result bad = {
 		.verdict = DELIVERY_FAILED, .status = "5.1.2",
 		.text = "not a domain that mail can be sent to"
 	};
 
+	if (!job_is_recordable(q, job, e))
+		return 0;
 	if (!e->is_elsewhere)
 		return handout_add(job_handout(q, e), e);
 	if (outbound_add(&q->outbound, e) == 0) {

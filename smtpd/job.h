@@ -42,6 +42,7 @@ struct job {
 	int			 is_fresh;
 	int			 is_asked;	/* no destination may rest */
 	int			 is_again;	/* deferred before, by its name */
+	int			 is_reserved;	/* there is room for outcomes */
 };
 TAILQ_HEAD(job_list, job);
 
@@ -113,6 +114,13 @@ int	job_is_stuck(const struct job *);
  */
 void	job_withdraw(struct job *);
 void	job_park(struct queue *, struct job *);
+
+/*
+ * May that errand, which is one that is not to be done twice, be begun?  If
+ * what becomes of it could not be put on record it is told so, deferred, and
+ * the answer is 0.
+ */
+int	job_is_recordable(struct queue *, struct job *, struct errand *);
 
 /*
  * job_expand.c.  To errands, which are the job's.  NULL; or the group without

@@ -134,7 +134,8 @@ goes_elsewhere(struct queue *q, struct errand *e,
 		return 0;
 	}
 	handout_forget_addresses(e);
-	if (handout_add(job_handout(q, e), e) == -1)
+	if (job_is_recordable(q, e->owner, e) &&
+	    handout_add(job_handout(q, e), e) == -1)
 		fatal("out of memory");
 	return 1;
 }

@@ -38,7 +38,12 @@
  * 10. A deferral is a rename, and needs no sync: either name is the letter,
  *     and the earlier one is only tried too soon.  Nor does its record, if
  *     nothing else goes on record with it.
- * 11. A letter with nobody left to try is unlinked when all of its recipients
+ * 11. Room for the outcomes is allocated in the file (fallocate()) before a
+ *     command is run, or a letter is sent that stays for others' sake: what
+ *     nobody else remembers is not begun if it could not be put on record.
+ *     Where a file system can't promise room (EOPNOTSUPP), or breaks its
+ *     promise, it may be done twice.
+ * 12. A letter with nobody left to try is unlinked when all of its recipients
  *     have it, or when a letter that tells of those who don't is in queue/
  *     (derived.h) or not wanted.  What can't be told of moves to failed/, and
  *     so does a file that is not a letter.

@@ -213,6 +213,13 @@ void	letter_close(struct letter *);
  */
 int	letter_record(const struct spool *, struct letter *,
 	    const struct outcome *, size_t count);
+/*
+ * See to it that so many outcomes more can be put on record even if the disk is
+ * full by then, as far as the file system promises that.  -1 with errno: there
+ * is no room for them.
+ */
+int	letter_reserve(const struct spool *, const struct letter *,
+	    size_t count);
 /* The last attempt's number on record; 0: none. */
 uint32_t letter_attempts(const struct letter *);
 

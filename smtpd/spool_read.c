@@ -407,12 +407,40 @@ write_outcomes(int fd, struct letter *letter, const struct outcome *outcomes,
 	return 0;
 }
 
+/* A descriptor of its own: that of the letter can't write. */
+static int
+open_to_record(const struct spool *spool, const struct letter *letter)
+{
+	char text[SPOOL_NAME_MAX];
+
+	if (spool_name_print(&letter->name, text) == -1)
+		return -1;
+	return openat(spool->queue, text, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+int
+letter_reserve(const struct spool *spool, const struct letter *letter,
+    size_t count)
+{
+	int fd = open_to_record(spool, letter), result, saved;
+
+	if (fd == -1)
+		return -1;
+	/* Beyond the end of the file: nothing there is a record yet. */
+	result = fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)letter->outcome_end,
+	    (off_t)(count * FORMAT_OUTCOME));
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return result == -1 && (errno == EOPNOTSUPP || errno == ENOSYS) ? 0 :
+	    result;
+}
+
 int
 letter_record(const struct spool *spool, struct letter *letter,
     const struct outcome *outcomes, size_t count)
 {
 	struct outcome *grown;
-	char text[SPOOL_NAME_MAX];
 	uint8_t *data;
 	int fd = -1, result = -1;
 
@@ -424,10 +452,8 @@ letter_record(const struct spool *spool, struct letter *letter,
 		return -1;
 	letter->outcomes = grown;
 	data = reallocarray(NULL, count, FORMAT_OUTCOME);
-	/* A descriptor of its own: that of the letter can't write. */
-	if (data != NULL && spool_name_print(&letter->name, text) == 0)
-		fd = openat(spool->queue, text,
-		    O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (data != NULL)
+		fd = open_to_record(spool, letter);
 	if (fd != -1) {
 		result = write_outcomes(fd, letter, outcomes, count, data);
 		close(fd);
