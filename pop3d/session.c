@@ -206,9 +206,15 @@ void
 session_unheard(struct session *s, enum wire_status status)
 {
 	/* RFC 1939, 3: no UPDATE; nothing is said unless it is our doing. */
-	if (status == WIRE_SHUTDOWN && s->wire.failed == WIRE_OK)
-		wire_printf(&s->wire,
-		    "-ERR [SYS/TEMP] the server ends this session\r\n");
+	const char *why = "[SYS/TEMP] the server ends this session";
+
+	if (status == WIRE_SHUTDOWN && worker_is_late(s->worker)) {
+		status = WIRE_TIMEOUT;
+		why = "the time to log in is over";
+	} else if (status != WIRE_SHUTDOWN)
+		why = NULL;
+	if (why != NULL && s->wire.failed == WIRE_OK)
+		wire_printf(&s->wire, "-ERR %s\r\n", why);
 	session_end(s, ended_by(status));
 }
 

@@ -56,7 +56,9 @@ enum channel_message {
 				 * SEQPACKET, non-blocking */
 	/* queue to master and back, as CH_NEED_DELIVERY and CH_DELIVERY */
 	CH_NEED_PROGRAM,	/* u64 tag */
-	CH_PROGRAM		/* u64 tag, fd */
+	CH_PROGRAM,		/* u64 tag, fd */
+	/* master to worker, and then the end of file */
+	CH_LATE			/* () the session's time is over */
 };
 
 /* What login and agents tell of a session, without a word of text. */

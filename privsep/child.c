@@ -20,7 +20,6 @@
 #include "program.h"
 
 #define SPARE	64	/* above every fixed descriptor */
-#define LINES_A_SECOND	50	/* log budget of a role with a stamp */
 #define END_PATIENCE	30	/* seconds for a role to end when let go of */
 
 /* Put a descriptor in its fixed place, by way of a spare one. */
@@ -105,22 +104,11 @@ lost(struct watch *w)
 		(void)kill(c->pid, SIGKILL);
 }
 
-/* It may have been taken over: nobody is framed by it, and no disk filled. */
-static void
-log_stamped(struct child *c, uint32_t level, const char *line)
+/* Root, or the role itself, if that does not read what strangers send. */
+static int
+is_plain_speaker(const struct child *c, const struct message *m)
 {
-	if (c->log_second != master.now) {
-		if (c->log_lines > LINES_A_SECOND)
-			log_event(LOG_WARNING, 0, "event=log-suppressed "
-			    "by=%s lines=%u", c->stamp,
-			    c->log_lines - LINES_A_SECOND);
-		c->log_second = master.now;
-		c->log_lines = 0;
-	}
-	if (level < LOG_ERR)
-		level = LOG_ERR;
-	if (++c->log_lines <= LINES_A_SECOND)
-		log_event((int)level, 0, "by=%s %s", c->stamp, line);
+	return c->stamp == NULL && (m->uid == 0 || m->pid == c->log_pid);
 }
 
 static void
@@ -133,10 +121,12 @@ log_heard(struct child *c, struct message *m)
 	get_str(m, line, sizeof(line));
 	if (m->type != CH_LOG || get_end(m) == -1 || level > LOG_DEBUG)
 		return;
-	if (c->stamp != NULL)
-		log_stamped(c, level, line);
-	else
+	/* Others may have been taken over: they neither frame nor flood. */
+	if (is_plain_speaker(c, m))
 		log_event((int)level, 0, "%s", line);
+	else
+		speaker_says(c->stamp != NULL ? c->stamp : "agent", m, level,
+		    line);
 }
 
 /* Some of what has come, or that nothing will. */
@@ -190,6 +180,20 @@ channel_pair(int pair[2])
 	return 0;
 }
 
+/* Its lines come with who sent each of them. */
+static int
+log_pair(int pair[2])
+{
+	int on = 1;
+
+	if (channel_pair(pair) == -1)
+		return -1;
+	if (setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &on,
+	    sizeof(on)) == -1)
+		fatal("SO_PASSCRED");
+	return 0;
+}
+
 int
 child_start(struct child *c, const char *executable,
     const struct child_descriptors *d)
@@ -207,7 +211,7 @@ child_start(struct child *c, const char *executable,
 		close(program);
 		return -1;
 	}
-	if (channel_pair(log) == -1) {
+	if (log_pair(log) == -1) {
 		close(program);
 		close(channel[0]);
 		close(channel[1]);
@@ -227,6 +231,7 @@ child_start(struct child *c, const char *executable,
 		close(log[0]);
 		return -1;
 	}
+	c->log_pid = c->pid;
 	c->channel.fd = channel[0];
 	c->channel.ready = channel_ready;
 	c->channel.owner = c;

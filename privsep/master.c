@@ -250,6 +250,7 @@ tick(void)
 		return;
 	last = master.now;
 	session_tick();
+	speaker_tick();
 	limits_tick();
 	notify_tick();
 	if (!master.is_stopping)
@@ -264,7 +265,7 @@ patience(void)
 
 	if (!TAILQ_EMPTY(&master.sessions) || generation_is_wanted() ||
 	    master.is_stopping || g == NULL || g->waiting_count == 0 ||
-	    is_reloading || generation_is_starting() ||
+	    is_reloading || generation_is_starting() || speaker_is_any() ||
 	    master.mode != START_ALONE ||
 	    (master.daemon->queue != NULL && master.queue.pid == 0))
 		return 1000;

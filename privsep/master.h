@@ -32,17 +32,17 @@ struct watch {
 /* One exec'd role and the sockets to it. */
 struct child {
 	pid_t		 pid;		/* 0: none */
+	pid_t		 log_pid;	/* the same, when it has ended, too */
 	int		 is_let_go;	/* its end is planned */
 	time_t		 let_go_at;	/* since then */
 	int		 is_ready;	/* CH_READY came */
 	const char	*name;		/* executable */
 	/*
 	 * What its log lines are marked with, bounded in number, if it reads
-	 * what strangers send; NULL: they stand as they are.
+	 * what strangers send; NULL: they stand as they are.  Those of forks
+	 * that are not root are in every case.
 	 */
 	const char	*stamp;
-	time_t		 log_second;
-	unsigned	 log_lines;	/* in that second */
 	struct watch	 channel;
 	struct watch	 log;
 	void		(*heard)(struct child *, struct message *);
@@ -225,6 +225,14 @@ int	crowd_is_stuck(const struct generation *);
 void	crowd_shrink(void);
 /* A session's id; for what has no worker, a delivery say. */
 uint64_t crowd_next_id(void);
+
+/* speaker.c: those who share a role's log socket */
+/* A line by the sender of that message; logged, if he may say so much. */
+void	speaker_says(const char *stamp, const struct message *, uint32_t level,
+	    const char *line);
+/* Once a second: tell what was suppressed, and forget. */
+void	speaker_tick(void);
+int	speaker_is_any(void);	/* there is something to forget */
 
 /* setting.c: what a generation is started with, and what is in force */
 /* Read certificates and keys, too.  Takes fresh over; -1: logged, no change. */

@@ -40,6 +40,8 @@ message_reset(struct message *m)
 	m->bad = 0;
 	m->len = m->pos = 0;
 	m->nfds = m->next_fd = 0;
+	m->uid = MESSAGE_NO_UID;
+	m->pid = 0;
 }
 
 void
@@ -255,29 +257,49 @@ message_send(int sock, const struct message *m)
 	return n == -1 ? -1 : 0;
 }
 
-/* Take over the descriptors that rode along: all of them, to close or keep. */
+/* All of them, to close or keep. */
 static void
-take_descriptors(struct message *m, struct msghdr *hdr)
+take_descriptors(struct message *m, const struct cmsghdr *cmsg)
+{
+	size_t i, n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	int fd;
+
+	for (i = 0; i < n; i++) {
+		memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(int), sizeof(fd));
+		if (m->nfds == MESSAGE_FDS_MAX) {
+			m->bad = 1;
+			close(fd);
+		} else
+			m->fds[m->nfds++] = fd;
+	}
+}
+
+static void
+take_sender(struct message *m, const struct cmsghdr *cmsg)
+{
+	struct ucred from;
+
+	if (cmsg->cmsg_len != CMSG_LEN(sizeof(from)))
+		return;
+	memcpy(&from, CMSG_DATA(cmsg), sizeof(from));
+	m->uid = from.uid;
+	m->pid = from.pid;
+}
+
+/* Take over what rode along. */
+static void
+take_riders(struct message *m, struct msghdr *hdr)
 {
 	struct cmsghdr *cmsg;
-	size_t i, n;
-	int fd;
 
 	for (cmsg = CMSG_FIRSTHDR(hdr); cmsg != NULL;
 	    cmsg = CMSG_NXTHDR(hdr, cmsg)) {
-		if (cmsg->cmsg_level != SOL_SOCKET ||
-		    cmsg->cmsg_type != SCM_RIGHTS)
+		if (cmsg->cmsg_level != SOL_SOCKET)
 			continue;
-		n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		for (i = 0; i < n; i++) {
-			memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(int),
-			    sizeof(fd));
-			if (m->nfds == MESSAGE_FDS_MAX) {
-				m->bad = 1;
-				close(fd);
-			} else
-				m->fds[m->nfds++] = fd;
-		}
+		if (cmsg->cmsg_type == SCM_RIGHTS)
+			take_descriptors(m, cmsg);
+		else if (cmsg->cmsg_type == SCM_CREDENTIALS)
+			take_sender(m, cmsg);
 	}
 }
 
@@ -286,7 +308,8 @@ message_recv(int sock, struct message *m, int maxfds)
 {
 	union {
 		struct cmsghdr align;
-		char buf[CMSG_SPACE(sizeof(int) * MESSAGE_FDS_MAX)];
+		char buf[CMSG_SPACE(sizeof(int) * MESSAGE_FDS_MAX) +
+		    CMSG_SPACE(sizeof(struct ucred))];
 	} control;
 	uint8_t type[TYPE_OCTETS];
 	struct iovec iov[2];
@@ -308,7 +331,7 @@ message_recv(int sock, struct message *m, int maxfds)
 	while (n == -1 && errno == EINTR);
 	if (n == -1)
 		return -1;
-	take_descriptors(m, &hdr);
+	take_riders(m, &hdr);
 	if (n == 0 && m->nfds == 0)
 		return 0;
 	if (n < TYPE_OCTETS || m->bad || m->nfds > maxfds ||

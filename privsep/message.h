@@ -13,11 +13,14 @@
 #ifndef PRIVSEP_MESSAGE_H
 #define PRIVSEP_MESSAGE_H
 
+#include <sys/types.h>
+
 #include <stddef.h>
 #include <stdint.h>
 
 #define MESSAGE_MAX	8192	/* octets of fields in one message */
 #define MESSAGE_FDS_MAX	16	/* descriptors in one message */
+#define MESSAGE_NO_UID	((uid_t)-1)
 
 struct message {
 	uint32_t	type;
@@ -27,6 +30,12 @@ struct message {
 	int		nfds;		/* descriptors carried */
 	int		next_fd;	/* next descriptor to get */
 	int		fds[MESSAGE_FDS_MAX];
+	/*
+	 * Who sent it, by the kernel's word, where the receiving socket has
+	 * SO_PASSCRED; elsewhere MESSAGE_NO_UID and 0.
+	 */
+	uid_t		uid;
+	pid_t		pid;
 	uint8_t		data[MESSAGE_MAX];
 };
 

@@ -279,6 +279,19 @@ session_worker_ended(uint64_t id, int status)
 	return 0;
 }
 
+/* Its time is over: the worker is told, so that it can say so. */
+static void
+session_late(struct session *s)
+{
+	struct message m;
+
+	log_event(LOG_INFO, s->facts.session, "event=timeout client=%s",
+	    s->facts.client);
+	message_begin(&m, CH_LATE);
+	(void)message_send(s->channel.fd, &m);
+	session_end(s);
+}
+
 static void
 session_check(struct session *s)
 {
@@ -292,11 +305,8 @@ session_check(struct session *s)
 		if (master.now >= s->kill_by)
 			kill_worker(s);
 	} else if ((s->login_by != 0 && !s->is_logged_in &&
-	    master.now >= s->login_by) || master.now >= s->alive_by) {
-		log_event(LOG_INFO, s->facts.session,
-		    "event=timeout client=%s", s->facts.client);
-		session_end(s);
-	}
+	    master.now >= s->login_by) || master.now >= s->alive_by)
+		session_late(s);
 	if (s->is_paused) {
 		s->is_paused = 0;
 		if (s->gate.fd != -1)

@@ -8,8 +8,10 @@
 #ifndef PRIVSEP_WORKER_H
 #define PRIVSEP_WORKER_H
 
+#include "channel.h"
 #include "config.h"
 #include "facts.h"
+#include "message.h"
 
 struct worker {
 	int			 client;	/* the connection, non-blocking */
@@ -35,6 +37,18 @@ extern const struct worker_program worker_program;
  * not said so for idle-timeout.  Cheap; sends at most once in five seconds.
  */
 void	worker_alive(struct worker *);
+
+/*
+ * The master hangs up: because the session's time is over (login-timeout)?  If
+ * not it is the server that ends, or is full.
+ */
+static inline int
+worker_is_late(const struct worker *w)
+{
+	struct message m;
+
+	return message_wait(w->master, &m, 0, 0) == 1 && m.type == CH_LATE;
+}
 
 /*
  * Send a request and wait for its reply, of the type expected, with at most

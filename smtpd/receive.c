@@ -275,7 +275,7 @@ receive_give_up(struct session *session, enum receive_outcome outcome)
 		session_end(session, "421 4.4.2 Timeout, closing");
 		break;
 	case RECEIVE_SHUTDOWN:
-		session_end(session, "421 4.3.2 Shutting down, try later");
+		session_hung_up(session);
 		break;
 	case RECEIVE_SLOW:
 		session_end(session, "421 4.4.2 Data comes too slowly");

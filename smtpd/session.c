@@ -223,6 +223,14 @@ check_limits(struct session *session)
 		    "a message");
 }
 
+void
+session_hung_up(struct session *session)
+{
+	session_end(session, worker_is_late(session->worker) ?
+	    "421 4.4.2 Timeout, closing" :
+	    "421 4.3.2 Shutting down, try later");
+}
+
 enum line_status
 session_line(struct session *session, size_t max, char **line)
 {
@@ -240,7 +248,7 @@ session_line(struct session *session, size_t max, char **line)
 		session_end(session, "421 4.4.2 Timeout, closing");
 		break;
 	case WIRE_SHUTDOWN:
-		session_end(session, "421 4.3.2 Shutting down, try later");
+		session_hung_up(session);
 		break;
 	case WIRE_EOF:
 	case WIRE_ERROR:

@@ -113,6 +113,8 @@ void	session_outcome(struct session *, uint32_t recipients,
 	    const struct verdict *);
 /* 421: nothing more is read. */
 void	session_end(struct session *, const char *line);
+/* The same, with why the master wants it. */
+void	session_hung_up(struct session *);
 /* The agent is gone, or talks nonsense: 421, nothing was accepted. */
 void	session_gate_failed(struct session *);
 

@@ -95,8 +95,8 @@ def test_C16_login_timeout(daemons):
     except (postern.Ended, OSError, AssertionError) as error:
         assert "kept" not in str(error), error
     assert time.monotonic() - begun > 3
-    while silent.sock.recv(1000):
-        pass
+    said = b"".join(iter(lambda: silent.sock.recv(1000), b""))
+    assert said.endswith(b"-ERR the time to log in is over\r\n"), said
     stays.ok("STAT")
     stays.close()
     for pop in (silent, slow):

@@ -51,6 +51,19 @@ def test_C16_idle_timeout(daemons):
     assert messages("alice") == []
 
 
+def test_C16_login_timeout(daemons):
+    """C16: who does not log in is told that it took too long."""
+    daemon = daemons("smtpd", "login-timeout 1s\nidle-timeout 1h",
+                     also=("submission",))
+    daemon.service = "submission"
+    with Smtp(daemon) as smtp:
+        said = smtp.reply()
+        assert said.code == 421 and said.status == "4.4.2", said
+        assert smtp.is_closed()
+    daemon.wait_log("event=timeout client=")
+    daemon.wait_no_session()
+
+
 def test_sigterm_says_421(daemons, user):
     daemon = daemons("smtpd")
     smtp = Smtp(daemon)

@@ -242,6 +242,21 @@ test_timeout(void **state)
 	end();
 }
 
+/* The master ends us because our time is over, or because its own is. */
+static void
+test_late(void **state)
+{
+	struct message m;
+
+	(void)state;
+	greet();
+	message_begin(&m, CH_LATE);
+	assert_int_equal(message_send(master, &m), 0);
+	expect("421 4.4.2");
+	expect("");
+	end();
+}
+
 static void
 test_shutdown(void **state)
 {
@@ -401,6 +416,7 @@ main(void)
 		cmocka_unit_test_setup(test_limits, setup),
 		cmocka_unit_test_setup(test_c20_other_protocols, setup),
 		cmocka_unit_test_setup(test_timeout, setup),
+		cmocka_unit_test_setup(test_late, setup),
 		cmocka_unit_test_setup(test_shutdown, setup),
 		cmocka_unit_test_setup(test_client_leaves, setup),
 		cmocka_unit_test_setup(test_large, setup),
