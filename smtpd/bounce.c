@@ -294,18 +294,42 @@ is_quotation(const struct outcome *o)
 
 /*
  * What was said, with its numbers: a host's own, whatever has been made of a
- * refusal for now that came too often.
+ * refusal for now that came too often.  X.0.0 is what we make of a reply without
+ * a status, and so no part of it.
  */
 static void
 diagnostic(const struct outcome *o, char text[OUTCOME_TEXT_MAX + 32])
 {
-	if (is_quotation(o))
-		snprintf(text, OUTCOME_TEXT_MAX + 32, "%u %u%s %s", o->code,
-		    o->code / 100, o->status[0] != '\0' ? &o->status[1] : "",
+	const char *status = o->status[0] != '\0' ? &o->status[1] : ".0.0";
+
+	if (is_quotation(o) && strcmp(status, ".0.0") == 0)
+		snprintf(text, OUTCOME_TEXT_MAX + 32, "%u %s", o->code,
 		    o->text);
+	else if (is_quotation(o))
+		snprintf(text, OUTCOME_TEXT_MAX + 32, "%u %u%s %s", o->code,
+		    o->code / 100, status, o->text);
 	else
 		snprintf(text, OUTCOME_TEXT_MAX + 32, "%s %s", o->status,
 		    o->text);
+}
+
+/* RFC 3464 section 2.3.3; of a list RFC 3461 section 5.2.7.1. */
+static const struct success {
+	const char	*action;
+	const char	*words;
+} successes[] = {
+	{ "delivered", "delivered" },
+	{ "delivered", "delivered to the list, which sends it on" },
+	{ "expanded", "sent on to other addresses, as the recipient wishes" },
+	{ "relayed", "handed to another host, which will not report further" },
+};
+
+static const struct success *
+success_of(const struct outcome *o)
+{
+	if (o->kind == OUTCOME_SPLIT)
+		return &successes[(o->flags & OUTCOME_ARRIVED) != 0 ? 1 : 2];
+	return &successes[(o->flags & OUTCOME_ELSEWHERE) != 0 ? 3 : 0];
 }
 
 static void
@@ -318,9 +342,7 @@ put_person_recipient(const struct bounce *b, const struct outcome *o,
 	recipient_address(b, o, path);
 	put(w, "<%s>\n", path);
 	if (b->action == BOUNCE_DELIVERED) {
-		put_words(w, (o->flags & OUTCOME_ELSEWHERE) != 0 ?
-		    "handed to another host, which will not report further" :
-		    "delivered");
+		put_words(w, success_of(o)->words);
 		return;
 	}
 	diagnostic(o, said);
@@ -396,9 +418,7 @@ action_of(const struct bounce *b, const struct outcome *o)
 		return "failed";
 	if (b->action == BOUNCE_DELAYED)
 		return "delayed";
-	if (o->kind == OUTCOME_SPLIT)
-		return "expanded";
-	return (o->flags & OUTCOME_ELSEWHERE) != 0 ? "relayed" : "delivered";
+	return success_of(o)->action;
 }
 
 /* Its class must be that of the action (RFC 3464 section 2.3.4). */

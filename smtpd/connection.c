@@ -131,6 +131,7 @@ connection_close(struct connection *c)
 	    "the connection ended before the host had answered");
 	size_t i;
 
+	strlcpy(r.remote, connection_address(c)->host, sizeof(r.remote));
 	for (i = 0; i < c->batch_count; i++) {
 		if (c->batch[i] == NULL)
 			continue;

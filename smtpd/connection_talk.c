@@ -244,8 +244,7 @@ heard_to(struct connection *c, struct message *m)
 	r = connection_result((enum delivery_verdict)verdict, status, text);
 	r.has_dsn = c->has_dsn;
 	r.code = code;
-	if (code != 0)
-		strlcpy(r.remote, connection_address(c)->host, sizeof(r.remote));
+	strlcpy(r.remote, connection_address(c)->host, sizeof(r.remote));
 	if (verdict == DELIVERED)
 		destination_succeeded(d, c->slow_at > d->outbound->now);
 	destination_tell(d, e, &r);

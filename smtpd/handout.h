@@ -74,7 +74,8 @@ struct errand_result {
 	enum delivery_verdict	 verdict;
 	char			 status[OUTCOME_STATUS_MAX];
 	char			 text[OUTCOME_TEXT_MAX];
-	char			 remote[HOSTNAME_MAX];	/* who said so; "" we */
+	char			 remote[HOSTNAME_MAX];	/* who said so, or
+						 * of whom; "" we, of none */
 	unsigned		 code;		/* and with what, or 0 */
 	int			 has_dsn;	/* and will report further */
 };

@@ -59,15 +59,27 @@ put_target(const struct queue *q, struct envelope_writer *to,
 	    t->kind == TARGET_ACCOUNT ? t->text : "");
 }
 
+/* To one place only. */
+static int
+is_single(const struct split *s)
+{
+	return s->derived != DERIVED_LIST && s->count +
+	    (s->programs != NULL ? s->programs->program_count : 0) == 1;
+}
+
 /*
- * What was asked for with the recipient goes on, but for success: that the
- * letter has gone on is this host's to tell (RFC 3461 section 5.2.7).
+ * What was asked for with the recipient goes on.  That the letter has gone on
+ * to several is this host's to tell; to a single one, that one's (RFC 3461
+ * sections 5.2.7.2 and 5.2.7.3).
  */
 static void
-put_notify(struct envelope_writer *to, const struct recipient *r)
+put_notify(const struct split *s, struct envelope_writer *to,
+    const struct recipient *r)
 {
-	uint32_t notify = r->notify & ~(uint32_t)NOTIFY_SUCCESS;
+	uint32_t notify = r->notify;
 
+	if (!is_single(s))
+		notify &= ~(uint32_t)NOTIFY_SUCCESS;
 	if (r->notify != 0 && notify == 0)
 		notify = NOTIFY_NEVER;
 	envelope_put_notify(to, notify, r->orcpt);
@@ -87,7 +99,7 @@ put_programs(const struct queue *q, const struct split *s,
 	for (i = 0; i < e->program_count; i++) {
 		envelope_put_recipient(to, r->local, r->domain[0] != '\0' ?
 		    r->domain : local_domain(q), e->account);
-		put_notify(to, r);
+		put_notify(s, to, r);
 		envelope_put_program(to, e->programs[i].digest,
 		    e->programs[i].is_spare);
 	}
@@ -116,7 +128,7 @@ make_envelope(const struct queue *q, const struct envelope *from,
 	for (i = 0; i < s->count; i++) {
 		put_target(q, to, &s->targets[i]);
 		if (s->derived != DERIVED_LIST)
-			put_notify(to, &from->recipients[s->recipient]);
+			put_notify(s, to, &from->recipients[s->recipient]);
 	}
 	if (s->programs != NULL)
 		put_programs(q, s, from, to);
@@ -178,6 +190,10 @@ go_on(struct queue *q, struct job *job, const struct split *s)
 		.status = "2.0.0",
 	};
 
+	if (s->derived == DERIVED_LIST)
+		o.flags = OUTCOME_ARRIVED;
+	else if (is_single(s))
+		o.flags = OUTCOME_HAS_DSN;
 	derived_id(job->letter.name.id, s->what, o.target);
 	strlcpy(o.text, s->text, sizeof(o.text));
 	if (write_letter(q, job, s) == -1 ||

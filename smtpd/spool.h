@@ -151,6 +151,7 @@ enum outcome_kind {
 /* Flags of an outcome. */
 #define OUTCOME_ELSEWHERE	0x01	/* at another host */
 #define OUTCOME_HAS_DSN		0x02	/* which reports further */
+#define OUTCOME_ARRIVED		0x04	/* a SPLIT: where it was sent to */
 
 struct outcome {
 	enum outcome_kind	kind;
@@ -163,8 +164,9 @@ struct outcome {
 						 * is on record: the spool's */
 	char			status[OUTCOME_STATUS_MAX];
 	char			text[OUTCOME_TEXT_MAX];
-	char			remote[OUTCOME_REMOTE_MAX];	/* who said so;
-						 * "" we; long ones are cut */
+	char			remote[OUTCOME_REMOTE_MAX];	/* who said so,
+						 * or (no code) of whom we do;
+						 * "" none; long ones are cut */
 	char			target[PATH_TEXT_MAX];	/* account or address;
 						 * SPLIT, NOTIFIED: the derived
 						 * letter's id */

@@ -198,6 +198,49 @@ def test_notify(smtpd, users):
     assert len(sink.letters) == 1
 
 
+@pytest.fixture
+def forward(users):
+    """Sets ~/.forward of an account of its own, which it gives back."""
+    user, = users(1)
+    path = postern.home(user) + "/.forward"
+
+    def forward(text):
+        postern.write(path, text, 0o600)
+        os.chown(path, *[os.stat(postern.home(user)).st_uid] * 2)
+        return user
+    yield forward
+    os.unlink(path)
+
+
+def test_success_of_what_goes_on(smtpd, users, aliases, forward):
+    """RFC 3461 section 5.2.7: a list is where it arrives; one address more
+    tells for itself; that there are several is told."""
+    sender, member = users(2)
+    address = sender + "@example.test"
+    asked = ["NOTIFY=SUCCESS", "ORCPT=rfc822;x@y.example"]
+    aliases("team: %s\nowner-team: %s\n" % (member, sender))
+    send(smtpd, address, "team@example.test", of_each=asked)
+    report, = told(sender)
+    assert report.recipients[0]["Action"] == "delivered"
+    assert report.recipients[0]["Final-Recipient"] == (
+        "rfc822; team@example.test")
+    postern.clear(sender)
+    user = forward("b@far.example\n")
+    with Sink() as sink:
+        send(smtpd, address, user + "@example.test", of_each=asked)
+        eventually(lambda: sink.letters, "it comes")
+        assert sink.letters[0].recipients == [
+            "RCPT TO:<b@far.example> " + " ".join(asked)]
+        eventually(lambda: os.listdir(smtpd.spool + "/queue") == [], "an end")
+        assert message_files(sender) == []
+        forward("b@far.example, %s\n" % member)
+        send(smtpd, address, user + "@example.test", of_each=asked)
+        report, = told(sender)
+        assert report.recipients[0]["Action"] == "expanded"
+        eventually(lambda: len(sink.letters) == 2, "it comes")
+        assert "NOTIFY=NEVER" in sink.letters[1].recipients[0]
+
+
 def test_unknown_after_expansion(smtpd, user, aliases):
     """The name that was written to, not what it leads to."""
     aliases("team: nosuchaccount\n")

@@ -192,12 +192,39 @@ statuses(void **state)
 	s.outcome.kind = OUTCOME_SPLIT;
 	make(&s, &b);
 	has("\nAction: expanded\nStatus: 2.0.0\n");
+	/* With the list it has arrived. */
+	s.outcome.flags = OUTCOME_ARRIVED;
+	make(&s, &b);
+	has("\nAction: delivered\nStatus: 2.0.0\n");
+	s.outcome.flags = OUTCOME_ELSEWHERE;
 	s.outcome.kind = OUTCOME_DELIVERED;
 	make(&s, &b);
 	has("\nAction: relayed\n");
 	s.outcome.flags = 0;
 	make(&s, &b);
 	has("\nAction: delivered\n");
+}
+
+/* Whose words they are. */
+static void
+diagnostics(void **state)
+{
+	struct sample s = plain;
+	struct bounce b;
+
+	(void)state;
+	strlcpy(s.outcome.status, "5.0.0", sizeof(s.outcome.status));
+	make(&s, &b);
+	has("\nStatus: 5.0.0\n");
+	has("\nDiagnostic-Code: smtp; 550 no\n");
+	has("\n    host h.example said: 550 no\n");
+	/* Nothing was said. */
+	s.outcome.code = 0;
+	strlcpy(s.outcome.status, "5.4.2", sizeof(s.outcome.status));
+	make(&s, &b);
+	has("\nRemote-MTA: dns; h.example\n"
+	    "Diagnostic-Code: X-Postern; 5.4.2 no\n");
+	has("\n    host h.example: 5.4.2 no\n");
 }
 
 /* What comes back: whole, or a header however odd the letter is. */
@@ -303,7 +330,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_plain_one), TEST(hostile_fields), TEST(statuses),
+		TEST(a_plain_one), TEST(hostile_fields), TEST(statuses), TEST(diagnostics),
 		TEST(what_comes_back), TEST(utf8), TEST(recipients),
 	};
 
