@@ -42,6 +42,7 @@ struct transaction {
 	size_t		 accepted_count;
 	size_t		 accepted[RELAY_TO_MAX];
 	int		 has_go;	/* 354 */
+	int		 has_stray;	/* a recipient in spite of no MAIL */
 };
 
 /* This recipient's verdict is the reply that stands in the relay. */
@@ -161,6 +162,8 @@ take_rcpt(struct transaction *t, size_t place)
 	if (reply_is_good(&r->reply)) {
 		if (!r->to[i].is_settled)
 			t->accepted[t->accepted_count++] = i;
+		else
+			t->has_stray = 1;
 		return;
 	}
 	if (r->reply.code == 552 && (strcmp(r->reply.status, "5.0.0") == 0 ||
@@ -347,12 +350,15 @@ send_content(struct transaction *t)
 /*
  * DATA had gone out when nobody was left, and the host wants a letter all the
  * same: it gets an empty one for nobody (RFC 2920 section 3.1).  How many
- * replies LMTP would have to that nobody knows.
+ * replies LMTP would have to that nobody knows; and one that has taken
+ * recipients without a MAIL might deliver it to them.
  */
 static void
-send_nothing(struct relay *r)
+send_nothing(const struct transaction *t)
 {
-	if (r->host.protocol == RELAY_LMTP) {
+	struct relay *r = t->relay;
+
+	if (r->host.protocol == RELAY_LMTP || t->has_stray) {
 		relay_end(r, "4.5.0", "354 without a recipient");
 		return;
 	}
@@ -383,7 +389,7 @@ transact(struct transaction *t)
 	if (t->accepted_count > 0 && (t->is_chunked || t->has_go))
 		send_content(t);
 	else if (t->has_go)
-		send_nothing(r);
+		send_nothing(t);
 }
 
 void

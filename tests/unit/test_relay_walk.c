@@ -25,6 +25,7 @@ static struct {
 	int		 accepted[RELAY_TO_MAX];
 	size_t		 accepted_count;
 	int		 mail_good;
+	int		 has_stray;	/* it took a recipient without MAIL */
 	int		 was_answered;	/* the end was */
 	unsigned	 end_codes[RELAY_TO_MAX];	/* per accepted */
 } model;
@@ -195,7 +196,9 @@ on_data(void)
 	code = answer_somehow(354);
 	if (code != 354)
 		return;
-	if (model.accepted_count == 0 && model.is_lmtp) {
+	/* What ends a letter might be one, for those whom it has taken. */
+	if (model.accepted_count == 0 &&
+	    (model.is_lmtp || model.has_stray)) {
 		model.must_end = 1;
 		return;
 	}
@@ -261,7 +264,8 @@ on_rcpt(const char *argument)
 	if (code / 100 == 2 && model.mail_good) {
 		model.accepted[model.rcpt_said] = 1;
 		model.accepted_count++;
-	}
+	} else if (code / 100 == 2)
+		model.has_stray = 1;
 	model.rcpt_said++;
 }
 
@@ -366,6 +370,7 @@ walk_letter(void)
 	make_letter();
 	to_count = 1 + pick(4);
 	model.rcpt_said = model.accepted_count = 0;
+	model.has_stray = 0;
 	model.mail_good = model.was_answered = 0;
 	memset(model.accepted, 0, sizeof(model.accepted));
 	memset(model.end_codes, 0, sizeof(model.end_codes));
