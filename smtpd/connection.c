@@ -131,6 +131,7 @@ connection_close(struct connection *c)
 	    "the connection ended before the host had answered");
 	size_t i;
 
+	connection_tell_later(c);
 	strlcpy(r.remote, connection_address(c)->host, sizeof(r.remote));
 	for (i = 0; i < c->batch_count; i++) {
 		if (c->batch[i] == NULL)
@@ -205,6 +206,7 @@ connection_is_current(struct connection *c)
 	hosts_release(c->hosts);
 	c->hosts = hosts_hold(now);
 	c->address = i;
+	c->tried = UINT64_C(1) << i;
 	return 1;
 }
 
@@ -299,6 +301,11 @@ give_up(struct connection *c)
 	struct errand_result why = c->why;
 	int is_refused = c->refusals == c->hosts->count;
 
+	if (c->later_count > 0) {
+		connection_tell_later(c);
+		forget(c);
+		return;
+	}
 	if (!is_refused && why.verdict == DELIVERY_FAILED) {
 		why.verdict = DELIVERY_DEFERRED;
 		why.status[0] = '4';
@@ -325,6 +332,16 @@ connection_try_next(struct connection *c)
 	}
 }
 
+void
+connection_begin(struct connection *c)
+{
+	uint64_t now = c->destination->outbound->now;
+
+	c->slow_at = now + SLOW_MS;
+	c->last_try = now + TRY_TIMES * (CONNECT_MS +
+	    GREET_TIMES * connection_patience(c));
+}
+
 struct connection *
 connection_open(struct destination *d)
 {
@@ -338,9 +355,7 @@ connection_open(struct destination *d)
 	c->sock = c->relay = -1;
 	c->why = connection_result(DELIVERY_DEFERRED, "4.4.1",
 	    "no address could be reached");
-	c->slow_at = o->now + SLOW_MS;
-	c->last_try = o->now + TRY_TIMES * (CONNECT_MS +
-	    GREET_TIMES * connection_patience(c));
+	connection_begin(c);
 	TAILQ_INSERT_TAIL(&o->connections, c, link);
 	o->connection_count++;
 	d->connections++;

@@ -84,6 +84,10 @@ struct connection {
 	unsigned		 served;	/* letters */
 	size_t			 batch_count;
 	struct errand		*batch[BATCH_MAX];	/* NULL: answered */
+	unsigned		 moves;		/* to other hosts, with what the
+						 * ones before had put off: */
+	size_t			 later_count;
+	struct errand		*later[BATCH_MAX];	/* why is their own */
 };
 
 /* destination.c */
@@ -145,6 +149,8 @@ void	connection_avoid(struct connection *, const struct errand_result *why);
 void	connection_avoid_for(struct connection *, const char *what, int error);
 /* To the address in use: 0, or -1 with errno. */
 int	connection_start(struct connection *);
+/* Set the clocks of a way to a host: until when it may be tried. */
+void	connection_begin(struct connection *);
 /* To the next one, or give up. */
 void	connection_try_next(struct connection *);
 /* Let socket and relay go. */
@@ -152,6 +158,19 @@ void	connection_shut(struct connection *);
 /* Printable, cut, and with a status of that class: what a stranger said. */
 struct errand_result connection_result(enum delivery_verdict,
 	    const char *status, const char *text);
+
+/* connection_later.c: what one mail exchanger puts off another may take. */
+
+/*
+ * The host in use has put that errand off at that relay_stage: 0, and it waits
+ * for the next host; or -1: there is none, or no use in it.
+ */
+int	connection_put_off(struct connection *, struct errand *,
+	    uint32_t stage, const struct errand_result *);
+/* Go there with all that is put off. */
+void	connection_move(struct connection *);
+/* No other host is to be had. */
+void	connection_tell_later(struct connection *);
 
 /* connection_talk.c */
 /* Give the socket to the relay: 0, or -1 with errno. */

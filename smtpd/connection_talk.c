@@ -9,6 +9,7 @@
  * about the recipients of the letters that it was given, and nothing else.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -90,36 +91,6 @@ become_idle(struct connection *c)
 	c->slow_at = UINT64_MAX;
 }
 
-static void
-heard_greet(struct connection *c, struct message *m)
-{
-	char status[RELAY_STATUS_MAX], text[RELAY_TEXT_MAX];
-	char tls[LOG_VALUE_MAX];
-	uint32_t verdict = get_u32(m), code = get_u32(m);
-	uint32_t extensions, is_verified;
-
-	get_str(m, status, sizeof(status));
-	get_str(m, text, sizeof(text));
-	extensions = get_u32(m);
-	(void)get_u64(m);
-	get_str(m, tls, sizeof(tls));
-	is_verified = get_u32(m);
-	if (get_end(m) == -1 || verdict > RELAY_NO_TLS) {
-		connection_refused(c, RELAY_DEFER, 0, "4.3.0",
-		    "the relay failed");
-		return;
-	}
-	if (verdict != RELAY_READY) {
-		connection_refused(c, verdict, code, status, text);
-		return;
-	}
-	log_greeting(c, tls, is_verified != 0);
-	c->has_dsn = (extensions & RELAY_HAS_DSN) != 0;
-	c->destination->failures = 0;
-	c->destination->rest_until = 0;
-	become_idle(c);
-}
-
 /*
  * Of the letter; rewritten, if it goes on to one whom its sender did not
  * write to.  Anew with each try, so that it is good for all of its time.
@@ -184,13 +155,9 @@ take_back(struct connection *c)
 	}
 }
 
-void
-connection_send(struct connection *c)
+static void
+send_batch(struct connection *c)
 {
-	c->batch_count = destination_take(c->destination, c->batch,
-	    BATCH_MAX);
-	if (c->batch_count == 0)
-		return;
 	c->served++;
 	connection_set_state(c, CONNECTION_SENDING, SEND_TIMES *
 	    connection_patience(c) + c->batch[0]->letter->length);
@@ -199,6 +166,65 @@ connection_send(struct connection *c)
 		take_back(c);
 		connection_close(c);
 	}
+}
+
+void
+connection_send(struct connection *c)
+{
+	c->batch_count = destination_take(c->destination, c->batch,
+	    BATCH_MAX);
+	if (c->batch_count > 0)
+		send_batch(c);
+}
+
+/* What a better host has put off, and nothing else: it comes first again. */
+static void
+send_later(struct connection *c)
+{
+	size_t i;
+
+	c->batch_count = c->later_count;
+	c->later_count = 0;
+	for (i = 0; i < c->batch_count; i++) {
+		c->batch[i] = c->later[i];
+		free(c->batch[i]->why);
+		c->batch[i]->why = NULL;
+	}
+	c->served = SERVED_MAX;
+	send_batch(c);
+}
+
+static void
+heard_greet(struct connection *c, struct message *m)
+{
+	char status[RELAY_STATUS_MAX], text[RELAY_TEXT_MAX];
+	char tls[LOG_VALUE_MAX];
+	uint32_t verdict = get_u32(m), code = get_u32(m);
+	uint32_t extensions, is_verified;
+
+	get_str(m, status, sizeof(status));
+	get_str(m, text, sizeof(text));
+	extensions = get_u32(m);
+	(void)get_u64(m);
+	get_str(m, tls, sizeof(tls));
+	is_verified = get_u32(m);
+	if (get_end(m) == -1 || verdict > RELAY_NO_TLS) {
+		connection_refused(c, RELAY_DEFER, 0, "4.3.0",
+		    "the relay failed");
+		return;
+	}
+	if (verdict != RELAY_READY) {
+		connection_refused(c, verdict, code, status, text);
+		return;
+	}
+	log_greeting(c, tls, is_verified != 0);
+	c->has_dsn = (extensions & RELAY_HAS_DSN) != 0;
+	c->destination->failures = 0;
+	c->destination->rest_until = 0;
+	if (c->later_count > 0)
+		send_later(c);
+	else
+		become_idle(c);
 }
 
 /* An idle connection that was over, or is now: nothing is said of the letter. */
@@ -245,6 +271,8 @@ heard_to(struct connection *c, struct message *m)
 	r.has_dsn = c->has_dsn;
 	r.code = code;
 	strlcpy(r.remote, connection_address(c)->host, sizeof(r.remote));
+	if (connection_put_off(c, e, stage, &r) == 0)
+		return 0;
 	if (verdict == DELIVERED)
 		destination_succeeded(d, c->slow_at > d->outbound->now);
 	destination_tell(d, e, &r);
@@ -255,15 +283,20 @@ static void
 heard_send(struct connection *c, struct message *m)
 {
 	uint32_t is_reusable = get_u32(m);
+	int has_forgotten = 0;
 	size_t i;
 
 	(void)get_u64(m);
 	if (get_end(m) == -1)
 		is_reusable = 0;
 	for (i = 0; i < c->batch_count; i++)
-		if (c->batch[i] != NULL)
-			is_reusable = 0;	/* it forgot one */
-	if (!is_reusable || c->is_hurried || c->served >= SERVED_MAX) {
+		has_forgotten |= c->batch[i] != NULL;
+	if (c->later_count > 0 && !has_forgotten && !c->is_hurried) {
+		connection_move(c);
+		return;
+	}
+	if (!is_reusable || has_forgotten || c->is_hurried ||
+	    c->served >= SERVED_MAX) {
 		connection_close(c);
 		return;
 	}

@@ -30,6 +30,8 @@
 #define HANDOUT_QUICK	50	/* of them, not counting slow mailboxes */
 #define BACKLOG_MAX	20	/* open letters of one account; more wait */
 
+struct errand_result;
+
 struct errand_program {
 	char	digest[PROGRAM_DIGEST_MAX];	/* program.h */
 	int	is_spare;	/* others have the letter, too */
@@ -50,6 +52,8 @@ struct errand {
 						 * of the reverse-path */
 	int			 is_sent;	/* a relay has it */
 	uint32_t		 tries;		/* in vain, and none's fault */
+	struct errand_result	*why;		/* a host has put it off; the
+						 * connection's */
 	char			*account;	/* or "local-part@domain", as
 						 * in a command */
 	uint64_t		 key;		/* outcome_key(account) */

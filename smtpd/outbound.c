@@ -167,7 +167,7 @@ serve_idle(struct destination *d)
 			connection_close(c);
 		else if (c->state == CONNECTION_IDLE)
 			connection_send(c);
-		else if (c->state != CONNECTION_SENDING)
+		else if (c->state != CONNECTION_SENDING && c->later_count == 0)
 			coming++;
 	}
 	return coming;

@@ -67,6 +67,57 @@ def test_better_ones_first(smtpd, zone):
         eventually(lambda: first.letters or backup.letters, "it comes")
 
 
+@pytest.mark.parametrize("number, stage, reply", (
+    (0, "MAIL", "451 4.3.2 not now"), (1, "RCPT", "450 4.2.0 grey"),
+    (2, "DATA", "451 4.3.0 later"), (3, "end", "452 4.3.1 full"),
+    (4, "MAIL", "421 4.3.2 bye"), (5, "RCPT", None),
+))
+def test_backup_takes_what_the_first_puts_off(smtpd, zone, number, stage,
+                                              reply):
+    """RFC 5321 section 5.1: the next one, in the same attempt; what the first
+    takes or refuses is its own."""
+    domain = "off%d.example" % number
+    zone.mail(domain, (20, "backup." + domain), (10, "first." + domain))
+    zone.host("first." + domain, "192.0.2.1")
+    zone.host("backup." + domain, "192.0.2.2")
+
+    def say(sink, session, line):
+        if stage == "RCPT" and "b@" not in line:
+            return "250 2.1.5 ok" if "d@" in line else "550 5.1.1 unknown"
+        if reply is None:
+            session.sock.close()
+        return reply
+    people = ("b@" + domain,) if stage != "RCPT" or reply is None else (
+        "b@" + domain, "c@" + domain)
+    with Sink("192.0.2.1", **{stage: say}) as first, Sink() as backup:
+        send(smtpd, *people)
+        eventually(lambda: backup.letters, "the backup gets it")
+        assert backup.letters[0].recipients[0].startswith(
+            "RCPT TO:<b@%s>" % domain)
+        assert len(backup.letters[0].recipients) == 1
+        smtpd.wait_log(r"event=delivered .*to=b@" + domain)
+        assert not smtpd.log(r"event=deferred .*to=b@" + domain)
+        if len(people) > 1:
+            smtpd.wait_log(r"event=failed .*to=c@" + domain)
+        assert not first.letters
+
+
+def test_nobody_takes_it_now(smtpd, zone):
+    """Who is put off by all is told what the first said, and comes again."""
+    zone.mail("off.example", (20, "backup.off.example"),
+              (10, "first.off.example"), (30, "none.off.example"))
+    zone.host("first.off.example", "192.0.2.1")
+    zone.host("backup.off.example", "192.0.2.2")
+    zone.host("none.off.example", "fd00:0:0:1::2")
+    with Sink("192.0.2.1", RCPT=once("450 4.2.0 grey")) as first, Sink(
+            RCPT="450 4.2.0 greyer") as backup:
+        send(smtpd, "b@off.example")
+        eventually(lambda: first.letters, "it comes")
+    assert len(backup.sessions) == 1
+    line, = smtpd.log(r"event=deferred .*to=b@off\.example")
+    assert "greyer" in line
+
+
 def test_ipv6_only(smtpd, zone):
     zone.mail("six.example", (10, "mx.six.example"))
     zone.host("mx.six.example", "fd00:0:0:1::2")
