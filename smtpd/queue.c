@@ -311,6 +311,7 @@ leave(void)
 	const uint64_t until = queue.now_ms + LEAVE_MS;
 	size_t n, programs;
 
+	queue_settle(&queue);	/* what was heard in the same turn */
 	while (is_busy() && queue.now_ms < until) {
 		programs = handout_poll(&queue.programs, pfd);
 		n = programs + outbound_poll(&queue.outbound, pfd + programs);

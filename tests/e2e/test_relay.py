@@ -1,4 +1,6 @@
 """Letters to other hosts: looked up in DNS, handed over, tried again."""
+import os
+import signal
 import smtplib
 import threading
 import time
@@ -311,7 +313,8 @@ def test_some_of_them(smtpd, zone):
     smtpd.wait_log(r"event=failed .*to=no@some.example .*status=5.1.1")
 
 
-def test_reload_in_the_midst_of_a_letter(smtpd, zone):
+@pytest.mark.parametrize("at_once", (False, True))
+def test_reload_in_the_midst_of_a_letter(smtpd, zone, at_once):
     """The host may answer before the queue goes: it does not get it twice."""
     zone.host("midst.example", "192.0.2.2")
     ended, go_on = threading.Event(), threading.Event()
@@ -325,8 +328,15 @@ def test_reload_in_the_midst_of_a_letter(smtpd, zone):
         assert ended.wait(PATIENCE)
         queue, = smtpd.processes("smtpd-queue")
         smtpd.forget_log()
+        if at_once:
+            # It hears the answer and that it has to go in the same turn.
+            os.kill(queue.pid, signal.SIGSTOP)
+            go_on.set()
+            eventually(lambda: sink.letters, "the letter is there")
+            time.sleep(0.3)
         smtpd.reload()
         smtpd.wait_log("event=reloaded")
+        os.kill(queue.pid, signal.SIGCONT)
         go_on.set()
         smtpd.wait_log("event=delivered .*to=one@midst.example")
         send(smtpd, "two@midst.example")
