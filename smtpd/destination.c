@@ -17,8 +17,12 @@
 #define REST_MS_MAX		UINT64_C(1800000)
 #define QUIET_MAX		10000	/* about 3 kB each */
 #define NOTHING_MS	30000	/* while there are connections all the same */
-/* Destinations; of what each asks at once DNS_ASKED_MAX leaves some room. */
-#define RESOLVING_MAX		40
+/*
+ * Destinations.  More than DNS_CROWD, so that slow answers, one for each, have
+ * their places for DNS_CROWD_MS only, and less than DNS_ASKED_MAX, so that a
+ * quick one's questions find room beside them.
+ */
+#define RESOLVING_MAX		80
 
 static void
 forget_addresses(struct destination *d)

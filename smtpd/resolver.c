@@ -48,10 +48,18 @@ option(const char *name, const char *value)
 		    ub_strerror(result));
 }
 
-/* Bounded in memory and descriptors; the caches are its own. */
+/*
+ * Bounded in memory and descriptors; the caches are its own.
+ *
+ * Of how long servers take nothing is kept.  Most often there is one, which asks
+ * others for us: if some of those are slow, it would be taken for slow itself,
+ * be tried less and less, and all other names would wait for what it is asked
+ * once in minutes.
+ */
 static void
 set_options(void)
 {
+	option("infra-host-ttl:", "0");
 	option("do-not-query-localhost:", "no");
 	option("msg-cache-size:", "4m");
 	option("rrset-cache-size:", "8m");

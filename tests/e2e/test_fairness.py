@@ -122,3 +122,37 @@ def test_flood_to_one_destination(smtpd, zone):
         print("%d before the other sender's" % len(flooded.letters))
         assert len(flooded.letters) < 500
         eventually(lambda: len(flooded.letters) == 601, "all come")
+
+
+def test_slow_names(daemons, host, zone):
+    """One name server asks all others, of whom a hundred are slow: whose
+    names are quickly found do not wait for those, nor are put off."""
+    is_over = threading.Event()
+
+    def late(query, *_):
+        is_over.wait(12)
+        return dnsstub.fails(query)
+    late_domains = ["late%d.example" % n for n in range(100)]
+    quick = ["quick%d.example" % n for n in range(8)]
+    for domain in late_domains:
+        zone.odd(domain, late)
+    for domain in quick:
+        zone.host(domain, "192.0.2.2")
+    names = dnsstub.Server(zone)
+    smtpd = daemons("smtpd", "retry-schedule 10m\n"
+                    "trusted-networks 127.0.0.0/8\n"
+                    "dns-server %s@%d\n" % (names.address, names.port))
+    with Sink() as sink:
+        send(smtpd, CROWD[0], *["x@" + domain for domain in late_domains])
+        for number, domain in enumerate(quick):
+            eventually(lambda n=number: len(zone.asked) > 20 * n,
+                       "it goes on asking")
+            send(smtpd, CROWD[1], "y@" + domain)
+        eventually(lambda: len(sink.letters) == len(quick), "they come")
+        took = [int(line.split("delay=")[1].split()[0]) for line in
+                smtpd.wait_log("event=delivered .*to=y@", len(quick))]
+        print("seconds:", took)
+        assert max(took) <= 20
+    assert not smtpd.log("event=deferred .*to=y@")
+    is_over.set()
+    names.close()
