@@ -139,6 +139,10 @@ class Killer(threading.Thread):
 
     def restart(self):
         self.daemon_.old_sids.append(self.daemon_.process.pid)
+        # A fork of its that has not exec'd yet has its listening sockets.
+        postern.eventually(
+            lambda: not self.daemon_.processes(self.daemon_.program),
+            "no fork of the old master is left")
         self.daemon_.start()
 
 
