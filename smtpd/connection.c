@@ -20,6 +20,7 @@
 #include "privsep/log.h"
 #include "privsep/message.h"
 #include "smtpd/connection.h"
+#include "smtpd/ourselves.h"
 
 #define CONNECT_MS	30000	/* for one address; less with relay-timeout */
 #define CONNECT_QUICK_MS 5000	/* ... while there are others to try */
@@ -363,6 +364,23 @@ connection_open(struct destination *d)
 	return c;
 }
 
+/* As mx.c does it by name: only hosts that are better than us are left. */
+static void
+avoid_ourselves(struct connection *c)
+{
+	struct errand_result r = connection_result(DELIVERY_FAILED, "5.4.6",
+	    "mail for that domain would come back to this host");
+	size_t i;
+
+	for (i = c->address; i < c->hosts->count; i++)
+		c->tried |= UINT64_C(1) << i;
+	if (c->address == 0) {
+		connection_avoid(c, &r);
+		c->refusals = c->hosts->count;
+	}
+	connection_try_next(c);
+}
+
 /* The socket is there, or not: ask for somebody to speak on it. */
 static void
 heard_socket(struct connection *c)
@@ -376,6 +394,11 @@ heard_socket(struct connection *c)
 	if (error != 0) {
 		connection_avoid_for(c, "can't connect to", error);
 		connection_try_next(c);
+		return;
+	}
+	if (!c->destination->hop.is_named && ourselves_at(o->config, c->sock,
+	    &connection_address(c)->address)) {
+		avoid_ourselves(c);
 		return;
 	}
 	c->tag = o->next_tag++;

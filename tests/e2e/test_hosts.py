@@ -32,6 +32,9 @@ def net(host):
     net.gamma = net.host("gamma", 13, ["greta"])
     net.delta = net.host("delta", 14, ["bob"])
     net.mail("delta.test", (20, net.beta.mx))
+    net.mail("twin.test", (10, net.ns.mx), (20, "backup.twin.test"))
+    net.mail("own.test", (10, "backup.twin.test"))
+    net.add("backup.twin.test", *net.beta.addresses)
     net.mail(MANY, (5, net.beta.mx), *((10 + n, "mx-%02d.a-name-of-some-length-"
                                         "to-fill-packets.%s" % (n, MANY))
                                        for n in range(80)))
@@ -65,9 +68,11 @@ def alpha(net, start):
 @pytest.fixture(scope="module")
 def beta(net, start):
     path = net.beta.etc("backup")
-    write(path, "bob@delta.test\n")
+    write(path, "bob@delta.test\n@twin.test\n@own.test\n")
     # Its name for the file: it has an /etc of its own.
-    return start(net.beta, "relay-tls * verify\nrelay-domains delta.test\n"
+    return start(net.beta, "relay-tls * verify\nrelay-tls twin.test may\n"
+                 "relay-tls own.test may\nrelay-domains delta.test "
+                 "twin.test own.test\n"
                  "relay-recipients /etc/backup\n"
                  "domains %s half.test xn--bcher-kva.test\n" % MANY)
 
@@ -242,6 +247,19 @@ def test_by_a_backup(alpha, beta, net, start):
 
 
 @pytest.mark.skipif(not hosts.HAS_IPV6, reason="no IPv6 here")
+def test_backup_by_another_name(beta, net):
+    """A mail exchanger that is this host is found by its address, too: no
+    letter goes round."""
+    for domain in ("twin.test", "own.test"):
+        with postern.Smtp(beta.smtpd) as client:
+            assert client.mail(b"Subject: round\r\n\r\nx\r\n", "bob@" + domain,
+                               sender="x@alpha.test").code == 250
+    beta.smtpd.wait_log("event=deferred .*to=bob@twin.test .*status=4.4.1 ")
+    beta.smtpd.wait_log("event=failed .*to=bob@own.test .*status=5.4.6 ")
+    assert len(beta.smtpd.log("event=received .*from=x@alpha.test")) == 2
+    assert not beta.smtpd.log("event=delivered .*@(twin|own).test")
+
+
 def test_half_broken(alpha, beta):
     """One address of the host swallows everything: soon the next is tried."""
     by_msmtp(alpha, "alex", "john@half.test", "half")
