@@ -73,16 +73,16 @@ def many(code):
 # When there is a verdict.  One that FAILS is there at once, and there is no
 # second try; any other is "later", by so many minutes of RFC 5321 section
 # 4.5.3.2, of which relay-timeout is five.  Where nothing is to be waited for
-# (0) a daemon serves whose shortest time-out is half an hour: so those who wait
-# for one are found out, and nobody has to be quick.
+# (0) a daemon serves whose shortest time-out is half an hour: so those who
+# wait for one are found out, and nobody has to be quick.
 FAILS = None
 QUICK, PATIENT = 4, 3600		# relay-timeout
 GIVE_UP = 3
 SLACK = 10		# of a machine under load; the queue's limit is farther off
 
 # What the host does, the status of the report, a part of its words, and when
-# there is a verdict.  A status that the host gave for a failure is its own; one
-# for later becomes 5 when the letter is given up.
+# there is a verdict.  A status that the host gave for a failure is its own;
+# one for later becomes 5 when the letter is given up.
 HOSTS = {
     "silent": ({"greeting": silence}, "5.4.2", LATE, 5),
     "trickles": ({"greeting": trickle}, "5.4.2", LATE, 5),
@@ -99,15 +99,20 @@ HOSTS = {
     "RCPT closes": ({"RCPT": close}, "5.4.2", CLOSED, 0),
     "DATA closes": ({"DATA": close}, "5.4.2", CLOSED, 0),
     "end closes": ({"end": close}, "5.4.2", CLOSED, 0),
-    "greets 4xx": ({"greeting": "421 4.3.2 busy now"}, "5.3.2", "busy now", 0),
-    "EHLO 4xx": ({"EHLO": "451 4.3.0 no EHLO"}, "5.3.0", "no EHLO", 0),
-    "MAIL 4xx": ({"MAIL": "451 4.3.1 no MAIL"}, "5.3.1", "no MAIL", 0),
+    "greets 4xx": ({"greeting": "421 4.3.2 busy now"}, "5.3.2",
+                   "421 4.3.2 busy now", 0),
+    "EHLO 4xx": ({"EHLO": "451 4.3.0 no EHLO"}, "5.3.0",
+                 "451 4.3.0 no EHLO", 0),
+    "MAIL 4xx": ({"MAIL": "451 4.3.1 no MAIL"}, "5.3.1",
+                 "451 4.3.1 no MAIL", 0),
     "RCPT 4xx": ({"RCPT": "450 4.2.1 grey"}, "5.2.1", "450 4.2.1 grey", 0),
-    "DATA 4xx": ({"DATA": "451 4.3.0 no DATA"}, "5.3.0", "no DATA", 0),
+    "DATA 4xx": ({"DATA": "451 4.3.0 no DATA"}, "5.3.0",
+                 "451 4.3.0 no DATA", 0),
     "end 4xx": ({"end": "452 4.3.1 full"}, "5.3.1", "452 4.3.1 full", 0),
-    "421 at RCPT": ({"RCPT": "421 4.3.2 shutting"}, "5.3.2", "shutting", 0),
+    "421 at RCPT": ({"RCPT": "421 4.3.2 shutting"}, "5.3.2",
+                    "421 4.3.2 shutting", 0),
     "greets 5xx": ({"greeting": "554 5.7.1 no access"}, "5.7.1",
-                   "no access", 0),
+                   "554 5.7.1 no access", 0),
     "EHLO and HELO 5xx": ({"EHLO": "550 5.7.1 away", "HELO": "550 5.7.1 away"},
                           "5.7.1", "550 5.7.1 away", FAILS),
     "MAIL 5xx": ({"MAIL": "550 5.7.1 not you"}, "5.7.1",
@@ -131,7 +136,7 @@ HOSTS = {
                            "a line of the host's reply is too long", 0),
     "no TLS, which is wanted": ({}, "5.7.4", "TLS is required", 0),
     "STARTTLS 4xx": ({"STARTTLS": "454 4.7.0 no TLS now"}, "5.7.0",
-                     "no TLS now", 0),
+                     "454 4.7.0 no TLS now", 0),
     "STARTTLS nonsense": ({"STARTTLS": nonsense}, "5.7.0", "TLS failed", 0),
     "STARTTLS and more": ({"STARTTLS": b"220 2.0.0 go\r\n250 2.0.0 so\r\n"},
                           "5.7.0", "octets behind the reply to STARTTLS", 0),
@@ -143,7 +148,8 @@ HOSTS = {
 TLS = {"no TLS, which is wanted": "encrypt", "STARTTLS 4xx": "encrypt",
        "STARTTLS and more": "encrypt",
        "STARTTLS nonsense": "encrypt", "STARTTLS closes": "encrypt",
-       "STARTTLS silent": "encrypt", "TLS silent": "encrypt", "a certificate of nobody": "verify"}
+       "STARTTLS silent": "encrypt", "TLS silent": "encrypt",
+       "a certificate of nobody": "verify"}
 # No connection, or no host at all.
 NAMES = {
     "refused.example": ("5.4.1", "Connection refused", 0),

@@ -199,6 +199,37 @@ test_order(void **state)
 		assert_string_equal(result.addresses[0].text, "192.0.2.2");
 }
 
+/* It is asked again when the first of the answers is over, within bounds. */
+static void
+test_ttl(void **state)
+{
+	static const struct {
+		uint32_t mx, a, aaaa, result;
+	} cases[] = {
+		{ 300, 600, 900, 300 }, { 600, 300, 900, 300 },
+		{ 900, 600, 300, 300 }, { 5, 600, 600, 30 },
+		{ 600, 0, 600, 30 }, { 90000, 80000, 70000, 3600 },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		start();
+		answer.ttl = cases[i].mx;
+		exchanger(10, "a.example");
+		say(DNS_MX, "example.org");
+		answer.ttl = cases[i].a;
+		address(AF_INET, "192.0.2.1");
+		say(DNS_A, "a.example");
+		answer.ttl = cases[i].aaaa;
+		address(AF_INET6, "2001:db8::1");
+		say(DNS_AAAA, "a.example");
+		assert_int_equal(result_count, 1);
+		assert_int_equal(result.ttl, cases[i].result);
+		result_count = 0;
+	}
+}
+
 static void
 test_shuffled(void **state)
 {
@@ -486,8 +517,8 @@ main(void)
 {
 #define EACH(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 	static const struct CMUnitTest tests[] = {
-		EACH(test_order), EACH(test_shuffled), EACH(test_implicit),
-		EACH(test_none), EACH(test_bad_names),
+		EACH(test_order), EACH(test_ttl), EACH(test_shuffled),
+		EACH(test_implicit), EACH(test_none), EACH(test_bad_names),
 		EACH(test_no_address), EACH(test_ourselves),
 		EACH(test_addresses_of_ours), EACH(test_families),
 		EACH(test_very_many), EACH(test_cancelled), EACH(test_known),

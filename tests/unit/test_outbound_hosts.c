@@ -198,12 +198,12 @@ test_silent_hosts(void **state)
 		close(gates[--count]);
 }
 
-/* Both questions about a host: it has this IPv4 address, for a minute. */
+/* Both questions about a host: it has these IPv4 addresses, for a minute. */
 static void
-resolve(const char *address)
+resolve(const char *const *addresses, uint32_t count)
 {
 	struct message m;
-	uint32_t id, type;
+	uint32_t id, type, n;
 	uint8_t octets[4];
 	int i, pair[2];
 
@@ -216,7 +216,6 @@ resolve(const char *address)
 		dns_channel(dns, resolver_tag, pair[1], now);
 	}
 	turn(0);
-	assert_int_equal(inet_pton(AF_INET, address, octets), 1);
 	for (i = 0; i < 2; i++) {
 		assert_int_equal(message_wait(resolver, &m, 1, 5000), 1);
 		assert_int_equal(m.type, REQ_LOOKUP);
@@ -227,9 +226,12 @@ resolve(const char *address)
 		put_u32(&m, type == DNS_A ? DNS_OK : DNS_NODATA);
 		put_u32(&m, 0);
 		put_u32(&m, 60);
-		put_u32(&m, type == DNS_A);
-		if (type == DNS_A)
+		put_u32(&m, type == DNS_A ? count : 0);
+		for (n = 0; type == DNS_A && n < count; n++) {
+			assert_int_equal(inet_pton(AF_INET, addresses[n],
+			    octets), 1);
 			put_data(&m, octets, 4);
+		}
 		assert_int_equal(message_send(resolver, &m), 0);
 	}
 	turn(0);
@@ -242,6 +244,7 @@ resolve(const char *address)
 static void
 test_moves(void **state)
 {
+	static const char *const old = "127.0.0.1", *const new = "127.0.0.2";
 	static int others[ERRANDS];
 	const struct connection *c;
 	struct message m;
@@ -251,7 +254,7 @@ test_moves(void **state)
 	(void)state;
 	strlcpy(config.routes[0].to.host, "h.example", HOSTNAME_MAX);
 	add("x.example", 1);
-	resolve("127.0.0.1");
+	resolve(&old, 1);
 	gate = relay();
 	welcome(gate);
 	for (i = 0; i < 130; i++) {
@@ -270,7 +273,7 @@ test_moves(void **state)
 	/* The minute is over: the same, and then another one. */
 	add("x.example", 1);
 	turn(4000);
-	resolve("127.0.0.1");
+	resolve(&old, 1);
 	assert_int_equal(hear_letter(gate), 1);
 	say_to(gate, 0, DELIVERED, RELAY_AT_END, 250);
 	say_end(gate, 1);
@@ -278,7 +281,7 @@ test_moves(void **state)
 	n += relays(others + n);
 	add("x.example", 1);
 	turn(61000);
-	resolve("127.0.0.2");
+	resolve(&new, 1);
 	say_to(gate, 0, DELIVERED, RELAY_AT_END, 250);
 	say_end(gate, 1);
 	assert_true(is_hung_up(gate));
@@ -290,11 +293,51 @@ test_moves(void **state)
 		assert_true(is_hung_up(others[i]));
 	}
 	TAILQ_FOREACH(c, &o.connections, link)
-		if (strcmp(connection_address(c)->text, "127.0.0.2") == 0)
+		if (strcmp(connection_address(c)->text, new) == 0)
 			break;
 	assert_non_null(c);
 	while (n > 0)
 		close(others[--n]);
+}
+
+/*
+ * An address that was in vain comes last for some minutes, even if the host is
+ * looked up again meanwhile.
+ */
+static void
+test_avoided(void **state)
+{
+	static const char *const both[] = { "127.0.0.1", "127.0.0.2" };
+	const struct connection *c;
+	const char *bad, *good;
+	int gate, i;
+
+	(void)state;
+	strlcpy(config.routes[0].to.host, "h.example", HOSTNAME_MAX);
+	add("x.example", 1);
+	resolve(both, 2);
+	gate = relay();
+	bad = both[strcmp(connection_address(TAILQ_FIRST(&o.connections))->text,
+	    both[0]) != 0];
+	good = both[bad == both[0]];
+	greet(gate, RELAY_DEFER, 421, "4.3.2", "busy");
+	close(gate);
+	for (i = 0; i < 4; i++) {
+		if (i > 0) {
+			add("x.example", 1);
+			turn(61000);
+			resolve(both, 2);
+		}
+		gate = relay();
+		c = TAILQ_FIRST(&o.connections);
+		assert_string_equal(connection_address(c)->text, good);
+		welcome(gate);
+		assert_int_equal(hear_letter(gate), 1);
+		say_to(gate, 0, DELIVERED, RELAY_AT_END, 250);
+		say_end(gate, 0);
+		close(gate);
+		assert_int_equal(done_count, i + 1);
+	}
 }
 
 /* Only so many domains are asked for at once, and nobody waits in turns. */
@@ -321,7 +364,7 @@ main(void)
 		EACH(test_refused), EACH(test_rest),
 		EACH(test_nobody_listens), EACH(test_tarpits),
 		EACH(test_silent_hosts), EACH(test_moves),
-		EACH(test_many_domains),
+		EACH(test_avoided), EACH(test_many_domains),
 	};
 
 	return cmocka_run_group_tests_name("test_outbound_hosts", tests, NULL,
