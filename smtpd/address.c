@@ -135,7 +135,11 @@ local_part(struct scan *scan, char *local)
 	return local_dotted(scan, local);
 }
 
-/* sub-domain: letters, digits and, inside, hyphens. */
+/*
+ * sub-domain: letters, digits and, inside, hyphens; and underscores, which the
+ * DNS has no objection to and hosts in use have in their names: this one, too,
+ * may be called so (config_is_hostname()).
+ */
 static enum address_status
 domain_label(struct scan *scan)
 {
@@ -143,7 +147,7 @@ domain_label(struct scan *scan)
 
 	while (scan->at < scan->end &&
 	    (is_letter_or_digit(*scan->at) || *scan->at == '-' ||
-	    scan_is_high(scan)))
+	    *scan->at == '_' || scan_is_high(scan)))
 		scan->at++;
 	if (scan->at == start || *start == '-')
 		return scan_wrong(scan);

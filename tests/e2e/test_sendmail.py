@@ -314,6 +314,16 @@ def serve(listener, last):
         conn.sendall(last)
 
 
+def test_host_with_an_underscore(smtpd, daemons, user):
+    """As containers have them: mail from and to this host, too."""
+    daemon = daemons("smtpd", "hostname web_1.example.test\n"
+                     "domains web_1.example.test\n")
+    send(daemon, user, user + "@web_1.example.test")
+    assert len(wait_messages(user, 1)) == 1
+    assert messages(user)[0].startswith(
+        b"Return-Path: <alice@web_1.example.test>\n")
+
+
 @pytest.fixture
 def elsewhere():
     """A listening socket of our own, and a configuration that leads to it."""
