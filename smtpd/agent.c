@@ -16,9 +16,6 @@
 #include "smtpd/agent.h"
 #include "smtpd/deliver.h"
 
-/* The worker keeps the client's time; this is for a worker that does not. */
-#define AGENT_PATIENCE	60	/* seconds more than a client gets */
-
 static void serve(struct agent *);
 
 const struct agent_program agent_program = {
@@ -116,8 +113,11 @@ smtp_serve(struct agent *agent)
 	};
 	relay_recipients_open(&s.policy.relay_recipients, agent->config, dir);
 	agent_confine(agent, ROOM_SPOOL, &dir, dir != -1);
-	if (gates_serve(&smtp_gates, &s, agent->gate,
-	    (int)(agent->config->idle_timeout + AGENT_PATIENCE) * 1000) == -1) {
+	/*
+	 * As long as the worker lives, for a client that says NOOP all day has
+	 * nothing for us; one that only seems to live, the master ends.
+	 */
+	if (gates_serve(&smtp_gates, &s, agent->gate, -1) == -1) {
 		agent->has_faulted = errno == EPROTO;
 		log_event(LOG_ERR, agent->facts.session,
 		    "event=%s service=smtp error=\"%s\"",

@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,7 +22,6 @@
 #include "smtpd/agent.h"
 
 #define RECEIVED_MAX	100	/* RFC 5321 section 6.3: more is a loop */
-#define PIPE_PATIENCE	60	/* seconds more than a client gets */
 #define NOISE_OCTETS	8	/* of a Message-ID that we make */
 #define PIECE_SIZE	16384
 
@@ -264,20 +262,12 @@ take_piece(struct smtp_session *s, int fd)
 int
 intake_drain(struct smtp_session *s, int fd)
 {
-	const int patience = (int)(s->agent->config->idle_timeout +
-	    PIPE_PATIENCE) * 1000;
-	struct pollfd pfd = { .fd = fd, .events = POLLIN };
 	int n;
 
-	do {
-		n = poll(&pfd, 1, patience);
-		if (n == 0)
-			errno = ETIMEDOUT;
-		if (n == 0 || (n == -1 && errno != EINTR))
+	/* Its end comes, whatever becomes of the worker. */
+	while ((n = take_piece(s, fd)) != 0)
+		if (n == -1)
 			return -1;
-		if (n == 1 && (n = take_piece(s, fd)) == -1)
-			return -1;
-	} while (n != 0);
 	if (s->fault.code != 0)
 		return 0;
 	if (!header_is_over(&s->header)) {

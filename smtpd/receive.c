@@ -35,12 +35,6 @@
 #define FAR_FACTOR	4
 #define FAR_OCTETS	(64ULL * 1024 * 1024)
 
-/*
- * Content is gathered for large writes, but not for longer than this: the
- * agent, too, takes silence for death.
- */
-#define GATHER_SECONDS	5
-
 static void
 close_pipe(struct receive *receive)
 {
@@ -96,7 +90,7 @@ receive_open(struct session *session, int is_chunked, struct verdict *verdict)
 	data_init(&receive->data, is_chunked);
 	binary_init(&receive->binary, put_octets, session);
 	receive->written = 0;
-	receive->started = receive->flushed = session_clock();
+	receive->started = session_clock();
 	session->out_len = 0;
 	return 1;
 }
@@ -123,7 +117,6 @@ receive_flush(struct session *session)
 			close_pipe(receive);
 	}
 	receive->written += done;
-	receive->flushed = session_clock();
 	session->out_len = 0;
 }
 
@@ -155,8 +148,7 @@ receive_take(struct session *session, const uint8_t *chunk, size_t len)
 	if (receive->data.fault != DATA_GOOD) {
 		session->out_len = 0;
 		close_pipe(receive);
-	} else if (session_clock() - receive->flushed >= GATHER_SECONDS)
-		receive_flush(session);
+	}
 	return used;
 }
 

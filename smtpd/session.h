@@ -53,7 +53,6 @@ struct receive {
 	int		pipe;		/* to the agent; -1: none, or lost */
 	uint64_t	written;	/* octets the agent was given */
 	time_t		started;
-	time_t		flushed;	/* when the agent last got some */
 };
 
 enum line_status {

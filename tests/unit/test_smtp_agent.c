@@ -46,6 +46,26 @@ accepted(void **state)
 	assert_int_equal(count_in(spool.queue, 0), 2);
 }
 
+/*
+ * A client that says NOOP has all the time it wants, between BDATs as well: no
+ * sum of the agent's own with idle-timeout, which would be 0 here, ends that.
+ */
+static void
+patience(void **state)
+{
+	int fd;
+
+	(void)state;
+	leave();
+	config.idle_timeout = UINT32_MAX - 59;
+	start();
+	begin();
+	assert_int_equal(simple(REQ_DATA, &fd), 354);
+	assert_int_equal(write(fd, "a: b\n", 5), 5);
+	close(fd);
+	assert_int_equal(commit(5), 250);
+}
+
 static void
 recipients(void **state)
 {
@@ -612,7 +632,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(accepted), TEST(recipients), TEST(aliases),
+		TEST(accepted), TEST(patience), TEST(recipients), TEST(aliases),
 		TEST(duplicates_and_limits), TEST(sizes), TEST(loops),
 		TEST(wrong_count), TEST(aborted), TEST(verify),
 		TEST(forged_helo), TEST(no_room), TEST(no_spool),
