@@ -66,7 +66,7 @@ folders =	set -e; umask 022; for d in $(1); do \
 install: all
 	@$(call folders,'$(SBINDIR)' '$(BINDIR)' '$(LIBEXECDIR)' '$(MANDIR)/man1' '$(MANDIR)/man5' \
 	    '$(MANDIR)/man8' '$(DOCDIR)' '$(SYSCONFDIR)/postern' '$(SYSCONFDIR)/postern/tls' \
-	    '$(PAMDIR)' \
+	    '$(PAMDIR)' '$(LOCALSTATEDIR)/spool' \
 	    $(patsubst %,'$(EXAMPLEDIR)/%',$(sort $(dir $(EXAMPLES)))))
 	@echo '  $(SBINDIR) $(LIBEXECDIR)'
 	@$(INSTALL) -m 755 $(addprefix $(B)/,$(filter sbin/%,$(PROGRAMS))) \

@@ -2,6 +2,6 @@
 run:
 	@$(MAKE) --no-print-directory deps-run
 	@$(MAKE) --no-print-directory all
-	@POSTERN_BUILD=$(B) etc/try-postern
+	@POSTERN_BUILD=$(B) exec etc/try-postern
 
 .PHONY: run

@@ -22,6 +22,7 @@
 
 #include "certificate.h"
 #include "daemon.h"
+#include "directories.h"
 #include "inherit.h"
 #include "log.h"
 #include "master.h"
@@ -155,8 +156,8 @@ make_run_dir(const struct config *config)
 	char empty[CONFIG_PATH_MAX + 8];
 
 	snprintf(empty, sizeof(empty), "%s/empty", config->run_dir);
-	if ((mkdir(config->run_dir, 0755) == -1 && errno != EEXIST) ||
-	    (mkdir(empty, 0555) == -1 && errno != EEXIST)) {
+	if (directories_make(config->run_dir, 0755) == -1 ||
+	    directories_make(empty, 0555) == -1) {
 		daemon_complain("%s: %s", empty, strerror(errno));
 		exit(1);
 	}

@@ -6,8 +6,11 @@
  */
 #include <security/pam_appl.h>
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "log.h"
 #include "login.h"
@@ -75,6 +78,27 @@ converse(int n, const struct pam_message **asked,
 	return PAM_SUCCESS;
 }
 
+/*
+ * Without a file of its own the service is what `other' says, which on most
+ * hosts refuses, and tells nobody why.
+ */
+static void
+look_for_service(const char *service, const char *dir)
+{
+	const char *const dirs[] = { dir != NULL ? dir : "/etc/pam.d",
+	    "/usr/lib/pam.d", "/usr/etc/pam.d" };
+	size_t i, count = dir != NULL ? 1 : sizeof(dirs) / sizeof(dirs[0]);
+	char path[CONFIG_PATH_MAX * 2];
+
+	for (i = 0; i < count; i++) {
+		snprintf(path, sizeof(path), "%s/%s", dirs[i], service);
+		if (access(path, F_OK) == 0 || errno != ENOENT)
+			return;
+	}
+	log_event(LOG_ERR, 0, "event=pam-service-missing service=%s text=\"no "
+	    "%s/%s; the service 'other' is used\"", service, dirs[0], service);
+}
+
 void
 login_pam_warm(const struct config *config)
 {
@@ -83,6 +107,7 @@ login_pam_warm(const struct config *config)
 	int r;
 
 	dir = config->pam_confdir[0] != '\0' ? config->pam_confdir : NULL;
+	look_for_service(config->pam_service, dir);
 	r = pam_start_confdir(config->pam_service, NULL, &conv, dir, &warm);
 	if (r == PAM_SUCCESS)
 		return;

@@ -123,6 +123,12 @@ def test_files(usual):
     assert files(usual) == expected("usr/local", KEPT)
 
 
+def test_what_the_spool_is_made_in(usual, odd):
+    """smtpd makes no more than the last directory of its path."""
+    assert (usual / "var/spool").is_dir()
+    assert (odd / "srv/mail.d/spool").is_dir()
+
+
 def test_modes_C8(usual):
     """Nothing set-id, nothing that others may write, whatever umask says."""
     for folder, folders, names in os.walk(usual):

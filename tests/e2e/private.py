@@ -147,7 +147,10 @@ def _reap_until(main):
         signal.signal(number, signal.SIG_IGN)
 
     def pass_on(number, frame):
-        os.kill(main, number)
+        try:
+            os.kill(main, number)
+        except ProcessLookupError:
+            pass		# it has just ended
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, pass_on)
     while True:
