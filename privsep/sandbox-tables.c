@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stddef.h>
 
 #include "log.h"
@@ -26,6 +27,7 @@ static const int denied[] = {
 	SCMP_SYS(ptrace), SCMP_SYS(process_vm_readv),
 	SCMP_SYS(process_vm_writev), SCMP_SYS(kcmp), SCMP_SYS(pidfd_getfd),
 	SCMP_SYS(mount), SCMP_SYS(umount2), SCMP_SYS(pivot_root),
+	SCMP_SYS(fspick),
 	SCMP_SYS(move_mount), SCMP_SYS(open_tree), SCMP_SYS(fsopen),
 	SCMP_SYS(fsmount), SCMP_SYS(fsconfig), SCMP_SYS(mount_setattr),
 	SCMP_SYS(setns), SCMP_SYS(unshare), SCMP_SYS(swapon),
@@ -83,7 +85,7 @@ static const int talking[] = {
 
 /* What the spawner needs besides, to fork, confine and reap workers. */
 static const int spawning[] = {
-	SCMP_SYS(clone), SCMP_SYS(fork), SCMP_SYS(vfork), SCMP_SYS(wait4),
+	SCMP_SYS(fork), SCMP_SYS(vfork), SCMP_SYS(wait4),
 	SCMP_SYS(waitid), SCMP_SYS(kill), SCMP_SYS(tgkill),
 	SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigpending),
 	SCMP_SYS(set_robust_list),
@@ -153,6 +155,13 @@ static const int making[] = {
 
 #define COUNT(a)	(sizeof(a) / sizeof((a)[0]))
 
+/* Which argument of clone(2) has its flags. */
+#ifdef __s390__
+#define CLONE_FLAGS	1
+#else
+#define CLONE_FLAGS	0
+#endif
+
 static void
 rule(scmp_filter_ctx ctx, uint32_t action, int call)
 {
@@ -216,6 +225,41 @@ allow_data_memory(scmp_filter_ctx ctx)
 	    SCMP_CMP64(2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 	rule_compare(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect),
 	    SCMP_CMP64(2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+}
+
+/*
+ * A fork into namespaces of its own is what unshare(2) does: with a user's
+ * come all capabilities there, and ways into the kernel that need them.
+ */
+static const uint64_t namespaces[] = {
+	CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC,
+	CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET,
+};
+
+/* clone3(2) hides its flags; whoever is without it takes clone(2). */
+static void
+deny_namespaces(scmp_filter_ctx ctx)
+{
+	size_t i;
+
+	rule(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3));
+	for (i = 0; i < COUNT(namespaces); i++)
+		rule_compare(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone),
+		    SCMP_CMP64(CLONE_FLAGS, SCMP_CMP_MASKED_EQ, namespaces[i],
+		    namespaces[i]));
+}
+
+static void
+allow_forks(scmp_filter_ctx ctx)
+{
+	uint64_t all = 0;
+	size_t i;
+
+	rule(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3));
+	for (i = 0; i < COUNT(namespaces); i++)
+		all |= namespaces[i];
+	rule_compare(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone),
+	    SCMP_CMP64(CLONE_FLAGS, SCMP_CMP_MASKED_EQ, all, 0));
 }
 
 /* fcntl() that makes the kernel send a signal, to whomever it is told. */
@@ -326,8 +370,7 @@ allow_list(enum sandbox_table which, uint16_t mark)
 		rule(ctx, SCMP_ACT_ALLOW, SCMP_SYS(newfstatat));
 		rule_compare(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socketpair),
 		    SCMP_CMP64(0, SCMP_CMP_EQ, AF_UNIX, 0));
-		/* glibc falls back to clone, whose flags can be seen */
-		rule(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3));
+		allow_forks(ctx);
 		return ctx;
 	}
 	if (which == SANDBOX_RESOLVER) {
@@ -368,6 +411,7 @@ deny_list(enum sandbox_table which, uint16_t mark)
 	size_t i;
 
 	rules(ctx, SCMP_ACT_ERRNO(EPERM), denied, COUNT(denied));
+	deny_namespaces(ctx);
 	if (which == SANDBOX_MASTER || which == SANDBOX_PROGRAMS) {
 		deny_devices(ctx);
 		return ctx;

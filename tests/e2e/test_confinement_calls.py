@@ -212,7 +212,8 @@ def test_root_roles_cannot(daemons):
     """login and agents: root, but not all of what root can do."""
     daemon = daemons("smtpd")
     calls = [("ptrace", 16, 1), ("mount", b"x", b"/", b"tmpfs", 0),
-             ("unshare", 0x10000000), ("bpf", 0), ("setns", 0, 0),
+             ("unshare", 0x10000000), ("clone", 0x10000011, 0),
+             ("clone", 0x40000011, 0), ("bpf", 0), ("setns", 0, 0),
              ("io_uring_setup", 1, 0), ("process_vm_readv", 1, 0)]
     network = [("socket", 2, 1, 0), ("socket", 10, 1, 0),
                ("socket", 17, 3, 0), ("execve", b"/bin/true", 0, 0),

@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -303,6 +304,73 @@ test_tables(void **state)
 	}
 }
 
+/* Of a fork with these flags: 0, or an errno. */
+static int
+clone_with(unsigned long flags)
+{
+	long pid = syscall(SYS_clone, flags | SIGCHLD, 0, 0, 0, 0);
+
+	if (pid == 0)
+		_exit(0);
+	return pid == -1 || waitpid((pid_t)pid, NULL, 0) != pid ? -1 : 0;
+}
+
+static int
+do_plain_fork(void)
+{
+	return clone_with(0);
+}
+
+static int
+do_fork_of_user_namespace(void)
+{
+	return clone_with(CLONE_NEWUSER);
+}
+
+static int
+do_fork_of_network(void)
+{
+	return clone_with(CLONE_NEWNET | 1UL << 32);
+}
+
+static int
+do_clone3(void)
+{
+	uint64_t args[8] = { 0 };
+
+	return (int)syscall(SYS_clone3, args, 0);
+}
+
+/* Whoever may fork may not have a namespace of his own by it. */
+static void
+test_forks(void **state)
+{
+	static const enum sandbox_table rooms[] = {
+		SANDBOX_MASTER, SANDBOX_LOGIN, SANDBOX_AGENTS, SANDBOX_SPOOL,
+		SANDBOX_PROGRAMS,
+	};
+	static const enum sandbox_table lists[] = {
+		SANDBOX_SPAWNER, SANDBOX_RELAY_SPAWNER,
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rooms) / sizeof(rooms[0]); i++) {
+		assert_int_equal(within(rooms[i], do_plain_fork), 0);
+		assert_int_equal(within(rooms[i], do_fork_of_user_namespace),
+		    EPERM);
+		assert_int_equal(within(rooms[i], do_fork_of_network), EPERM);
+		assert_int_equal(within(rooms[i], do_clone3), ENOSYS);
+	}
+	for (i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		assert_int_equal(within(lists[i], do_plain_fork), 0);
+		assert_int_equal(within(lists[i], do_fork_of_user_namespace),
+		    KILLED);
+		assert_int_equal(within(lists[i], do_fork_of_network), KILLED);
+		assert_int_equal(within(lists[i], do_clone3), ENOSYS);
+	}
+}
+
 static void
 test_relay_spawner(void **state)
 {
@@ -437,6 +505,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_programs),
 		cmocka_unit_test(test_tables),
+		cmocka_unit_test(test_forks),
 		cmocka_unit_test(test_relay_spawner),
 		cmocka_unit_test(test_landlock),
 	};
