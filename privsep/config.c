@@ -127,7 +127,7 @@ const struct config_field config_fields[] = {
 	{ .keyword = "command-user", KIND_COMMAND_USER,
 	    LOGIN | QUEUE | PROGRAMS, AT(command_user) },
 	{ .keyword = "forward-commands", KIND_SWITCH,
-	    LOGIN | AGENTS | PROGRAMS, AT(forward_commands), .max = 1 },
+	    LOGIN | AGENTS | PROGRAMS | QUEUE, AT(forward_commands), .max = 1 },
 	{ .keyword = "command-timeout", KIND_DURATION, QUEUE | PROGRAMS,
 	    AT(command_timeout), .min = 1, .max = 86400 },
 	{ .keyword = "run-dir", KIND_PATH, SPAWNER | RELAY | RESOLVER,

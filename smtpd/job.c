@@ -272,11 +272,17 @@ job_is_recordable(struct queue *q, struct job *job, struct errand *e)
 static int
 hand_out(struct queue *q, struct job *job, struct errand *e)
 {
-	const struct errand_result bad = {
+	static const struct errand_result gone = { .verdict = DELIVERY_GONE };
+	static const struct errand_result bad = {
 		.verdict = DELIVERY_FAILED, .status = "5.1.2",
 		.text = "not a domain that mail can be sent to"
 	};
 
+	if (e->digest[0] != '\0' && e->alias[0] == '\0' &&
+	    !q->config->forward_commands) {
+		queue_errand_done(q, e, &gone);
+		return 0;
+	}
 	if (!job_is_recordable(q, job, e))
 		return 0;
 	if (!e->is_elsewhere)
@@ -348,7 +354,5 @@ queue_next_start(const struct queue *q)
 {
 	if (q->job_count >= JOBS_MAX)
 		return UINT64_MAX;
-	if (q->again_count >= JOBS_AGAIN)
-		return schedule_next_of(&q->schedule, SCHEDULE_NEW);
-	return schedule_next(&q->schedule);
+	return schedule_next(&q->schedule, q->again_count < JOBS_AGAIN);
 }

@@ -31,8 +31,10 @@ schedule_free(struct schedule *s)
 int
 schedule_kind(const struct schedule_entry *entry)
 {
-	return entry->is_fresh || entry->is_asked ||
-	    spool_name_is_first(&entry->name) ? SCHEDULE_NEW : SCHEDULE_AGAIN;
+	if (entry->is_fresh || entry->is_asked)
+		return SCHEDULE_FRESH;
+	return spool_name_is_first(&entry->name) ? SCHEDULE_NEW :
+	    SCHEDULE_AGAIN;
 }
 
 /* Room for one more, at most twice the limit. */
@@ -137,41 +139,45 @@ int
 schedule_pop(struct schedule *s, uint64_t now, int has_room_for_again,
     struct schedule_entry *entry)
 {
-	int has_new = is_due(&s->heaps[SCHEDULE_NEW], now);
-	int has_again = has_room_for_again &&
-	    is_due(&s->heaps[SCHEDULE_AGAIN], now);
+	int i, kind;
 
-	if (!has_new && !has_again)
-		return 0;
-	if (has_new && has_again)
-		s->turn = !s->turn;
-	else
-		s->turn = has_new ? SCHEDULE_NEW : SCHEDULE_AGAIN;
-	pop(&s->heaps[s->turn], entry);
-	return 1;
+	for (i = 1; i <= SCHEDULE_KINDS; i++) {
+		kind = (s->turn + i) % SCHEDULE_KINDS;
+		if (!is_due(&s->heaps[kind], now) ||
+		    (kind == SCHEDULE_AGAIN && !has_room_for_again))
+			continue;
+		s->turn = kind;
+		pop(&s->heaps[kind], entry);
+		return 1;
+	}
+	return 0;
 }
 
 uint64_t
-schedule_next_of(const struct schedule *s, int kind)
+schedule_next(const struct schedule *s, int has_room_for_again)
 {
-	const struct schedule_heap *h = &s->heaps[kind];
+	uint64_t next = UINT64_MAX;
+	const struct schedule_heap *h;
+	int kind;
 
-	return h->count > 0 ? h->entries[0].when : UINT64_MAX;
-}
-
-uint64_t
-schedule_next(const struct schedule *s)
-{
-	uint64_t new = schedule_next_of(s, SCHEDULE_NEW);
-	uint64_t again = schedule_next_of(s, SCHEDULE_AGAIN);
-
-	return new < again ? new : again;
+	for (kind = 0; kind < SCHEDULE_KINDS; kind++) {
+		h = &s->heaps[kind];
+		if (h->count > 0 && h->entries[0].when < next &&
+		    (kind != SCHEDULE_AGAIN || has_room_for_again))
+			next = h->entries[0].when;
+	}
+	return next;
 }
 
 size_t
 schedule_count(const struct schedule *s)
 {
-	return s->heaps[SCHEDULE_NEW].count + s->heaps[SCHEDULE_AGAIN].count;
+	size_t n = 0;
+	int kind;
+
+	for (kind = 0; kind < SCHEDULE_KINDS; kind++)
+		n += s->heaps[kind].count;
+	return n;
 }
 
 const struct schedule_entry *

@@ -2,9 +2,10 @@
  * schedule: which letter is due when.  Names in bounded memory: the spool is
  * the truth, this is the soonest part of it.
  *
- * Those that were never deferred are kept apart from those that were, and when
- * both are due they come in turns: a million that are tried again hold up
- * nobody's new letter.
+ * There are three kinds: what has just come, or is asked for; what was found in
+ * the spool, and was never deferred; and what was.  Those that are due come in
+ * turns: a million that are tried again hold up nobody's new letter, nor do as
+ * many that nobody has got to yet.
  */
 #ifndef SMTPD_SCHEDULE_H
 #define SMTPD_SCHEDULE_H
@@ -28,12 +29,12 @@ struct schedule_heap {
 						 * may have more */
 };
 
-enum { SCHEDULE_NEW, SCHEDULE_AGAIN, SCHEDULE_KINDS };
+enum { SCHEDULE_FRESH, SCHEDULE_NEW, SCHEDULE_AGAIN, SCHEDULE_KINDS };
 
 struct schedule {
 	struct schedule_heap	 heaps[SCHEDULE_KINDS];
 	size_t			 limit;		/* of each */
-	int			 turn;		/* whose it is */
+	int			 turn;		/* whose it was */
 };
 
 void	schedule_init(struct schedule *, size_t limit);
@@ -46,11 +47,10 @@ void	schedule_push(struct schedule *, const struct schedule_entry *);
  */
 int	schedule_pop(struct schedule *, uint64_t now, int has_room_for_again,
 	    struct schedule_entry *);
-/* SCHEDULE_NEW or SCHEDULE_AGAIN. */
+/* SCHEDULE_FRESH, SCHEDULE_NEW or SCHEDULE_AGAIN. */
 int	schedule_kind(const struct schedule_entry *);
-/* When the soonest is due; UINT64_MAX: none. */
-uint64_t schedule_next(const struct schedule *);
-uint64_t schedule_next_of(const struct schedule *, int kind);
+/* When the soonest is due, of a kind of which there is room; UINT64_MAX: none. */
+uint64_t schedule_next(const struct schedule *, int has_room_for_again);
 size_t	schedule_count(const struct schedule *);
 /* The first of that id, or the next after one; NULL: none. */
 const struct schedule_entry *schedule_find(const struct schedule *,

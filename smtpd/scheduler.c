@@ -92,7 +92,7 @@ scheduler_is_done(const struct queue *q)
 	    q->handout.channels == 0 &&
 	    TAILQ_EMPTY(&q->handout.wanting) &&
 	    outbound_is_idle(&q->outbound) &&
-	    schedule_next(&q->schedule) > q->now &&
+	    schedule_next(&q->schedule, 1) > q->now &&
 	    !schedule_is_short(&q->schedule, q->now);
 }
 

@@ -761,6 +761,23 @@ def test_not_allowed(daemons, people):
     assert records() == []
 
 
+def test_not_allowed_any_more(daemons, people):
+    """What waits for a command of ~/.forward is for the mailbox then, once."""
+    alice, bob, _ = people
+    smtpd = daemons("smtpd", CONF)
+    forward(alice, "%s, %s\n" % (record("a", "exit=75"),
+                                 record("b", "exit=75")))
+    forward(bob, "\\%s, %s\n" % (bob, record("c", "exit=75")))
+    send(smtpd, alice, bob)
+    smtpd.wait_log("event=deferred .*exit status 75", 3)
+    smtpd.reload("retry-schedule 1s\nforward-commands no\n")
+    smtpd.wait_log("event=reloaded")
+    over(smtpd)
+    assert smtpd.processes("smtpd-programs") == []
+    wait_messages(alice, 1)
+    wait_messages(bob, 1)
+
+
 def test_aliases_that_it_may_not_read(smtpd, people):
     """command-user looks itself: what it can't read it does not obey."""
     postern.write("/etc/aliases", "cmd: %s\n" % record("read"), 0o640)

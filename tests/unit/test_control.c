@@ -204,7 +204,7 @@ test_acts(void **state)
 	queue_scan(&q);
 	queue_start_due(&q);
 	assert_int_equal(q.job_count, 0);
-	assert_int_equal(schedule_next(&q.schedule), UINT64_MAX);
+	assert_int_equal(schedule_next(&q.schedule, 1), UINT64_MAX);
 	queue_tick(&q);
 	assert_int_equal(act(root, REQ_HOLD, a.id), 1000);
 	list(alice, NULL);
@@ -213,7 +213,7 @@ test_acts(void **state)
 	assert_int_equal(act(alice, REQ_HOLD, a.id), 100);
 	assert_int_equal(act(alice, REQ_DELETE, a.id), 100);
 	assert_int_equal(act(root, REQ_RELEASE, NULL), 1000);
-	assert_int_equal(schedule_next(&q.schedule), q.now);
+	assert_int_equal(schedule_next(&q.schedule, 1), q.now);
 	list(alice, NULL);
 	assert_int_equal(seen[0].place, LETTER_WAITING);
 	assert_int_equal(act(alice, REQ_DELETE, a.id), 1000);

@@ -215,13 +215,13 @@ deferred(void **state)
 	say(REQ_DELIVER, DELIVERY_DEFERRED, "4.2.2", "full");
 	assert_true(is_closed());
 	assert_int_equal(q.job_count, 0);
-	due = schedule_next(&q.schedule);
+	due = schedule_next(&q.schedule, 1);
 	assert_in_range(due, q.now + 60, q.now + 66);
 	/* Not before it is due; a new queue finds it in its name. */
 	begin();
 	assert_int_equal(asked_count, 0);
 	queue_scan(&q);
-	assert_int_equal(schedule_next(&q.schedule), due);
+	assert_int_equal(schedule_next(&q.schedule, 1), due);
 	q.now = due;
 	begin();
 	give_channel();
@@ -229,7 +229,7 @@ deferred(void **state)
 	is_asked_to_deliver(&name, "alice@localhost", 1);
 	say(REQ_DELIVER, DELIVERY_DEFERRED, "4.2.2", "full");
 	/* The second wait, from the second attempt on record. */
-	assert_in_range(schedule_next(&q.schedule), q.now + 300,
+	assert_in_range(schedule_next(&q.schedule, 1), q.now + 300,
 	    q.now + 330);
 	assert_int_equal(count_in(q.spool.queue, 0), 1);
 }
@@ -294,10 +294,10 @@ clock_put_back(void **state)
 	assert_int_equal(spool_defer(&q.spool, &far, q.now + 365 * 86400), 0);
 	assert_int_equal(spool_defer(&q.spool, &near, q.now + 4 * 3600), 0);
 	queue_scan(&q);
-	assert_int_equal(schedule_next(&q.schedule), q.now);
+	assert_int_equal(schedule_next(&q.schedule, 1), q.now);
 	begin();
 	assert_int_equal(asked_count, 1);
-	assert_int_equal(schedule_next(&q.schedule), near.due);
+	assert_int_equal(schedule_next(&q.schedule, 1), near.due);
 	give_channel();
 	identify("alice");
 	is_asked_to_deliver(&far, "alice@localhost", 1);
@@ -343,7 +343,7 @@ several(void **state)
 	identify("alice");
 	is_asked_to_deliver(&name, "alice@localhost", 0);
 	say(REQ_DELIVER, DELIVERY_DEFERRED, "4.3.0", "later");
-	due = schedule_next(&q.schedule);
+	due = schedule_next(&q.schedule, 1);
 	q.now = due;
 	begin();
 	/* Only alice is tried again. */
@@ -391,7 +391,7 @@ not_forgotten(void **state)
 	answer("carol", DELIVERED);
 	assert_int_equal(q.job_count, 0);
 	assert_int_equal(count_in(q.spool.queue, 0), 1);
-	q.now = schedule_next(&q.schedule);
+	q.now = schedule_next(&q.schedule, 1);
 	answer("alice", DELIVERED);
 	assert_int_equal(count_in(q.spool.queue, 0), 0);
 	assert_int_equal(count_in(q.spool.failed, 0), 0);
@@ -503,7 +503,7 @@ unknown_outcome(void **state)
 	queue_settle(&q);
 	assert_int_equal(q.job_count, 0);
 	assert_int_equal(count_in(q.spool.queue, 0), 1);
-	assert_true(schedule_next(&q.schedule) > q.now);
+	assert_true(schedule_next(&q.schedule, 1) > q.now);
 }
 
 static void

@@ -151,7 +151,7 @@ root_waits(void **state)
 	assert_int_equal(asked_count, 0);
 	assert_int_equal(q.job_count, 0);
 	assert_int_equal(count_in(q.spool.queue, 0), 1);
-	q.now = schedule_next(&q.schedule);
+	q.now = schedule_next(&q.schedule, 1);
 	set_aliases("root: alice\n");
 	begin();
 	assert_int_equal(asked_count, 1);
@@ -172,7 +172,7 @@ locked(void **state)
 	assert_int_equal(letter_open(&q.spool, &name, &l), 0);
 	begin();
 	assert_int_equal(asked_count, 0);
-	assert_in_range(schedule_next(&q.schedule), q.now + 1, q.now + 5);
+	assert_in_range(schedule_next(&q.schedule, 1), q.now + 1, q.now + 5);
 	letter_close(&l);
 	q.now += 5;
 	begin();

@@ -45,11 +45,11 @@ heap(void **state)
 		last = e.when;
 		n++;
 	}
-	assert_true(schedule_next(&s) > 250);
+	assert_true(schedule_next(&s, 1) > 250);
 	while (schedule_pop(&s, 500, 1, &e))
 		n++;
 	assert_int_equal(n, 900);
-	assert_int_equal(schedule_next(&s), UINT64_MAX);
+	assert_int_equal(schedule_next(&s, 1), UINT64_MAX);
 	/* Ten times what fits: the soonest stay, and it is known. */
 	schedule_begin(&s);
 	for (i = 0; i < 10000; i++) {
@@ -105,7 +105,8 @@ turns(void **state)
 	e.name.due += 60;
 	assert_int_equal(schedule_kind(&e), SCHEDULE_AGAIN);
 	e.is_fresh = 1;
-	assert_int_equal(schedule_kind(&e), SCHEDULE_NEW);
+	assert_int_equal(schedule_kind(&e), SCHEDULE_FRESH);
+	e.is_fresh = 0;
 	for (i = 0; i < 4; i++) {
 		assert_true(schedule_pop(&s, 200, 1, &e));
 		n += schedule_kind(&e) == SCHEDULE_NEW;
@@ -113,12 +114,42 @@ turns(void **state)
 	assert_int_equal(n, 2);
 	/* Only what there is room for. */
 	assert_false(schedule_pop(&s, 200, 0, &e));
-	assert_int_equal(schedule_next(&s), 2);
-	assert_int_equal(schedule_next_of(&s, SCHEDULE_NEW), UINT64_MAX);
+	assert_int_equal(schedule_next(&s, 1), 2);
+	assert_int_equal(schedule_next(&s, 0), UINT64_MAX);
 	found = schedule_find(&s, s.heaps[SCHEDULE_AGAIN].entries[5].name.id,
 	    NULL);
 	assert_ptr_equal(found, &s.heaps[SCHEDULE_AGAIN].entries[5]);
 	assert_null(schedule_find(&s, found->name.id, found));
+	schedule_free(&s);
+}
+
+/* What has just come waits for nobody: not for what was never tried either. */
+static void
+fresh_first(void **state)
+{
+	struct schedule s;
+	struct schedule_entry e = { .when = 0 };
+	size_t i, n = 0;
+
+	(void)state;
+	schedule_init(&s, 1000);
+	for (i = 0; i < 500; i++) {
+		assert_int_equal(spool_id_make(e.name.id), 0);
+		e.name.due = (uint64_t)time(NULL) + i % 2 * 60;
+		schedule_push(&s, &e);
+	}
+	e.when = 100;
+	for (i = 0; i < 2; i++) {
+		e.is_fresh = i == 0;
+		e.is_asked = i == 1;
+		schedule_push(&s, &e);
+	}
+	for (i = 0; i < 6; i++) {
+		assert_true(schedule_pop(&s, 100, 1, &e));
+		n += schedule_kind(&e) == SCHEDULE_FRESH;
+	}
+	assert_int_equal(n, 2);
+	assert_int_equal(schedule_next(&s, 1), 0);
 	schedule_free(&s);
 }
 
@@ -246,7 +277,7 @@ stuck_and_deferred(void **state)
 	answer("carol", DELIVERED);
 	/* Nobody but alice is left, who is slow: closed, and on record. */
 	assert_int_equal(q.job_count, 1);
-	assert_int_equal(schedule_next(&q.schedule), q.now + 5);
+	assert_int_equal(schedule_next(&q.schedule, 1), q.now + 5);
 	q.now_ms += 6 * MINUTE_MS;
 	end();
 	assert_int_equal(q.job_count, 0);
@@ -365,7 +396,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(heap), TEST(turns), TEST(places_for_new_ones),
+		TEST(heap), TEST(turns), TEST(fresh_first),
+		TEST(places_for_new_ones),
 		TEST(backlog), TEST(stuck_pair), TEST(stuck_and_deferred),
 		TEST(hung_accounts), TEST(hung_backlogs), TEST(flood_of_one),
 	};
