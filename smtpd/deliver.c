@@ -235,8 +235,8 @@ answer_settle(void *session, int sock, struct message *request)
 {
 	struct delivery *d = session;
 	char id[QUEUE_ID_MAX];
-	struct message reply;
 
+	(void)sock;
 	get_str(request, id, sizeof(id));
 	if (get_end(request) == -1 || strcmp(id, d->settling) != 0)
 		return STATE_FAULT;
@@ -244,8 +244,7 @@ answer_settle(void *session, int sock, struct message *request)
 	/* What stays is removed by a later delivery, when it is old. */
 	if (d->is_in_box)
 		(void)d->ops->settle(d->box, id);
-	message_begin(&reply, REPLY_OF(REQ_SETTLE));
-	return message_send(sock, &reply) == 0 ? DELIVER_READY : STATE_END;
+	return DELIVER_READY;
 }
 
 /* Everything that the queue can ask of the process that is the recipient. */

@@ -71,8 +71,8 @@ enum delivery_request {
 				 *  (program.h), u32 whether others have the
 				 *  letter, too; with DELIVERY_PROGRAM after
 				 *  one of the latter */
-	REQ_SETTLE,		/* str queue id: the outcome is on record -> ()
-				 */
+	REQ_SETTLE,		/* str queue id: the outcome is on record;
+				 *  not answered */
 	REQ_RUN			/* of an agent of programs (programs.h): as
 				 *  DELIVER up to the flags, then str alias
 				 *  ("" in ~/.forward), str digest; one

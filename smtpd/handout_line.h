@@ -14,8 +14,7 @@ enum line_state {
 	LINE_IDENTIFY,
 	LINE_DELIVER,
 	LINE_UNSETTLED,
-	LINE_SETTLE,
-	LINE_IDLE		/* nobody waits in it */
+	LINE_IDLE		/* has no letter, and waits for the next */
 };
 
 struct parked {

@@ -18,7 +18,6 @@
 #include "smtpd/handout_line.h"
 
 #define IDENTIFY_MS	120000	/* login: NSS may be slow */
-#define SETTLE_MS	60000
 #define FORWARDS_MAX	100	/* addresses of one .forward; and programs */
 #define REUSE_MAX	100	/* letters on a channel, then others' turn */
 #define SHORT_LINE	5	/* errands: then parked letters come */
@@ -174,21 +173,6 @@ line_next(struct handout *h, struct line *l, uint64_t now)
 	TAILQ_REMOVE(&l->errands, e, link);
 	l->waiting--;
 	send_deliver(h, l, e, now);
-}
-
-/*
- * All is on record.  Letters for one account often come in a row, and a new
- * agent costs more than a letter does: this one stays for a moment.
- */
-static void
-line_settled(struct handout *h, struct line *l, uint64_t now)
-{
-	if (l->waiting > 0 || l->served >= REUSE_MAX || h->idle_ms == 0) {
-		line_next(h, l, now);
-		return;
-	}
-	line_set_state(l, LINE_IDLE, now, h->idle_ms);
-	line_unpark(h, l, UNPARK_MAX, 1);
 }
 
 /*
@@ -387,24 +371,32 @@ line_heard(struct handout *h, struct line *l, uint64_t now)
 	else if (n == 1 && l->state == LINE_DELIVER &&
 	    m.type == REPLY_PROGRAM && !h->is_of_programs)
 		heard_program(h, l, &m, now);
-	else if (n == 1 && l->state == LINE_SETTLE &&
-	    m.type == REPLY_OF(REQ_SETTLE) && get_end(&m) == 0)
-		line_settled(h, l, now);
 	else
 		line_broken(h, l, "delivery agent failed", 0, now);
 	if (n == 1)
 		message_discard(&m);
 }
 
+/*
+ * All is on record, to which the agent has nothing to say.  Letters for one
+ * account often come in a row, and a new agent costs more than a letter does:
+ * this one stays for a moment.  Who waits in its line has it at the next
+ * handout_ask(), not now, amid a turn of settling.
+ */
 void
 line_settle(struct handout *h, struct line *l, const char *id, uint64_t now)
 {
+	int is_over = l->waiting > 0 || l->served >= REUSE_MAX;
 	struct message m;
 
 	l->current = NULL;
 	message_begin(&m, REQ_SETTLE);
 	put_str(&m, id);
-	line_set_state(l, LINE_SETTLE, now, SETTLE_MS);
-	if (message_send(l->fd, &m) == -1)
+	if (message_send(l->fd, &m) == -1) {
 		line_broken(h, l, "delivery agent failed", 0, now);
+		return;
+	}
+	line_set_state(l, LINE_IDLE, now, is_over ? 0 : h->idle_ms);
+	if (l->waiting == 0)
+		line_unpark(h, l, UNPARK_MAX, 1);
 }

@@ -126,14 +126,11 @@ static int
 answer_settle(void *session, int sock, struct message *request)
 {
 	char id[QUEUE_ID_MAX];
-	struct message reply;
 
 	(void)session;
+	(void)sock;
 	get_str(request, id, sizeof(id));
-	if (get_end(request) == -1)
-		return STATE_FAULT;
-	message_begin(&reply, REPLY_OF(REQ_SETTLE));
-	return message_send(sock, &reply) == 0 ? PROGRAMS_READY : STATE_END;
+	return get_end(request) == -1 ? STATE_FAULT : PROGRAMS_READY;
 }
 
 /* Everything that the queue can ask of a process that may run commands. */

@@ -197,6 +197,13 @@ end(void)
 	queue_settle(&q);
 }
 
+static void
+turn(void)
+{
+	begin();
+	end();
+}
+
 /* The master gives a channel for the last thing asked; our end is agent. */
 static void
 give_channel(void)

@@ -71,7 +71,7 @@ delivered(void **state)
 	/* Off the disk before the mailbox may forget. */
 	assert_int_equal(count_in(q.spool.queue, 0), 0);
 	is_asked_to_settle(&name);
-	say(REQ_SETTLE, 0, NULL, NULL);
+	turn();
 	assert_true(is_closed());
 	assert_int_equal(q.job_count, 0);
 	assert_int_equal(q.handout.channels, 0);
@@ -92,13 +92,34 @@ reused(void **state)
 	is_asked_to_deliver(&one, "alice@localhost", 0);
 	say(REQ_DELIVER, DELIVERED, "2.0.0", "ok");
 	is_asked_to_settle(&one);
-	say(REQ_SETTLE, 0, NULL, NULL);
+	turn();
 	is_asked_to_deliver(&two, "alice@localhost", 0);
 	say(REQ_DELIVER, DELIVERED, "2.0.0", "ok");
 	is_asked_to_settle(&two);
-	say(REQ_SETTLE, 0, NULL, NULL);
+	turn();
 	assert_true(is_closed());
 	assert_int_equal(count_in(q.spool.queue, 0), 0);
+}
+
+/* A settled line that is overlooked for a whole turn asks for a new agent. */
+static void
+not_reused(void **state)
+{
+	struct spool_name one = letter_for("alice", NULL);
+	struct spool_name two = letter_for("alice", NULL);
+
+	(void)state;
+	q.handout.idle_ms = 200;
+	answer("alice", DELIVERED);
+	is_asked_to_settle(&one);
+	assert_int_equal(handout_next(&q.handout), q.now_ms);
+	end();
+	assert_true(is_closed());
+	begin();
+	assert_int_equal(asked_count, 1);
+	give_channel();
+	identify("alice");
+	is_asked_to_deliver(&two, "alice@localhost", 0);
 }
 
 /* Takes up a letter for alice, and is idle then. */
@@ -110,7 +131,7 @@ becomes_idle(void)
 	q.handout.idle_ms = 200;
 	answer("alice", DELIVERED);
 	is_asked_to_settle(&name);
-	say(REQ_SETTLE, 0, NULL, NULL);
+	turn();
 	assert_false(is_closed());
 	assert_int_equal(q.handout.channels, 1);
 	assert_int_equal(handout_next(&q.handout), q.now_ms + 200);
@@ -132,7 +153,7 @@ idle(void **state)
 	is_asked_to_deliver(&name, "alice@localhost", 0);
 	say(REQ_DELIVER, DELIVERED, "2.0.0", "ok");
 	is_asked_to_settle(&name);
-	say(REQ_SETTLE, 0, NULL, NULL);
+	turn();
 	q.now_ms += 200;
 	end();
 	assert_true(is_closed());
@@ -338,7 +359,7 @@ several(void **state)
 	say(REQ_DELIVER, DELIVERED, "2.0.0", "ok");
 	/* Recorded while alice's is still out, and settled. */
 	is_asked_to_settle(&name);
-	say(REQ_SETTLE, 0, NULL, NULL);
+	turn();
 	give_channel();
 	identify("alice");
 	is_asked_to_deliver(&name, "alice@localhost", 0);
@@ -547,8 +568,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(retries), TEST(delivered), TEST(reused), TEST(scanned),
-		TEST(idle), TEST(idle_too_long), TEST(idle_gives_way),
+		TEST(retries), TEST(delivered), TEST(reused),
+		TEST(not_reused), TEST(scanned), TEST(idle),
+		TEST(idle_too_long), TEST(idle_gives_way),
 		TEST(deferred), TEST(gives_up), TEST(failed), TEST(several),
 		TEST(partly), TEST(damaged), TEST(hints), TEST(gives_up_soon),
 		TEST(clock_put_back), TEST(not_forgotten),

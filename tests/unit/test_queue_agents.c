@@ -34,7 +34,7 @@ agent_crashes(void **state)
 	assert_int_equal(count_in(q.spool.failed, 0), 0);
 }
 
-/* Dies between delivery and SETTLE's reply: delivered all the same. */
+/* Dies between delivery and SETTLE: delivered all the same. */
 static void
 agent_dies_late(void **state)
 {

@@ -49,7 +49,7 @@ group_awaited(void **state)
 	take_deliver();
 	say(REQ_DELIVER, DELIVERED, "2.0.0", "ok");
 	is_asked_to_settle(&name);
-	say(REQ_SETTLE, 0, NULL, NULL);
+	turn();
 	assert_int_equal(q.job_count, 0);
 	assert_int_equal(count_in(q.spool.queue, 0), 1);
 	q.now += 120;
@@ -121,7 +121,7 @@ forwarded(void **state)
 	send_address("dave");
 	say(REQ_DELIVER, DELIVERY_FORWARDED, "2.0.0", "forwarded");
 	heard(&m, REQ_SETTLE);
-	say(REQ_SETTLE, 0, NULL, NULL);
+	end();
 	assert_int_equal(count_in(q.spool.held, 0), 0);
 	open_only(&l, &next);
 	assert_string_not_equal(next.id, name.id);

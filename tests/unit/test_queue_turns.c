@@ -20,7 +20,7 @@ take_deliver_after_settle(void)
 	struct message m;
 
 	heard(&m, REQ_SETTLE);
-	say(REQ_SETTLE, 0, NULL, NULL);
+	turn();
 	take_deliver();
 }
 
@@ -205,7 +205,7 @@ backlog(void **state)
 	identify("alice");
 	for (rounds = 0; rounds < 60; rounds++) {
 		say(REQ_DELIVER, DELIVERED, "2.0.0", "ok");
-		say(REQ_SETTLE, 0, NULL, NULL);
+		turn();
 		begin();
 	}
 	assert_int_equal(count_in(q.spool.queue, 0), 1);
@@ -356,7 +356,7 @@ hung_backlogs(void **state)
 	silent[0] = silent[--silent_count];
 	say(REQ_IDENTIFY, DELIVERED, NULL, "");
 	say(REQ_DELIVER, DELIVERED, "2.0.0", "ok");
-	say(REQ_SETTLE, 0, NULL, NULL);
+	turn();
 	begin();
 	assert_int_equal(q.job_count, HUNG - 1 + BACKLOG_MAX - 1);
 }
