@@ -127,7 +127,7 @@ int	relay_needs_utf8(const struct relay_letter *);
 int	relay_fits(struct relay *, const struct relay_letter *);
 void	relay_say_mail(struct relay *, const struct relay_letter *,
 	    int is_utf8);
-void	relay_say_rcpt(struct relay *, const struct relay_to *);
+void	relay_say_rcpt(struct relay *, const struct relay_to *, int is_utf8);
 
 /* relay_transaction.c: to relay.to; every one of them gets its REPLY_TO. */
 void	relay_send(struct relay *, struct relay_letter *);

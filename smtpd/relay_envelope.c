@@ -98,15 +98,57 @@ notify_text(uint32_t notify, char text[64])
 	}
 }
 
-void
-relay_say_rcpt(struct relay *r, const struct relay_to *to)
+/* The character at p, which is UTF-8 and not ASCII; *len is its length. */
+static unsigned
+character_at(const char *p, size_t *len)
 {
-	char notify[64] = "";
-	int has_dsn = relay_has(r, RELAY_HAS_DSN);
+	const unsigned char *u = (const unsigned char *)p;
+	unsigned c = *u < 0xe0 ? *u & 0x1fU : *u < 0xf0 ? *u & 0x0fU :
+	    *u & 0x07U;
+	size_t i;
 
-	if (has_dsn)
+	*len = *u < 0xe0 ? 2 : *u < 0xf0 ? 3 : 4;
+	for (i = 1; i < *len; i++)
+		c = c << 6 | (u[i] & 0x3fU);
+	return c;
+}
+
+/*
+ * Where SMTPUTF8 is not said, "\x{FC}" stands for what is beyond ASCII (RFC 6533
+ * section 3).  What gets too long is not said at all.
+ */
+static void
+plain_orcpt(const char *orcpt, char plain[RELAY_ORCPT_MAX])
+{
+	size_t n = 0, len;
+
+	for (; *orcpt != '\0'; orcpt += len) {
+		if (n + sizeof("\\x{10FFFF}") > RELAY_ORCPT_MAX) {
+			n = 0;
+			break;
+		}
+		len = 1;
+		if ((unsigned char)*orcpt < 0x80)
+			plain[n++] = *orcpt;
+		else
+			n += (size_t)snprintf(plain + n, RELAY_ORCPT_MAX - n,
+			    "\\x{%X}", character_at(orcpt, &len));
+	}
+	plain[n] = '\0';
+}
+
+void
+relay_say_rcpt(struct relay *r, const struct relay_to *to, int is_utf8)
+{
+	char notify[64] = "", orcpt[RELAY_ORCPT_MAX] = "";
+
+	if (relay_has(r, RELAY_HAS_DSN)) {
 		notify_text(to->notify, notify);
+		if (is_utf8 || relay_is_ascii(to->orcpt))
+			strlcpy(orcpt, to->orcpt, sizeof(orcpt));
+		else
+			plain_orcpt(to->orcpt, orcpt);
+	}
 	relay_say(r, "RCPT TO:<%s>%s%s%s", to->path, notify,
-	    has_dsn && to->orcpt[0] != '\0' ? " ORCPT=" : "",
-	    has_dsn ? to->orcpt : "");
+	    orcpt[0] != '\0' ? " ORCPT=" : "", orcpt);
 }

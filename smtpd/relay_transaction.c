@@ -35,6 +35,7 @@ struct transaction {
 	unsigned	 first;		/* command, SAY_RSET or SAY_MAIL */
 	size_t		 rcpt_count;
 	size_t		 rcpt[RELAY_TO_MAX];	/* places in relay.to */
+	int		 is_utf8;	/* MAIL says SMTPUTF8 */
 	int		 is_chunked;
 	size_t		 end;		/* commands there are */
 	size_t		 said;
@@ -129,10 +130,10 @@ say(struct transaction *t)
 		relay_say(r, "RSET");
 		break;
 	case SAY_MAIL:
-		relay_say_mail(r, t->letter, says_utf8(t));
+		relay_say_mail(r, t->letter, t->is_utf8);
 		break;
 	case SAY_RCPT:
-		relay_say_rcpt(r, &r->to[t->rcpt[place]]);
+		relay_say_rcpt(r, &r->to[t->rcpt[place]], t->is_utf8);
 		break;
 	case SAY_DATA:
 		relay_say(r, "DATA");
@@ -377,6 +378,7 @@ transact(struct transaction *t)
 		return;
 	}
 	t->first = r->is_open ? SAY_RSET : SAY_MAIL;
+	t->is_utf8 = says_utf8(t);
 	t->is_chunked = relay_has(r, RELAY_HAS_CHUNKING);
 	t->end = t->rcpt_count + (t->first == SAY_RSET) + 1 + !t->is_chunked;
 	if (converse(t) == -1)

@@ -255,6 +255,33 @@ test_utf8_wanted(void **state)
 	    "RCPT TO:<no\xc3\xabl@example.org>\r\nDATA\r\n");
 }
 
+/* What SMTPUTF8 was not said for is in ASCII (RFC 6533 section 3). */
+static void
+test_utf8_orcpt(void **state)
+{
+	char orcpt[RELAY_ORCPT_MAX] = "utf-8;";
+
+	(void)state;
+	host_greet("mx,PIPELINING,SMTPUTF8,8BITMIME,DSN");
+	ask_to_with("alice@example.org", 0,
+	    "utf-8;+2B\xc3\xab\xe2\x82\xac\xf0\x9f\x98\x80@example.org");
+	while (strlen(orcpt) < 200)
+		strlcat(orcpt, "\xc3\xab", sizeof(orcpt));
+	ask_to_with("bob@example.org", 0, orcpt);
+	ask_send("x\n", 2);
+	host_expect("MAIL FROM:<bob@example.net>\r\n"
+	    "RCPT TO:<alice@example.org> "
+	    "ORCPT=utf-8;+2B\\x{EB}\\x{20AC}\\x{1F600}@example.org\r\n"
+	    "RCPT TO:<bob@example.org>\r\nDATA\r\n");
+	host_say("250 ok\r\n550 no\r\n550 no\r\n503 no");
+	get_sent(2);
+	ask_to_with("no\xc3\xabl@example.org", 0, "utf-8;\xc3\xab@b");
+	ask_send("x\n", 1);
+	host_expect("RSET\r\nMAIL FROM:<bob@example.net> SMTPUTF8\r\n"
+	    "RCPT TO:<no\xc3\xabl@example.org> ORCPT=utf-8;\xc3\xab@b\r\n"
+	    "DATA\r\n");
+}
+
 /* What a host lacks: no word of it is said. */
 static void
 test_does_not_fit(void **state)
@@ -578,7 +605,7 @@ main(void)
 		T(test_one_by_one_refused),
 		T(test_helo),
 		T(test_parameters),
-		T(test_utf8_wanted),
+		T(test_utf8_wanted), T(test_utf8_orcpt),
 		T(test_does_not_fit), T(test_enough),
 		T(test_chunking),
 		T(test_lmtp),
