@@ -14,6 +14,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "smtpd/account.h"
@@ -106,24 +107,31 @@ make_boundary(struct bounce *b)
 	return 0;
 }
 
+/* As the sender wrote it. */
 static void
-recipient_address(const struct bounce *b, const struct outcome *o,
+written_to(const struct bounce *b, const struct outcome *o,
     char path[ADDRESS_PRINT_MAX])
 {
 	const struct recipient *r =
 	    &b->letter->envelope.recipients[o->recipient];
 	struct address address;
 
-	/* Behind a local name: the name, not what it leads to. */
-	if ((o->flags & OUTCOME_ELSEWHERE) != 0 && o->target[0] != '\0') {
-		strlcpy(path, o->target, ADDRESS_PRINT_MAX);
-		return;
-	}
 	strlcpy(address.local, r->local, sizeof(address.local));
 	strlcpy(address.domain, r->domain[0] != '\0' ? r->domain :
 	    b->config->hostname, sizeof(address.domain));
 	if (address_print(&address, path, ADDRESS_PRINT_MAX) == -1)
 		path[0] = '\0';
+}
+
+/* Behind a local name: the name, not what it leads to. */
+static void
+recipient_address(const struct bounce *b, const struct outcome *o,
+    char path[ADDRESS_PRINT_MAX])
+{
+	if ((o->flags & OUTCOME_ELSEWHERE) != 0 && o->target[0] != '\0')
+		strlcpy(path, o->target, ADDRESS_PRINT_MAX);
+	else
+		written_to(b, o, path);
 }
 
 static int
@@ -137,6 +145,9 @@ has_utf8_address(const struct bounce *b)
 	if (!is_ascii(e->sender, strlen(e->sender)))
 		return 1;
 	for (i = 0; i < b->count; i++) {
+		written_to(b, b->outcomes[i], path);
+		if (!is_ascii(path, strlen(path)))
+			return 1;
 		recipient_address(b, b->outcomes[i], path);
 		orcpt = e->recipients[b->outcomes[i]->recipient].orcpt;
 		if (!is_ascii(path, strlen(path)) ||
@@ -336,11 +347,15 @@ static void
 put_person_recipient(const struct bounce *b, const struct outcome *o,
     struct spool_writer *w)
 {
-	char path[ADDRESS_PRINT_MAX], said[OUTCOME_TEXT_MAX + 32];
+	char path[ADDRESS_PRINT_MAX], by[ADDRESS_PRINT_MAX];
+	char said[OUTCOME_TEXT_MAX + 32];
 	char text[OUTCOME_TEXT_MAX + OUTCOME_REMOTE_MAX + 64];
 
 	recipient_address(b, o, path);
 	put(w, "<%s>\n", path);
+	written_to(b, o, by);
+	if (strcasecmp(by, path) != 0)
+		put(w, "    by way of %s\n", by);
 	if (b->action == BOUNCE_DELIVERED) {
 		put_words(w, success_of(o)->words);
 		return;

@@ -18,6 +18,7 @@
 #include "smtpd/derived.h"
 #include "smtpd/forward.h"
 #include "smtpd/split.h"
+#include "smtpd/xtext.h"
 
 /* One more letter. */
 struct split {
@@ -59,6 +60,24 @@ put_target(const struct queue *q, struct envelope_writer *to,
 	    t->kind == TARGET_ACCOUNT ? t->text : "");
 }
 
+/* The recipient that a letter came to, as an ORCPT. */
+static void
+written_to(const struct queue *q, const struct recipient *r,
+    char orcpt[ORCPT_MAX])
+{
+	char path[ADDRESS_PRINT_MAX];
+	struct address address;
+
+	strlcpy(address.local, r->local, sizeof(address.local));
+	strlcpy(address.domain, r->domain[0] != '\0' ? r->domain :
+	    local_domain(q), sizeof(address.domain));
+	if (address_print(&address, path, sizeof(path)) == -1)
+		path[0] = '\0';
+	orcpt[0] = '\0';
+	if (path[0] != '\0')
+		orcpt_make(path, orcpt);
+}
+
 /* To one place only. */
 static int
 is_single(const struct split *s)
@@ -73,16 +92,22 @@ is_single(const struct split *s)
  * sections 5.2.7.2 and 5.2.7.3).
  */
 static void
-put_notify(const struct split *s, struct envelope_writer *to,
-    const struct recipient *r)
+put_notify(const struct queue *q, const struct split *s,
+    struct envelope_writer *to, const struct recipient *r)
 {
 	uint32_t notify = r->notify;
+	char orcpt[ORCPT_MAX];
 
+	/* Whoever is told of it knows this one, and not where it leads to. */
+	if (r->orcpt[0] == '\0')
+		written_to(q, r, orcpt);
+	else
+		strlcpy(orcpt, r->orcpt, sizeof(orcpt));
 	if (!is_single(s))
 		notify &= ~(uint32_t)NOTIFY_SUCCESS;
 	if (r->notify != 0 && notify == 0)
 		notify = NOTIFY_NEVER;
-	envelope_put_notify(to, notify, r->orcpt);
+	envelope_put_notify(to, notify, orcpt);
 }
 
 /*
@@ -99,7 +124,7 @@ put_programs(const struct queue *q, const struct split *s,
 	for (i = 0; i < e->program_count; i++) {
 		envelope_put_recipient(to, r->local, r->domain[0] != '\0' ?
 		    r->domain : local_domain(q), e->account);
-		put_notify(s, to, r);
+		put_notify(q, s, to, r);
 		envelope_put_program(to, e->programs[i].digest,
 		    e->programs[i].is_spare);
 	}
@@ -128,7 +153,7 @@ make_envelope(const struct queue *q, const struct envelope *from,
 	for (i = 0; i < s->count; i++) {
 		put_target(q, to, &s->targets[i]);
 		if (s->derived != DERIVED_LIST)
-			put_notify(s, to, &from->recipients[s->recipient]);
+			put_notify(q, s, to, &from->recipients[s->recipient]);
 	}
 	if (s->programs != NULL)
 		put_programs(q, s, from, to);

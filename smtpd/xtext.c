@@ -6,6 +6,7 @@
  * but its arguments.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -165,6 +166,25 @@ orcpt_repair(const char *text, size_t len, char orcpt[ORCPT_MAX])
 	}
 	orcpt[n] = '\0';
 	return n > 0 && orcpt_is_legal(orcpt) ? 0 : -1;
+}
+
+void
+orcpt_make(const char *address, char orcpt[ORCPT_MAX])
+{
+	size_t n = strlcpy(orcpt, "rfc822;", ORCPT_MAX);
+
+	for (; *address != '\0'; address++) {
+		if ((unsigned char)*address > 127 || n + 3 >= ORCPT_MAX) {
+			n = 0;
+			break;
+		}
+		if (is_plain(*address) && *address != '+')
+			orcpt[n++] = *address;
+		else
+			n += (size_t)snprintf(orcpt + n, ORCPT_MAX - n,
+			    "+%02X", (unsigned char)*address);
+	}
+	orcpt[n] = '\0';
 }
 
 int

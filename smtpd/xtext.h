@@ -36,6 +36,8 @@ int	orcpt_is_legal(const char *);
  * even then.
  */
 int	orcpt_repair(const char *, size_t, char orcpt[ORCPT_MAX]);
+/* Of an address; "" if that is not ASCII, or its xtext does not fit. */
+void	orcpt_make(const char *address, char orcpt[ORCPT_MAX]);
 /* NOTIFY_ bits of smtpd/gates.h: NEVER alone, or any others; 0 none. */
 int	notify_is_legal(uint32_t);
 

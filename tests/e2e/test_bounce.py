@@ -226,6 +226,12 @@ def test_success_of_what_goes_on(smtpd, users, aliases, forward):
         "rfc822; team@example.test")
     postern.clear(sender)
     user = forward("b@far.example\n")
+    with Sink(**REFUSED):
+        send(smtpd, address, user + "@example.test")
+        report, = told(sender)
+        assert report.recipients[0]["Original-Recipient"] == (
+            "rfc822;%s@example.test" % user)
+    postern.clear(sender)
     with Sink() as sink:
         send(smtpd, address, user + "@example.test", of_each=asked)
         eventually(lambda: sink.letters, "it comes")

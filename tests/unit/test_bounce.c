@@ -146,6 +146,7 @@ a_plain_one(void **state)
 	    "Diagnostic-Code: smtp; 550 5.1.1 no\nLast-Attempt-Date: ");
 	has("\nContent-Type: text/rfc822-headers\n\nSubject: x\n\n--");
 	assert_int_equal(count(b.boundary), 5);
+	has("\n<Bob@c.example>\n    by way of bob@b.example\n    host ");
 	assert_int_equal(count("Original-"), 0);
 	assert_string_equal(notice.envelope.sender, "");
 	assert_int_equal(notice.envelope.derived, DERIVED_NOTICE);
