@@ -328,6 +328,15 @@ config_send(const struct config *c, enum role role)
 	return fd;
 }
 
+/* What is no memfd has no seals: -1, every bit of which is set. */
+static int
+is_sealed(int fd)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+
+	return seals != -1 && (seals & SEALS) == SEALS;
+}
+
 int
 config_receive(int memfd, enum role role, struct config *c)
 {
@@ -337,8 +346,8 @@ config_receive(int memfd, enum role role, struct config *c)
 	int result;
 
 	/* What is sealed can't change between this and any later look. */
-	if ((fcntl(memfd, F_GET_SEALS) & SEALS) != SEALS ||
-	    fstat(memfd, &st) == -1 || st.st_size <= 0 || st.st_size > CONFIG_PASS_MAX) {
+	if (!is_sealed(memfd) || fstat(memfd, &st) == -1 ||
+	    st.st_size <= 0 || st.st_size > CONFIG_PASS_MAX) {
 		errno = EBADMSG;
 		return -1;
 	}

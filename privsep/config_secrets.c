@@ -170,7 +170,7 @@ read_secret(int fd, char *text, size_t size)
 {
 	struct stat st;
 	size_t len = 0;
-	ssize_t n;
+	ssize_t n = 0;
 
 	if (fstat(fd, &st) == -1)
 		return strerror(errno);
@@ -181,6 +181,8 @@ read_secret(int fd, char *text, size_t size)
 	while (len < size - 1 && (n = read(fd, text + len, size - 1 - len)) > 0)
 		len += (size_t)n;
 	text[len] = '\0';
+	if (n == -1)		/* half a secret is another one */
+		return strerror(errno);
 	if (len == size - 1)
 		return "too long";
 	return strlen(text) != len ? "a NUL character" : NULL;

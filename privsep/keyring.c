@@ -128,6 +128,15 @@ keyring_decode(const uint8_t *octets, size_t len, struct keyring *ring)
 	return -1;
 }
 
+/* What is no memfd has no seals: -1, every bit of which is set. */
+static int
+is_sealed(int fd)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+
+	return seals != -1 && (seals & KEYRING_SEALS) == KEYRING_SEALS;
+}
+
 /* Of a memfd that nobody can change, and so not behind our back either. */
 static void *
 map_sealed(int memfd, size_t *len)
@@ -135,7 +144,7 @@ map_sealed(int memfd, size_t *len)
 	struct stat st;
 	void *map;
 
-	if ((fcntl(memfd, F_GET_SEALS) & KEYRING_SEALS) != KEYRING_SEALS ||
+	if (!is_sealed(memfd) ||
 	    fstat(memfd, &st) == -1 || st.st_size <= 0 ||
 	    st.st_size > (off_t)KEYRING_FILE_MAX) {
 		errno = EBADMSG;

@@ -4,6 +4,7 @@
  * are taken for it (C23).
  */
 #include "config_lines.h"
+#include "tests/plain_file.h"
 
 #define ROLES	(ROLE_LAST + 1)
 
@@ -200,6 +201,10 @@ test_pass_unsealed(void **state)
 	assert_int_equal(config_receive(fd, ROLE_QUEUE, &received), -1);
 	close(fd);
 	fd = open("/dev/zero", O_RDONLY);
+	assert_int_equal(config_receive(fd, ROLE_QUEUE, &received), -1);
+	close(fd);
+	/* What can have no seals at all. */
+	fd = plain_file_with(buf, (size_t)len);
 	assert_int_equal(config_receive(fd, ROLE_QUEUE, &received), -1);
 	close(fd);
 	fd = config_send(&config, ROLE_QUEUE);

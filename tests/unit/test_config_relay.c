@@ -1,9 +1,29 @@
 /* LINK: privsep/config privsep/config_file privsep/config_parse privsep/config_set privsep/config_listen privsep/config_relay privsep/config_secrets privsep/config_pass privsep/config_coder privsep/config_pass_relay privsep/config_route */
+/* LIBS: -Wl,--wrap=read */
 /*
  * How mail is sent to other hosts: what the keywords accept and refuse, what
  * they mean for a domain, what each role gets, and the file of passwords.
  */
 #include "config_lines.h"
+
+/* From this call on they fail, if not 0. */
+static int fails_at;
+
+ssize_t	__real_read(int, void *, size_t);
+ssize_t	__wrap_read(int, void *, size_t);
+
+ssize_t
+__wrap_read(int fd, void *buf, size_t size)
+{
+	if (fails_at > 1)
+		fails_at--;
+	else if (fails_at == 1) {
+		errno = EIO;
+		return -1;
+	}
+	/* A little at a time, as a disk may. */
+	return __real_read(fd, buf, size < 8 ? size : 8);
+}
 
 static int
 option(const char *text)
@@ -514,6 +534,11 @@ test_srs_secrets(void **state)
 
 	assert_int_equal(srs_secrets("# none\n"), -1);
 	assert_non_null(strstr(last, "srs: there is no secret in it"));
+	/* Half of it is not what the administrator wrote. */
+	fails_at = 4;
+	assert_int_equal(srs_secrets("0123456789abcdef0123456789abcdef\n"), -1);
+	assert_non_null(strstr(last, "srs: Input/output error"));
+	fails_at = 0;
 	assert_int_equal(srs_secrets("\nhush56789abcdef\n"), -1);
 	assert_non_null(strstr(last, "srs:2: too short"));
 	assert_null(strstr(last, "hush"));

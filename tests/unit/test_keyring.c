@@ -19,6 +19,7 @@
 #include <cmocka.h>
 
 #include "privsep/keyring_layout.h"
+#include "tests/plain_file.h"
 
 #define KEY	"the key's octets, which are nobody's\n"
 #define CHAIN	"the chain's octets\n"
@@ -394,6 +395,8 @@ test_not_sealed(void **state)
 	assert_no_keyring(memfd_with(buf, 0, KEYRING_SEALS));
 	file = open(config.tls_key, O_RDONLY);
 	assert_no_keyring(file);
+	/* What can have no seals at all, where the program lies. */
+	assert_no_keyring(plain_file_with(buf, len));
 }
 
 /* Each truncation, anything behind it, and each octet of the header. */
