@@ -274,7 +274,7 @@ agent_prepare(struct agent *agent)
 	memset(agent, 0, sizeof(*agent));
 	agent->config = &agents.config;
 	agent->hint = agents.has_hint ? FD_HINT : -1;
-	agent->companion = -1;
+	agent->companion = agent->name = -1;
 	agent->login_uid = FACTS_NO_UID;
 }
 
@@ -301,12 +301,16 @@ serve_master(struct message *m)
 		bug("agents were sent %u", m->type);
 	get_facts(m, &agent.facts);
 	agent.gate = get_fd(m);
+	if (m->nfds == 2)
+		agent.name = get_fd(m);
 	if (get_end(m) == -1 || !is_spooling(&agent) ||
 	    service_is_submission(agent.facts.service))
 		bug("agents were sent a malformed session");
 	become_queue_user(&agent);
 	start_agent(&agent);
 	close(agent.gate);
+	if (agent.name != -1)
+		close(agent.name);
 }
 
 static void
@@ -386,7 +390,7 @@ main(void)
 			pfd[1].fd = -1;		/* login ended */
 		if ((pfd[0].revents & (POLLIN | POLLHUP)) == 0)
 			continue;
-		n = message_recv(FD_MASTER, &m, 1);
+		n = message_recv(FD_MASTER, &m, 2);
 		if (n == -1 && errno == EBADMSG)
 			continue;	/* no descriptor left for it, say */
 		if (n != 1)

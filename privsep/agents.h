@@ -17,6 +17,7 @@ struct agent {
 	int			 gate;	/* requests come and replies go here */
 	int			 hint;	/* smtpd: datagrams to the queue, or -1 */
 	int			 companion;	/* channel to it, or -1: none */
+	int			 name;	/* tells the client's name, or -1 */
 	struct facts		 facts;
 	struct identity		 identity;	/* what this process now is */
 	char			 login[ACCOUNT_NAME_MAX]; /* who logged in, or "" */

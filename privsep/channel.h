@@ -34,7 +34,8 @@ enum channel_message {
 	CH_LOG,			/* u32 level, str line */
 	CH_ALIVE,		/* () the client was heard of */
 	/* master to login, agents, signer, relay or resolver */
-	CH_SERVE,		/* facts, fd session */
+	CH_SERVE,		/* facts, fd session; to agents, where the
+				 * client's name is looked up, fd of it */
 	/* login to agents or programs, after success only */
 	CH_BECOME,		/* facts, identity, fd session */
 	/* login, agents, signer and relay to master */

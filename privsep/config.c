@@ -73,6 +73,8 @@ const struct config_field config_fields[] = {
 	    AT(domain_map) },
 	{ .keyword = "recipient-delimiter", KIND_DELIMITER,
 	    LOGIN | AGENTS | QUEUE | PROGRAMS, AT(recipient_delimiter) },
+	{ .keyword = "client-names", KIND_SWITCH, AGENTS | RESOLVER,
+	    AT(client_names), .max = 1 },
 	{ .keyword = "relay-host", KIND_REMOTE, QUEUE, AT(relay_host) },
 	{ .keyword = "route", KIND_ROUTES, QUEUE, LIST(routes, route_count),
 	    .repeats = 1 },
@@ -255,6 +257,7 @@ config_default_fixed(struct config *c)
 	c->delay_notice = 4 * 3600;
 	c->relay_timeout = 300;
 	c->recipient_delimiter = '+';
+	c->client_names = 1;
 	c->max_recipients = CONFIG_RECIPIENTS_MAX;
 	c->max_messages = 100;
 	c->max_errors = 20;

@@ -175,6 +175,7 @@ struct config {
 	uint32_t		relay_timeout;		/* seconds */
 	char			domain_map[CONFIG_PATH_MAX]; /* "" none */
 	char			recipient_delimiter;	/* '\0' none */
+	uint32_t		client_names;		/* 1: looked up */
 	uint32_t		max_recipients;		/* of a message */
 	uint32_t		max_messages;		/* of a session */
 	uint32_t		max_errors;		/* of a session */

@@ -301,13 +301,13 @@ options(int argc, char **argv)
 }
 
 /*
- * As many descriptors as the system lets us have; a session takes three, half
+ * As many descriptors as the system lets us have; a session takes up to four, half
  * as many again may be on their way out, and workers wait.
  */
 static void
 raise_descriptors(const struct config *config)
 {
-	rlim_t wanted = (rlim_t)config->max_sessions * 9 / 2 +
+	rlim_t wanted = (rlim_t)config->max_sessions * 6 +
 	    (rlim_t)config->prefork * 16 + 256;
 	struct rlimit rl;
 

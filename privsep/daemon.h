@@ -22,6 +22,8 @@ struct daemon {
 	const char	*local_socket;
 	const char	*control_socket;
 	uint32_t	 services;	/* 1 << enum service: which it serves */
+	uint32_t	 named;		/* the same: where strangers come,
+					 * whose names are looked up */
 	/*
 	 * Does the worker's first request go to login, or straight to agents
 	 * (a service where nobody logs in)?

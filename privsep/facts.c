@@ -26,6 +26,7 @@ static const struct {
 	{ SERVICE_LOCAL, "local" },
 	{ SERVICE_CONTROL, "control" },
 	{ SERVICE_PROGRAM, "program" },
+	{ SERVICE_NAME, "name" },
 };
 #define NAMES (sizeof(names) / sizeof(names[0]))
 
@@ -103,7 +104,7 @@ get_facts(struct message *m, struct facts *f)
 	f->uid = get_u32(m);
 	get_str(m, f->client, sizeof(f->client));
 	get_str(m, f->local, sizeof(f->local));
-	if (service < SERVICE_POP3 || service > SERVICE_PROGRAM ||
+	if (service < SERVICE_POP3 || service > SERVICE_NAME ||
 	    f->session == 0 || (f->flags & ~(uint32_t)FACTS_ALL) != 0 ||
 	    service_is_local((enum service)service) ==
 	    (f->uid == FACTS_NO_UID)) {

@@ -25,7 +25,8 @@ enum service {
 	SERVICE_RESOLVER,
 	SERVICE_LOCAL,		/* run-dir/smtpd.sock: programs of this host */
 	SERVICE_CONTROL,	/* run-dir/smtpd.ctl: the queue's own clients */
-	SERVICE_PROGRAM		/* the queue asks: a command or a file */
+	SERVICE_PROGRAM,	/* the queue asks: a command or a file */
+	SERVICE_NAME		/* a session's: its client's name is wanted */
 };
 
 #define FACT_LOOPBACK	0x01	/* the client is on this host */

@@ -99,6 +99,8 @@ struct session {
 	struct watch		 channel;	/* to the worker */
 	struct watch		 gate;		/* far end of the agent pair */
 	struct watch		 signer;	/* the same, of the signer's */
+	int			 name;		/* for the agent: tells the
+						 * client's; -1: none */
 	time_t			 login_by;	/* monotonic; 0: no such limit */
 	time_t			 alive_by;
 	time_t			 kill_by;	/* 0, or asked to say goodbye */

@@ -82,6 +82,14 @@ session_free(struct session *s)
 	generation_session_over(g);
 }
 
+static void
+forget_name(struct session *s)
+{
+	if (s->name != -1)
+		close(s->name);
+	s->name = -1;
+}
+
 /*
  * The worker let go of its channel.  It counts until the spawner has told of
  * its end: whoever only closes the channel would be beyond limits and clock.
@@ -95,6 +103,7 @@ session_over(struct session *s)
 		watch_close(&s->gate);
 	if (s->signer.fd != -1)
 		watch_close(&s->signer);
+	forget_name(s);
 	s->over_at = master.now;
 	if (s->is_reaped || s->generation->spawner.pid == 0)
 		session_free(s);
@@ -190,12 +199,16 @@ gate_ready(struct watch *w, uint32_t events)
 	message_begin(&m, CH_SERVE);
 	put_facts(&m, &s->facts);
 	put_fd(&m, w->fd);
+	if (w == &s->gate && s->name != -1)
+		put_fd(&m, s->name);
 	if (message_send(receiver(s, w)->channel.fd, &m) == -1 &&
 	    errno == EAGAIN) {
 		s->is_paused = 1;		/* until the next tick */
 		watch_change(w, 0);
 		return;
 	}
+	if (w == &s->gate)
+		forget_name(s);
 	watch_close(w);
 }
 
@@ -207,6 +220,50 @@ far_end(struct session *s, struct watch *w, int fd)
 	w->owner = s;
 	if (fd != -1)
 		watch_add(w, EPOLLIN);
+}
+
+/*
+ * One end of a pair to this role, with facts, among them of which client; the
+ * other, or -1.
+ */
+static int
+hand_pair(const struct child *server, enum service service, const char *client)
+{
+	struct message m;
+	struct facts f;
+	int r, pair[2];
+
+	if (server->channel.fd == -1 || socketpair(AF_UNIX,
+	    SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1)
+		return -1;
+	facts_init(&f);
+	f.service = service;
+	f.session = crowd_next_id();
+	strlcpy(f.client, client, sizeof(f.client));
+	message_begin(&m, CH_SERVE);
+	put_facts(&m, &f);
+	put_fd(&m, pair[1]);
+	r = message_send(server->channel.fd, &m);
+	close(pair[1]);
+	if (r == 0)
+		return pair[0];
+	close(pair[0]);
+	return -1;
+}
+
+/*
+ * Whoever is not of this host gets looked up while the worker greets him.  The
+ * resolver is told the address and nothing else, and whoever has this end hears
+ * one name and asks nothing.
+ */
+static int
+look_up(struct generation *g, const struct facts *f)
+{
+	if (!master.config->client_names ||
+	    (master.daemon->named & 1U << f->service) == 0 ||
+	    (f->flags & FACT_LOOPBACK) != 0)
+		return -1;
+	return hand_pair(&g->resolver, SERVICE_NAME, f->client);
 }
 
 void
@@ -234,6 +291,7 @@ session_start(struct generation *g, struct waiting *w,
 	watch_add(&s->channel, EPOLLIN);
 	far_end(s, &s->gate, gates->agent[1]);
 	far_end(s, &s->signer, gates->signer[1]);
+	s->name = look_up(g, f);
 }
 
 void
@@ -363,31 +421,6 @@ static const struct need {
 };
 #define NEEDS	(sizeof(needs) / sizeof(needs[0]))
 
-/* One end of a pair to this role, with facts; the other, or -1. */
-static int
-hand_pair(struct child *server, enum service service)
-{
-	struct message m;
-	struct facts f;
-	int r, pair[2];
-
-	if (server->channel.fd == -1 || socketpair(AF_UNIX,
-	    SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1)
-		return -1;
-	facts_init(&f);
-	f.service = service;
-	f.session = crowd_next_id();
-	message_begin(&m, CH_SERVE);
-	put_facts(&m, &f);
-	put_fd(&m, pair[1]);
-	r = message_send(server->channel.fd, &m);
-	close(pair[1]);
-	if (r == 0)
-		return pair[0];
-	close(pair[0]);
-	return -1;
-}
-
 /*
  * The queue gets one end of a pair, and the other goes to relay or resolver,
  * or to login, where it will ask IDENTIFY, and then the agent that this names.
@@ -406,7 +439,7 @@ session_need(struct child *queue, uint32_t request, uint64_t tag)
 		return;
 	if (g != NULL)
 		fd = hand_pair((struct child *)(void *)((char *)g +
-		    needs[i].role), needs[i].service);
+		    needs[i].role), needs[i].service, "");
 	message_begin(&m, needs[i].answer);
 	put_u64(&m, tag);
 	if (fd != -1)

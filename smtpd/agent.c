@@ -91,6 +91,8 @@ smtp_serve(struct agent *agent)
 		return;
 	}
 	s.agent = agent;
+	client_name_begin(&s.client, agent->config, &agent->facts,
+	    agent->name);
 	s.spool.incoming = s.spool.queue = s.spool.failed = -1;
 	s.writer.fd = -1;
 	/* Without a spool every transaction gets 451, and the log says why. */
@@ -130,6 +132,7 @@ smtp_serve(struct agent *agent)
 	aliases_close(&s.map);
 	relay_recipients_close(&s.policy.relay_recipients);
 	spool_close(&s.spool);
+	client_name_end(&s.client);
 	if (dir != -1)
 		close(dir);
 }

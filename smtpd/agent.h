@@ -7,6 +7,7 @@
 
 #include "privsep/agents.h"
 #include "privsep/gates.h"
+#include "smtpd/client_name.h"
 #include "smtpd/header.h"
 #include "smtpd/policy.h"
 #include "smtpd/spool.h"
@@ -26,6 +27,7 @@ struct smtp_session {
 	struct aliases_file	 aliases;
 	struct aliases_file	 map;
 	struct policy		 policy;
+	struct client_name	 client;
 	uint32_t		 refusals;	/* logged so far */
 	uint32_t		 messages;	/* taken so far */
 	/* the transaction */

@@ -1,7 +1,7 @@
 /*
  * dns: the gate between the queue and the resolver (smtpd/resolver.c), over
  * the far end of what CH_RESOLVER gave it.  Any number of questions may be
- * under way; answers come in any order.
+ * under way; answers come in any order.  And what it tells a session agent.
  *
  * The resolver reads what strangers send: the queue checks its answers like a
  * stranger's (C21).  A host name in an answer has letters, digits, '-', '_' and
@@ -22,6 +22,9 @@
 #define DNS_PATIENCE_MS	30000	/* of the resolver, for one question */
 #define DNS_CROWD	50	/* with so many under way, it has less: */
 #define DNS_CROWD_MS	5000
+#define DNS_NAMES_MAX	200	/* clients' names that are looked up at once */
+#define DNS_NAME_MS	5000	/* the resolver's patience with one of them */
+#define DNS_IN		1	/* the Internet's class */
 
 enum dns_type {			/* as in the DNS (RFC 1035, 3596) */
 	DNS_A = 1,
@@ -48,6 +51,14 @@ enum dns_request {
 	REQ_LOOKUP = 0x501
 };
 enum { REPLY_LOOKUP = REPLY_OF(REQ_LOOKUP) };
+
+/*
+ * What a session agent gets, unasked and once, over the far end of the channel
+ * that the master gave the resolver with the client's address (SERVICE_NAME):
+ * str name, the host's (dns_reverse_is_name()), or "": none that is confirmed.
+ * An end without it says the same.
+ */
+enum { REPLY_NAME = REPLY_OF(0x502) };
 
 struct dns_record {
 	uint16_t	preference;		/* MX */

@@ -78,6 +78,7 @@ put_trace(struct smtp_session *s)
 		.is_utf8 = (s->flags & MAIL_SMTPUTF8) != 0,
 		.helo = s->helo,
 		.client = s->agent->facts.client,
+		.name = client_name_wait(&s->client, s->agent->gate),
 		.hostname = s->agent->config->hostname,
 		.id = s->writer.id,
 		.is_esmtp = (s->flags & MAIL_ESMTP) != 0,

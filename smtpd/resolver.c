@@ -1,5 +1,5 @@
 /*
- * resolver: asks name servers for the queue.
+ * resolver: asks name servers for the queue, and for the names of clients.
  *
  * Runs as its own process, as resolver-user from its exec on, confined to an
  * empty root without files before it serves.  libunbound reads resolv.conf and
@@ -29,6 +29,7 @@
 #include "../privsep/sandbox.h"
 #include "dns.h"
 #include "resolver_channel.h"
+#include "resolver_name.h"
 
 #define ROOT_KEY	"/usr/share/dns/root.key"
 #define WARM_SECONDS	2
@@ -36,12 +37,17 @@
 static struct config config;
 static struct event_base *base;
 static struct ub_ctx *unbound;
+/*
+ * Has sockets and caches of its own: whoever connects can have it ask, and must
+ * not be in the queue's way.  NULL: nobody wants clients' names.
+ */
+static struct ub_ctx *names;
 static int is_warm;
 
 static void
-option(const char *name, const char *value)
+option(struct ub_ctx *ctx, const char *name, const char *value)
 {
-	int result = ub_ctx_set_option(unbound, name, value);
+	int result = ub_ctx_set_option(ctx, name, value);
 
 	if (result != 0)
 		fatal("libunbound: %s %s: %s", name, value,
@@ -57,25 +63,25 @@ option(const char *name, const char *value)
  * once in minutes.
  */
 static void
-set_options(void)
+set_options(struct ub_ctx *ctx)
 {
-	option("infra-host-ttl:", "0");
-	option("do-not-query-localhost:", "no");
-	option("msg-cache-size:", "4m");
-	option("rrset-cache-size:", "8m");
-	option("neg-cache-size:", "1m");
-	option("outgoing-range:", "300");
-	option("num-queries-per-thread:", "400");
-	option("cache-max-ttl:", "3600");
-	option("val-permissive-mode:", "yes");
-	option("unblock-lan-zones:", "yes");
-	option("insecure-lan-zones:", "yes");
+	option(ctx, "infra-host-ttl:", "0");
+	option(ctx, "do-not-query-localhost:", "no");
+	option(ctx, "msg-cache-size:", "4m");
+	option(ctx, "rrset-cache-size:", "8m");
+	option(ctx, "neg-cache-size:", "1m");
+	option(ctx, "outgoing-range:", "300");
+	option(ctx, "num-queries-per-thread:", "400");
+	option(ctx, "cache-max-ttl:", "3600");
+	option(ctx, "val-permissive-mode:", "yes");
+	option(ctx, "unblock-lan-zones:", "yes");
+	option(ctx, "insecure-lan-zones:", "yes");
 	if (config.relay_family == RELAY_IPV4)
-		option("do-ip6:", "no");
+		option(ctx, "do-ip6:", "no");
 }
 
 static void
-set_servers(void)
+set_servers(struct ub_ctx *ctx)
 {
 	const struct dns_server *s;
 	char text[sizeof(s->address) + 8];
@@ -86,18 +92,18 @@ set_servers(void)
 		s = &config.dns_servers[i];
 		(void)snprintf(text, sizeof(text), "%s@%u", s->address,
 		    s->port);
-		result = ub_ctx_set_fwd(unbound, text);
+		result = ub_ctx_set_fwd(ctx, text);
 		if (result != 0)
 			fatal("name server %s: %s", text, ub_strerror(result));
 	}
 	/* Without any the root servers are asked. */
 	if (config.dns_server_count == 0 &&
-	    ub_ctx_resolvconf(unbound, NULL) != 0)
+	    ub_ctx_resolvconf(ctx, NULL) != 0)
 		log_event(LOG_NOTICE, 0, "event=no-resolv-conf text=\"no name "
 		    "servers are named: the root servers are asked\"");
-	(void)ub_ctx_hosts(unbound, NULL);
+	(void)ub_ctx_hosts(ctx, NULL);
 	if (access(ROOT_KEY, R_OK) == 0)
-		(void)ub_ctx_add_ta_file(unbound, ROOT_KEY);
+		(void)ub_ctx_add_ta_file(ctx, ROOT_KEY);
 }
 
 /*
@@ -106,14 +112,14 @@ set_servers(void)
  * network's name servers know.
  */
 static void
-ask_about_all(void)
+ask_about_all(struct ub_ctx *ctx)
 {
 	static const char *const zones[] = { "test.", "home.arpa." };
 	size_t i;
 	int result;
 
 	for (i = 0; i < sizeof(zones) / sizeof(zones[0]); i++) {
-		result = ub_ctx_zone_remove(unbound, zones[i]);
+		result = ub_ctx_zone_remove(ctx, zones[i]);
 		if (result != 0)
 			fatal("libunbound: %s: %s", zones[i],
 			    ub_strerror(result));
@@ -136,28 +142,29 @@ warmed(void *arg, int rcode, void *packet, int len, int security,
 }
 
 /* What it opens at its first question is opened now. */
-static void
+static struct ub_ctx *
 warm(void)
 {
 	static const struct timeval patience = { .tv_sec = WARM_SECONDS };
+	struct ub_ctx *ctx = ub_ctx_create_event(base);
 	int result, id;
 
-	base = event_base_new();
-	unbound = base != NULL ? ub_ctx_create_event(base) : NULL;
-	if (unbound == NULL)
+	if (ctx == NULL)
 		fatal("libunbound");
-	(void)ub_ctx_debugout(unbound, NULL);
-	set_options();
-	set_servers();
-	ask_about_all();
-	result = ub_resolve_event(unbound, "localhost", DNS_A, 1, NULL, warmed,
-	    &id);
+	(void)ub_ctx_debugout(ctx, NULL);
+	set_options(ctx);
+	set_servers(ctx);
+	ask_about_all(ctx);
+	is_warm = 0;
+	result = ub_resolve_event(ctx, "localhost", DNS_A, DNS_IN, NULL,
+	    warmed, &id);
 	if (result != 0)
 		fatal("libunbound: %s", ub_strerror(result));
-	if (is_warm)
-		return;		/* the answer was at hand */
-	(void)event_base_loopexit(base, &patience);
-	(void)event_base_dispatch(base);
+	if (!is_warm) {		/* the answer was not at hand */
+		(void)event_base_loopexit(base, &patience);
+		(void)event_base_dispatch(base);
+	}
+	return ctx;
 }
 
 static void
@@ -177,9 +184,13 @@ master_ready(evutil_socket_t master, short events, void *arg)
 		bug("the resolver was sent %u", m.type);
 	get_facts(&m, &facts);
 	sock = get_fd(&m);
-	if (get_end(&m) == -1 || facts.service != SERVICE_RESOLVER)
+	if (get_end(&m) == -1 || (facts.service != SERVICE_RESOLVER &&
+	    facts.service != SERVICE_NAME))
 		bug("the resolver was sent a malformed channel");
-	resolver_channel(base, unbound, sock);
+	if (facts.service == SERVICE_NAME)
+		resolver_name(base, names, facts.client, sock);
+	else
+		resolver_channel(base, unbound, sock);
 }
 
 int
@@ -191,7 +202,12 @@ main(void)
 	(void)role_start("smtpd-resolver", ROLE_RESOLVER, 0, &config);
 	tzset();
 	sandbox_compile(SANDBOX_RESOLVER, &own);
-	warm();
+	base = event_base_new();
+	if (base == NULL)
+		fatal("libevent");
+	unbound = warm();
+	if (config.client_names)
+		names = warm();
 	role_enclose(&config, &config.resolver_user, ROLE_CONNECTS, &own);
 	role_ready();
 	master = event_new(base, FD_MASTER, EV_READ | EV_PERSIST, master_ready,

@@ -24,7 +24,6 @@
 #include "dns_reply.h"
 #include "resolver_channel.h"
 
-#define CLASS_IN	1
 #define SECURE		2	/* as ub_event_callback_type has it */
 #define BOGUS		1
 
@@ -142,14 +141,30 @@ writable(evutil_socket_t sock, short events, void *arg)
 }
 
 static struct dns_answer *
-new_answer(const struct lookup *l)
+new_answer(enum dns_type type)
 {
 	static struct dns_answer answer;	/* too large for a stack */
 
 	memset(&answer, 0, sizeof(answer));
-	answer.type = l->type;
+	answer.type = type;
 	answer.status = DNS_TEMPFAIL;
 	return &answer;
+}
+
+const struct dns_answer *
+resolver_answer(enum dns_type type, const char *name, int rcode,
+    const void *packet, int len, int security)
+{
+	struct dns_answer *answer = new_answer(type);
+
+	if (security == BOGUS)
+		answer->status = DNS_BOGUS;
+	else if ((rcode == ns_r_noerror || rcode == ns_r_nxdomain) &&
+	    packet != NULL && len > 0)
+		/* Of a failure it may be the question that we get back. */
+		dns_packet_read(packet, (size_t)len, name, answer);
+	answer->is_secure = security == SECURE;
+	return answer;
 }
 
 static void
@@ -157,18 +172,11 @@ answered(void *arg, int rcode, void *packet, int len, int security,
     char *why_bogus, int was_ratelimited)
 {
 	struct lookup *l = arg;
-	struct dns_answer *answer = new_answer(l);
 
 	(void)why_bogus;
 	(void)was_ratelimited;
-	if (security == BOGUS)
-		answer->status = DNS_BOGUS;
-	else if ((rcode == ns_r_noerror || rcode == ns_r_nxdomain) &&
-	    packet != NULL && len > 0)
-		/* Of a failure it may be the question that we get back. */
-		dns_packet_read(packet, (size_t)len, l->name, answer);
-	answer->is_secure = security == SECURE;
-	finish(l, answer);
+	finish(l, resolver_answer(l->type, l->name, rcode, packet, len,
+	    security));
 }
 
 static void
@@ -179,7 +187,7 @@ timed_out(evutil_socket_t fd, short events, void *arg)
 	(void)fd;
 	(void)events;
 	(void)ub_cancel(l->channel->unbound, l->async_id);
-	finish(l, new_answer(l));
+	finish(l, new_answer(l->type));
 }
 
 static int
@@ -213,11 +221,11 @@ lookup_start(struct lookup *l)
 	l->timer = evtimer_new(c->base, timed_out, l);
 	l->is_starting = 1;
 	result = l->timer == NULL || event_add(l->timer, &tv) == -1 ?
-	    -1 : ub_resolve_event(c->unbound, l->name, (int)l->type, CLASS_IN,
+	    -1 : ub_resolve_event(c->unbound, l->name, (int)l->type, DNS_IN,
 	    l, answered, &l->async_id);
 	l->is_starting = 0;
 	if (result != 0)
-		finish(l, new_answer(l));
+		finish(l, new_answer(l->type));
 	else if (l->is_over)
 		lookup_free(l);
 }

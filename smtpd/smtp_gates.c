@@ -82,6 +82,15 @@ forget(struct smtp_session *s)
 	s->is_open = 0;
 }
 
+/* What is known of it by now: only a letter waits for more. */
+static const char *
+name_of(struct smtp_session *s)
+{
+	const char *name = client_name_now(&s->client);
+
+	return name[0] != '\0' ? name : "-";
+}
+
 static void
 log_refusal(struct smtp_session *s, const char *command, const char *path,
     const struct policy_verdict *v)
@@ -93,9 +102,9 @@ log_refusal(struct smtp_session *s, const char *command, const char *path,
 		return;
 	log_event(LOG_INFO, s->agent->facts.session,
 	    "event=refused command=%s from=%s to=%s code=%u status=%s "
-	    "client=%s", command, log_value(s->sender, from),
+	    "client=%s name=%s", command, log_value(s->sender, from),
 	    log_value(path, to), v->code, v->status,
-	    s->agent->facts.client);
+	    s->agent->facts.client, name_of(s));
 }
 
 /* May addresses of this transaction hold UTF-8?  A flag of the parser's. */
@@ -293,7 +302,7 @@ send_hint(const struct smtp_session *s, const struct spool_name *name)
 }
 
 static void
-log_received(const struct smtp_session *s, const struct spool_name *name)
+log_received(struct smtp_session *s, const struct spool_name *name)
 {
 	const char *login = s->agent->login;
 	char from[LOG_VALUE_MAX], helo[LOG_VALUE_MAX], tls[LOG_VALUE_MAX];
@@ -301,9 +310,10 @@ log_received(const struct smtp_session *s, const struct spool_name *name)
 
 	log_event(LOG_INFO, s->agent->facts.session,
 	    "event=received id=%s from=%s size=%llu nrcpt=%zu client=%s "
-	    "helo=%s tls=%s user=%s", name->id, log_value(s->sender, from),
+	    "name=%s helo=%s tls=%s user=%s", name->id,
+	    log_value(s->sender, from),
 	    (unsigned long long)name->size, s->envelope.recipient_count,
-	    s->agent->facts.client, log_value(s->helo, helo),
+	    s->agent->facts.client, name_of(s), log_value(s->helo, helo),
 	    log_value(s->tls[0] != '\0' ? s->tls : "none", tls),
 	    log_value(login[0] != '\0' ? login : "-", user));
 }

@@ -68,6 +68,7 @@ main(int argc, char **argv)
 		.services = 1U << SERVICE_SMTP | 1U << SERVICE_SUBMISSION |
 		    1U << SERVICE_SUBMISSIONS | 1U << SERVICE_LMTP |
 		    1U << SERVICE_LOCAL | 1U << SERVICE_CONTROL,
+		.named = 1U << SERVICE_SMTP,
 		.needs_login = needs_login,
 		.prepare = make_spool,
 		.refusal = "421 4.3.2 too busy, try again later\r\n",

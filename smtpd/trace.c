@@ -6,7 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "privsep/config.h"
 #include "smtpd/trace.h"
+
+/* "host.example.org [IPv6:2001:db8::7]" */
+#define CLIENT_MAX	(HOSTNAME_MAX + ADDRESS_TEXT_MAX + 16)
 
 int
 trace_date(time_t when, char date[TRACE_DATE_MAX])
@@ -42,12 +46,13 @@ protocol(const struct trace *t)
 static int
 print_client(const struct trace *t, char *dst, size_t size)
 {
+	const char *name = t->name != NULL ? t->name : "";
 	int n;
 
 	if (t->uid != FACTS_NO_UID)
 		n = snprintf(dst, size, "uid %u", t->uid);
 	else
-		n = snprintf(dst, size, "[%s%s]",
+		n = snprintf(dst, size, "%s%s[%s%s]", name, *name ? " " : "",
 		    strchr(t->client, ':') != NULL ? "IPv6:" : "", t->client);
 	return n > 0 && (size_t)n < size ? 0 : -1;
 }
@@ -62,7 +67,7 @@ size_t
 trace_print(const struct trace *t, char text[TRACE_MAX])
 {
 	char date[TRACE_DATE_MAX], recipient[PATH_TEXT_MAX + 16] = "";
-	char tls[LOGIN_TLS_MAX + 16] = "", client[ADDRESS_TEXT_MAX + 16];
+	char tls[LOGIN_TLS_MAX + 16] = "", client[CLIENT_MAX];
 	int n;
 
 	if (trace_date(t->when, date) == -1 ||

@@ -22,6 +22,8 @@
 struct trace {
 	const char	*helo;		/* trace_helo()'s: a claim */
 	const char	*client;	/* numeric address */
+	const char	*name;		/* its host's, or "unknown"; "" or NULL:
+					 * nobody has looked */
 	uint32_t	 uid;		/* of a client on this host, instead of
 					 * its address; FACTS_NO_UID */
 	const char	*hostname;

@@ -44,6 +44,7 @@ static struct config config;
 static struct spool spool;
 static char place[] = "/tmp/test_smtp_agent.XXXXXX";
 static int dir = -1, gate = -1, hint = -1;
+static int name_channel = -1;	/* tells the next agent its client's name */
 static enum service service = SERVICE_SMTP;
 static const char *login = "", *tls = "", *envid = "", *orcpt = "";
 static uint32_t ret, notify, facts, uid;
@@ -119,12 +120,13 @@ getpwuid_r(uid_t id, struct passwd *pw, char *buf, size_t size,
 }
 
 static void
-be_agent(int gate_end, int hint_end)
+be_agent(int gate_end, int hint_end, int name_end)
 {
 	static struct agent agent;
 
 	agent.gate = gate_end;
 	agent.hint = hint_end;
+	agent.name = name_end;
 	agent.config = &config;
 	facts_init(&agent.facts);
 	agent.facts.session = 42;
@@ -154,7 +156,7 @@ start(void)
 	if (pid == 0) {
 		close(pair[0]);
 		close(hints[0]);
-		be_agent(pair[1], hints[1]);
+		be_agent(pair[1], hints[1], name_channel);
 	}
 	close(pair[1]);
 	close(hints[1]);

@@ -7,6 +7,7 @@ host.  All of it ends with the last process in there.
 """
 import contextlib
 import glob
+import ipaddress
 import os
 import shutil
 import socket
@@ -265,6 +266,9 @@ class Network:
         host = Host(self, name, number, *how, **more)
         self.hosts.append(host)
         self.add(host.mx, *host.addresses)
+        for address in host.addresses:
+            self.records.append("%s. PTR %s." % (
+                ipaddress.ip_address(address).reverse_pointer, host.mx))
         if name != "ns":
             self.records.append("%s. MX 10 %s." % (host.domain, host.mx))
         with open(tls.CA, encoding="ascii") as authority, open(

@@ -151,13 +151,19 @@ def hops(text):
     for field in email.message_from_bytes(text).get_all("Received"):
         words = " ".join(field.split())
         found.append(re.match(
-            r"from \S+ \(\[(\S+)\]\) \(claimed TLSv1\.3 \S+\) by (\S+) "
+            r"from \S+ \(([^()]+)\) \(claimed TLSv1\.3 \S+\) by (\S+) "
             r"\(Postern\) with (\S+) id", words).groups())
     return found
 
 
 def ip(host):
-    return "IPv6:" + host.address6 if host.address6 else host.address4
+    return "[%s]" % ("IPv6:" + host.address6 if host.address6
+                     else host.address4)
+
+
+def named(host):
+    """As on port 25, where the name is looked up."""
+    return host.mx + " " + ip(host)
 
 
 @pytest.mark.parametrize("submit, collect", [
@@ -172,7 +178,7 @@ def test_there_and_back(alpha, beta, submit, collect):
         assert got.endswith(b"\n" + text)
         assert got.startswith(b"Return-Path: <%s@%s>\n" % (
             user.encode(), one.domain.encode()))
-        assert hops(got) == [(ip(one), other.mx, "ESMTPS"),
+        assert hops(got) == [(named(one), other.mx, "ESMTPS"),
                              (ip(one), one.mx, "ESMTPSA")]
         one.smtpd.wait_log(r"event=connected .*host=%s .*verified=yes"
                            % other.mx)
@@ -208,7 +214,7 @@ def test_by_a_smarthost(alpha, beta, net, start):
     text = by_msmtp(gamma, "greta", "john@beta.test", "smart")
     got = beta.wait_letter("john", "smart")
     assert got.endswith(b"\n" + text)
-    assert hops(got) == [(ip(alpha), beta.mx, "ESMTPS"),
+    assert hops(got) == [(named(alpha), beta.mx, "ESMTPS"),
                          (ip(gamma), alpha.mx, "ESMTPSA"),
                          (ip(gamma), gamma.mx, "ESMTPSA")]
     alpha.smtpd.wait_log("event=received .*client=%s .*user=greta"
@@ -241,8 +247,8 @@ def test_by_a_backup(alpha, beta, net, start):
     delta = start(net.delta)
     got = delta.wait_letter("bob", "backup")
     assert got.endswith(b"\n" + text)
-    assert hops(got) == [(ip(beta), delta.mx, "ESMTPS"),
-                         (ip(alpha), beta.mx, "ESMTPS"),
+    assert hops(got) == [(named(beta), delta.mx, "ESMTPS"),
+                         (named(alpha), beta.mx, "ESMTPS"),
                          (ip(alpha), alpha.mx, "ESMTPSA")]
 
 
@@ -276,7 +282,7 @@ def test_over_ipv6_only(net, start):
     six, seis = start(net.six), start(net.seis)
     text = by_msmtp(six, "alex", "john@seis.test", "six")
     got = seis.wait_letter("john", "six")
-    assert hops(got) == [(ip(six), seis.mx, "ESMTPS"),
+    assert hops(got) == [(named(six), seis.mx, "ESMTPS"),
                          (ip(six), six.mx, "ESMTPSA")]
     got, = with_mpop(seis, "john")
     assert got.endswith(b"\n" + text)

@@ -137,8 +137,9 @@ def test_in(alpha, peer):
     assert got.endswith(b"\n" + text)
     assert got.startswith(b"Return-Path: <bob@%s>\n" % peer.domain.encode())
     assert re.match(
-        r"from %s \(\[\S+\]\) \(claimed TLSv1\.3 \S+\) by mx\.alpha\.test "
-        r"\(Postern\) with ESMTPS id" % peer.mx, received(got)), received(got)
+        r"from %s \(%s \[\S+\]\) \(claimed TLSv1\.3 \S+\) by mx\.alpha\.test "
+        r"\(Postern\) with ESMTPS id" % (peer.mx, peer.mx),
+        received(got)), received(got)
 
 
 def test_their_refusal(alpha, peer):

@@ -1,4 +1,4 @@
-/* LINK: smtpd/dns_packet smtpd/dns_reply privsep/message */
+/* LINK: smtpd/dns_packet smtpd/dns_reverse smtpd/dns_reply privsep/message */
 /* LIBS: -lresolv */
 /*
  * What a name server sends: first octet the type, then the packet.  Whatever
@@ -12,8 +12,25 @@
 #include "privsep/message.h"
 #include "smtpd/dns_packet.h"
 #include "smtpd/dns_reply.h"
+#include "smtpd/dns_reverse.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+
+/* Whatever is said, the questions come to an end, and a name is a name. */
+static void
+look_up(const struct dns_answer *answer)
+{
+	struct dns_reverse look;
+	int i;
+
+	(void)dns_reverse_begin(&look, "192.0.2.7");
+	for (i = 0; !look.is_over; i++) {
+		if (i > DNS_NAMES_TRIED || (look.type != DNS_PTR &&
+		    !dns_reverse_is_name(look.asked)))
+			abort();
+		dns_reverse_answered(&look, answer);
+	}
+}
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
@@ -37,6 +54,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		    (answer.type == DNS_MX && answer.records[i].host[0])) &&
 		    !dns_is_host(answer.records[i].host))
 			abort();
+	look_up(&answer);
 	message_begin(&m, 1);
 	dns_reply_put(&m, &answer);
 	if (dns_reply_get(&m, &back) == -1 || back.status != answer.status ||

@@ -239,6 +239,7 @@ new_config(void)
 	c->max_sessions = 100;
 	c->login_timeout = c->idle_timeout = 60;
 	c->forward_commands = one_in(2);
+	c->client_names = one_in(2);
 	strlcpy(c->libexec_dir, world.libexec, sizeof(c->libexec_dir));
 	return c;
 }
@@ -261,7 +262,8 @@ a_client_comes(void)
 	    (w = crowd_take(g)) == NULL)
 		return;
 	facts_init(&f);
-	f.service = SERVICE_POP3;
+	f.service = one_in(2) ? SERVICE_SMTP : SERVICE_POP3;
+	strlcpy(f.client, "192.0.2.7", sizeof(f.client));
 	f.session = w->serial;
 	session_start(g, w, &gates, NULL, &f);
 	free(w);
@@ -312,7 +314,7 @@ needs_login(enum service service)
 static const struct daemon postern = {
 	.name = "smtpd", .spawner = "worker", .agents = "agents",
 	.relay = "relay", .resolver = "resolver", .programs = "programs",
-	.needs_login = needs_login,
+	.named = 1U << SERVICE_SMTP, .needs_login = needs_login,
 };
 
 static int

@@ -47,7 +47,7 @@ test_facts(void **state)
 	in = good_facts;
 	in.service = 0;
 	assert_int_equal(pass_facts(&in, &out), -1);
-	in.service = SERVICE_PROGRAM + 1;
+	in.service = SERVICE_NAME + 1;
 	assert_int_equal(pass_facts(&in, &out), -1);
 	in = good_facts;
 	in.flags = 0x80;
@@ -62,7 +62,7 @@ test_uid(void **state)
 	int s;
 
 	(void)state;
-	for (s = SERVICE_POP3; s <= SERVICE_PROGRAM; s++) {
+	for (s = SERVICE_POP3; s <= SERVICE_NAME; s++) {
 		int is_local = s == SERVICE_LMTP || s == SERVICE_LOCAL ||
 		    s == SERVICE_CONTROL;
 
@@ -125,7 +125,7 @@ test_services(void **state)
 	int s;
 
 	(void)state;
-	for (s = SERVICE_POP3; s <= SERVICE_PROGRAM; s++)
+	for (s = SERVICE_POP3; s <= SERVICE_NAME; s++)
 		assert_int_equal(service_find(service_name((enum service)s)),
 		    s);
 	assert_int_equal(service_find("imap"), 0);

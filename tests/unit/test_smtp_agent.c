@@ -1,8 +1,9 @@
-/* LINK: smtpd/agent smtpd/smtp_gates smtpd/intake smtpd/header smtpd/policy smtpd/srs mailbox/sha256 smtpd/idna smtpd/relay_recipients privsep/nss smtpd/trace smtpd/spool smtpd/spool_write smtpd/spool_read smtpd/envelope smtpd/aliases smtpd/aliases_file smtpd/aliases_index smtpd/domain_map smtpd/name_index smtpd/address_key smtpd/account smtpd/address smtpd/xtext privsep/config privsep/config_route privsep/facts privsep/gates privsep/log privsep/message wire/utf8 */
+/* LINK: smtpd/agent smtpd/smtp_gates smtpd/intake smtpd/client_name smtpd/dns_reverse smtpd/dns_reply smtpd/header smtpd/policy smtpd/srs mailbox/sha256 smtpd/idna smtpd/relay_recipients privsep/nss smtpd/trace smtpd/spool smtpd/spool_write smtpd/spool_read smtpd/envelope smtpd/aliases smtpd/aliases_file smtpd/aliases_index smtpd/domain_map smtpd/name_index smtpd/address_key smtpd/account smtpd/address smtpd/xtext privsep/config privsep/config_route privsep/facts privsep/gates privsep/log privsep/message wire/utf8 */
 /*
  * The session agent behind its gates: each test is a worker that talks to an
  * agent of its own, with a spool of its own and accounts made up here.
  */
+#include "smtpd/dns.h"
 #include "tests/smtp_agent_home.h"
 
 static void
@@ -24,8 +25,8 @@ accepted(void **state)
 	assert_int_equal(pread(l.fd, stored, l.length, (off_t)l.offset),
 	    l.length);
 	assert_memory_equal(stored,
-	    "Received: from client.example ([192.0.2.7])\n"
-	    "\tby mx.here.example (Postern) with ESMTP id ", 88);
+	    "Received: from client.example (unknown [192.0.2.7])\n"
+	    "\tby mx.here.example (Postern) with ESMTP id ", 96);
 	assert_non_null(strstr(stored, "\n\tfor <alice@here.example>;\n\t"));
 	assert_string_equal(strstr(stored, "Subject:"), content);
 	letter_close(&l);
@@ -269,6 +270,37 @@ verify(void **state)
 	send_rcpt(REQ_VERIFY, "alice", "here.example");
 	assert_int_equal(verdict(REQ_VERIFY, NULL), 252);
 	assert_int_equal(data("x\n", 2), 250);
+}
+
+/* What the client's host is called: the resolver's word. */
+static void
+named(void **state)
+{
+	char stored[4096] = "";
+	struct message m;
+	int pair[2];
+
+	(void)state;
+	leave();
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	name_channel = pair[1];
+	start();
+	name_channel = -1;
+	close(pair[1]);
+	message_begin(&m, REPLY_NAME);
+	put_str(&m, "host.there.example");
+	assert_int_equal(message_send(pair[0], &m), 0);
+	close(pair[0]);
+	begin();
+	assert_int_equal(data("A: b\n\n", 6), 250);
+	(void)stored_letter(stored);
+	assert_non_null(strstr(stored, "Received: from client.example "
+	    "(host.there.example [192.0.2.7])\n\tby "));
+	/* And for the next letter. */
+	begin();
+	assert_int_equal(data("A: b\n\n", 6), 250);
+	(void)stored_letter(stored);
+	assert_non_null(strstr(stored, " (host.there.example [192.0.2.7])\n"));
 }
 
 /* A claim that would forge a header line, a comment or a log line. */
@@ -635,7 +667,7 @@ main(void)
 		TEST(accepted), TEST(patience), TEST(recipients), TEST(aliases),
 		TEST(duplicates_and_limits), TEST(sizes), TEST(loops),
 		TEST(wrong_count), TEST(aborted), TEST(verify),
-		TEST(forged_helo), TEST(no_room), TEST(no_spool),
+		TEST(named), TEST(forged_helo), TEST(no_room), TEST(no_spool),
 		TEST(faults), TEST(table),
 		TEST(protocols), TEST(made_complete),
 		TEST(complete_in_pieces), TEST(complete_sizes),
