@@ -12,6 +12,7 @@
 
 #include "fail.h"
 #include "queue.h"
+#include "standard.h"
 
 static const struct command {
 	const char	*name;
@@ -39,6 +40,7 @@ main(int argc, char **argv)
 {
 	size_t i;
 
+	standard_open();
 	signal(SIGPIPE, SIG_IGN);
 	fail_as("postern", 1);
 	if (argc > 1 && (strcmp(argv[1], "--help") == 0 ||

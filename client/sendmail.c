@@ -25,6 +25,7 @@
 #include "options.h"
 #include "place.h"
 #include "recipients.h"
+#include "standard.h"
 #include "submission.h"
 
 #define ADDRESS_ROOM	640	/* octets of a printed address */
@@ -316,6 +317,7 @@ main(int argc, char **argv)
 	const char *what = NULL;
 	int which;
 
+	standard_open();
 	signal(SIGPIPE, SIG_IGN);
 	if (options_parse(&s.options, argc, argv, &what, &which) == -1)
 		fail(EX_USAGE, "-%c: %s; see sendmail(8)", which, what);

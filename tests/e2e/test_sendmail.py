@@ -14,7 +14,7 @@ import postern
 from postern import PATIENCE, messages, split_trace, wait_messages
 
 PROGRAM = postern.BASE + "/bin/sendmail"
-USAGE, DATAERR, NOUSER, UNAVAILABLE, TEMPFAIL = 64, 65, 67, 69, 75
+USAGE, DATAERR, NOUSER, UNAVAILABLE, IOERR, TEMPFAIL = 64, 65, 67, 69, 74, 75
 LETTER = b"From: someone@example.test\nSubject: x\n\nHello.\n"
 
 
@@ -163,6 +163,19 @@ def test_large(smtpd, user):
 def test_header_too_long(smtpd, user):
     text = b"".join(b"X-%d: %s\n" % (n, b"x" * 900) for n in range(300))
     assert "header is over" in send(smtpd, user, text=text, status=DATAERR)
+
+
+def test_nothing_is_open(smtpd, user):
+    """What it opens is not taken for what it was not given."""
+    for closed, to, status in (("<&-", user, IOERR),
+                               ("<&- >&- 2>&-", user, IOERR),
+                               (">&- 2>&-", "unknown", NOUSER),
+                               (">&- 2>&-", user, 0)):
+        done = run(["/bin/sh", "-c", 'exec "$@" ' + closed, "sh", PROGRAM,
+                    "-C", smtpd.conf_path, to], LETTER)
+        assert done.returncode == status, (closed, done)
+    wait_messages(user, 1)
+    assert len(messages(user)) == 1
 
 
 def test_what_waits_for_input(smtpd, user):
