@@ -313,7 +313,7 @@ answer_identify(void *session, int sock, struct message *m)
 	if (hand_on(s, &who) == -1)
 		return reply_identify(sock, IDENTIFY_DEFERRED,
 		    "no delivery agent");
-	return reply_identify(sock, IDENTIFIED, "");
+	return reply_identify(sock, IDENTIFIED, who.name);
 }
 
 /* As many whole names as one reply holds, of those from here to end. */

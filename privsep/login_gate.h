@@ -12,8 +12,9 @@
 
 #define REQ_IDENTIFY	0x301	/* the queue's: str account name
 				 *  -> u32 enum identify_verdict, str text;
-				 *  if IDENTIFIED, the agent that became it
-				 *  listens on this channel from now on */
+				 *  if IDENTIFIED, text is the account's own
+				 *  name, and the agent that became it listens
+				 *  on this channel from now on */
 #define REPLY_IDENTIFY	0x8301
 
 enum identify_verdict {

@@ -93,6 +93,9 @@ struct handout_ops {
 	 * stays until handout_settle() or handout_drop(). */
 	void	(*done)(void *arg, struct errand *,
 		    const struct errand_result *);
+	/* The errand's account is another name of this one: 1, if the letter
+	 * goes there anyway, and the errand is none any more. */
+	int	(*is_same)(void *arg, struct errand *, const char *account);
 	/* A parked letter may come again. */
 	void	(*unpark)(void *arg, const struct spool_name *);
 	/* The errand waits in a line that has become slow. */

@@ -40,6 +40,8 @@ struct line {
 	struct errand_list	 errands;
 	STAILQ_HEAD(, parked)	 parked;
 	char			 account[ACCOUNT_LIMIT + 1];
+	char			 own[ACCOUNT_LIMIT + 1];	/* login's name for
+						 * it, or "": the same */
 	char			 digest[PROGRAM_DIGEST_MAX];	/* or "" */
 };
 

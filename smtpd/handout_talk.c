@@ -157,6 +157,23 @@ send_deliver(struct handout *h, struct line *l, struct errand *e, uint64_t now)
 		line_broken(h, l, "no delivery agent", 0, now);
 }
 
+/*
+ * "Bob", and "bob-lists" where that leads to bob, are bob: what he gets under
+ * that name does not come again.
+ */
+static void
+drop_doubles(struct handout *h, struct line *l)
+{
+	struct errand *e;
+
+	while (l->own[0] != '\0' && (e = TAILQ_FIRST(&l->errands)) != NULL &&
+	    h->ops->is_same(h->arg, e, l->own)) {
+		TAILQ_REMOVE(&l->errands, e, link);
+		l->waiting--;
+		e->line = NULL;
+	}
+}
+
 void
 line_next(struct handout *h, struct line *l, uint64_t now)
 {
@@ -164,6 +181,7 @@ line_next(struct handout *h, struct line *l, uint64_t now)
 
 	if (l->waiting < SHORT_LINE)
 		line_unpark(h, l, UNPARK_MAX, 1);
+	drop_doubles(h, l);
 	e = TAILQ_FIRST(&l->errands);
 	if (e == NULL || h->is_closing || (l->served >= REUSE_MAX &&
 	    !TAILQ_EMPTY(&h->wanting))) {
@@ -205,6 +223,9 @@ heard_identify(struct handout *h, struct line *l, struct message *m,
 	}
 	if (verdict == DELIVERED) {
 		l->wait_ms = 0;
+		if (h->is_of_programs || strcmp(text, l->account) == 0 ||
+		    strlcpy(l->own, text, sizeof(l->own)) >= sizeof(l->own))
+			l->own[0] = '\0';
 		line_next(h, l, now);
 		return;
 	}

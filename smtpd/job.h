@@ -129,11 +129,12 @@ int	job_is_recordable(struct queue *, struct job *, struct errand *);
 struct group *job_expand(struct queue *, struct job *);
 
 /*
- * settle.c: functions of struct handout_ops and outbound_ops; arg is the
- * queue.
+ * settle.c, and job_expand.c: functions of struct handout_ops and outbound_ops;
+ * arg is the queue.
  */
 void	queue_errand_done(void *, struct errand *,
 	    const struct errand_result *);
+int	queue_errand_is_same(void *, struct errand *, const char *account);
 void	queue_letter_unparked(void *, const struct spool_name *);
 void	queue_errand_waits(void *, struct errand *);
 /* One more piece of news, filled in but for what and whose it is. */

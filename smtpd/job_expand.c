@@ -85,6 +85,33 @@ new_errand(struct job *job, const char *account, uint64_t key,
 }
 
 /*
+ * From here on it is an errand to that account.  It stays among the job's, so
+ * that what comes of the other one is known to be for this one, too.
+ */
+int
+queue_errand_is_same(void *arg, struct errand *e, const char *account)
+{
+	struct job *job = e->owner;
+	uint64_t key = outcome_key(account);
+	char name[LOG_VALUE_MAX];
+	int is_double;
+
+	(void)arg;
+	if (e->digest[0] != '\0' || e->key == key)
+		return 0;
+	is_double = has_final(&job->letter, key, e->recipient) ||
+	    has_errand(job, key);
+	e->key = key;
+	if (!is_double)
+		return 0;
+	log_event(LOG_INFO, 0, "event=duplicate id=%s account=%s",
+	    job->letter.name.id, log_value(account, name));
+	job->outstanding--;
+	job->is_touched = 1;
+	return 1;
+}
+
+/*
  * Is the sender somebody of another host, whose name is not ours to use at a
  * third one?
  */

@@ -94,6 +94,7 @@ static const struct handout_ops handout_ops = {
 	.need = need_delivery,
 	.need_program = need_program,
 	.done = queue_errand_done,
+	.is_same = queue_errand_is_same,
 	.unpark = queue_letter_unparked,
 	.slow = queue_errand_waits,
 };

@@ -166,3 +166,20 @@ def test_bounce_to_a_list(smtpd, user, aliases):
         smtp.quit()
     letter, = wait_messages(user, 1)
     assert letter.startswith(b"Return-Path: <>\n")
+
+
+def test_one_account_by_many_names(daemons, user, aliases):
+    """In capitals, and with a detail that could be part of a name: once."""
+    smtpd = daemons("smtpd", "recipient-delimiter -\nretry-schedule 1s\n")
+    aliases("many: %s, %s, %s-x, %s\n" % (
+        user.upper(), user.capitalize(), user, user))
+    for name in ("many", "many-detail"):
+        send(smtpd, name)
+    smtpd.wait_log("event=delivered", 2)
+    eventually(lambda: not os.listdir(smtpd.spool + "/queue"), "it is over")
+    wait_messages(user, 2)
+    assert len(smtpd.log("event=delivered")) == 2
+    # And beside a recipient of the letter itself.
+    send(smtpd, "many", user.upper(), user + "-y")
+    eventually(lambda: not os.listdir(smtpd.spool + "/queue"), "it is over")
+    wait_messages(user, 3)

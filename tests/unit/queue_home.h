@@ -61,6 +61,7 @@ need(void *arg, uint64_t tag)
 static const struct handout_ops ops = {
 	.need = need,
 	.done = queue_errand_done,
+	.is_same = queue_errand_is_same,
 	.unpark = queue_letter_unparked,
 	.slow = queue_errand_waits,
 };

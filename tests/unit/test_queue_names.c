@@ -71,6 +71,82 @@ group_awaited(void **state)
 	assert_int_equal(q.job_count, 1);
 }
 
+/* login's name for whoever was asked for. */
+static void
+identify_as(const char *account, const char *own)
+{
+	struct message m;
+	char name[64];
+
+	heard(&m, REQ_IDENTIFY);
+	get_str(&m, name, sizeof(name));
+	assert_string_equal(name, account);
+	message_discard(&m);
+	say(REQ_IDENTIFY, DELIVERED, NULL, own);
+}
+
+/* One account by two names; one of them can't be asked about at first. */
+static void
+two_names(void **state)
+{
+	struct message m;
+
+	(void)state;
+	set_aliases("team: Bob, bob\n");
+	letter_for("team", NULL);
+	begin();
+	assert_int_equal(asked_count, 2);
+	give_channel();
+	identify_as("bob", "bob");
+	take_deliver();
+	say(REQ_DELIVER, DELIVERED, "2.0.0", "ok");
+	heard(&m, REQ_SETTLE);
+	message_discard(&m);
+	say(REQ_SETTLE, 0, NULL, NULL);
+	give_channel();
+	heard(&m, REQ_IDENTIFY);
+	message_discard(&m);
+	say(REQ_IDENTIFY, DELIVERY_DEFERRED, NULL, "later");
+	assert_int_equal(q.job_count, 0);
+	assert_int_equal(count_in(q.spool.queue, 0), 1);
+	q.now += 120;
+	q.now_ms += 2 * MINUTE_MS;
+	begin();
+	assert_int_equal(asked_count, 1);
+	give_channel();
+	identify_as("Bob", "bob");
+	assert_true(is_closed());
+	assert_int_equal(q.job_count, 0);
+	assert_int_equal(count_in(q.spool.queue, 0), 0);
+	assert_int_equal(count_in(q.spool.held, 0), 0);
+}
+
+/* Neither is the name that login has for it: the first one is tried. */
+static void
+two_other_names(void **state)
+{
+	int first;
+
+	(void)state;
+	set_aliases("team: Bob, BOB\n");
+	letter_for("team", NULL);
+	begin();
+	give_channel();
+	identify_as("BOB", "bob");
+	take_deliver();
+	first = agent;
+	agent = -1;
+	give_channel();
+	identify_as("Bob", "bob");
+	assert_true(is_closed());
+	close(agent);
+	agent = first;
+	assert_int_equal(q.job_count, 1);
+	say(REQ_DELIVER, DELIVERED, "2.0.0", "ok");
+	assert_int_equal(q.job_count, 0);
+	assert_int_equal(count_in(q.spool.queue, 0), 0);
+}
+
 static void
 send_address(const char *address)
 {
@@ -244,7 +320,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(group_awaited), TEST(forwarded), TEST(not_forwarded),
+		TEST(group_awaited), TEST(two_names),
+		TEST(two_other_names), TEST(forwarded), TEST(not_forwarded),
 		TEST(forwarded_oddly), TEST(list), TEST(list_waits),
 	};
 
