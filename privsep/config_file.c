@@ -8,6 +8,7 @@
  * for the service accounts.
  */
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,13 +22,20 @@
 #include "config.h"
 #include "config_table.h"
 
+/* /dev/null: everybody may write there, and it stays empty. */
+static int
+is_null(const struct stat *st)
+{
+	return S_ISCHR(st->st_mode) && st->st_rdev == makedev(1, 3);
+}
+
 /* Only root and we ourselves may be able to change what we obey (C24). */
 static int
 is_safe(const struct stat *st)
 {
 	if (st->st_uid != 0 && st->st_uid != geteuid())
 		return 0;
-	if (S_ISLNK(st->st_mode))
+	if (S_ISLNK(st->st_mode) || is_null(st))
 		return 1;
 	/* In a sticky directory others can't replace what is ours. */
 	if (S_ISDIR(st->st_mode) && (st->st_mode & S_ISVTX))
@@ -174,7 +182,7 @@ read_all(int fd, size_t *len)
 
 	if (fstat(fd, &st) == -1)
 		return NULL;
-	if (!S_ISREG(st.st_mode)) {
+	if (!S_ISREG(st.st_mode) && !is_null(&st)) {
 		errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
 		return NULL;
 	}
@@ -203,7 +211,8 @@ report_file(const char *path, config_report report)
 		snprintf(text, sizeof(text), "%s: refused: somebody else than "
 		    "root can change it or a directory above it", path);
 	else
-		snprintf(text, sizeof(text), "%s: %s", path, strerror(errno));
+		snprintf(text, sizeof(text), "%s: %s", path, errno == EINVAL ?
+		    "Not a regular file" : strerror(errno));
 	report(text);
 	return -1;
 }

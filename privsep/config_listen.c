@@ -91,6 +91,23 @@ new_listener(struct config_entry *l, enum service service)
 	return NULL;
 }
 
+/* It is one of them now; but the second for one place could never be opened. */
+static int
+keep_listener(struct config_entry *l, const struct listener *new)
+{
+	struct config *c = l->config;
+	const struct listener *old;
+
+	for (old = c->listeners; old < new; old++)
+		if (old->address_len == new->address_len &&
+		    memcmp(&old->address, &new->address,
+		    new->address_len) == 0)
+			return config_wrong(l, "%s and %s are the same place",
+			    old->text, new->text);
+	c->listener_count++;
+	return 0;
+}
+
 static int
 add_listener(struct config_entry *l, enum service service, int family,
     const char *host, in_port_t port)
@@ -113,8 +130,7 @@ add_listener(struct config_entry *l, enum service service, int family,
 		memcpy(&new->address, &in6, sizeof(in6));
 		new->address_len = sizeof(in6);
 	}
-	l->config->listener_count++;
-	return 0;
+	return keep_listener(l, new);
 }
 
 /* listen lmtp /PATH */
@@ -132,8 +148,7 @@ add_socket(struct config_entry *l, enum service service)
 	strlcpy(un.sun_path, l->words[1], sizeof(un.sun_path));
 	memcpy(&new->address, &un, sizeof(un));
 	new->address_len = sizeof(un);
-	l->config->listener_count++;
-	return 0;
+	return keep_listener(l, new);
 }
 
 /* ADDR:PORT, with ADDR an IPv4, [IPv6] or `*' for both. */

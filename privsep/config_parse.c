@@ -184,30 +184,6 @@ line_of(const struct config *c, const char *keyword)
 	return c->set_by[find_field(keyword) - config_fields];
 }
 
-/* Two listeners for one place: the second could never be opened. */
-static int
-check_listeners(const struct config *c, config_report report)
-{
-	char text[512];
-	const struct listener *a, *b;
-	size_t i, j;
-
-	for (i = 0; i < c->listener_count; i++)
-		for (j = i + 1; j < c->listener_count; j++) {
-			a = &c->listeners[i];
-			b = &c->listeners[j];
-			if (a->address_len != b->address_len ||
-			    memcmp(&a->address, &b->address,
-			    a->address_len) != 0)
-				continue;
-			snprintf(text, sizeof(text), "listen: %s and %s are "
-			    "the same place", a->text, b->text);
-			report(text);
-			return -1;
-		}
-	return 0;
-}
-
 /* A certificate goes with its key: half of the default pair fits nothing. */
 static int
 check_pair(const struct config *c, config_report report)
@@ -257,8 +233,6 @@ config_finish(struct config *c, config_report report)
 
 	if (line_of(c, "domains") == 0)
 		config_default_domains(c);
-	if (check_listeners(c, report) == -1)
-		result = -1;
 	if (check_pair(c, report) == -1)
 		result = -1;
 	if (check_users(c, report) == -1)

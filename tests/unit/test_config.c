@@ -350,9 +350,10 @@ test_c24_file_that_others_may_write(void **state)
 
 	/* A link is followed, and what it points to is looked at as well. */
 	snprintf(other, sizeof(other), "%s/link", dir);
-	assert_int_equal(symlink("./../../tmp/../proc/self/root/dev/null",
+	assert_int_equal(symlink("./../../tmp/../proc/self/root/dev/zero",
 	    other), 0);
 	assert_int_equal(config_read(&config, other, 0, report), -1);
+	assert_non_null(strstr(last, "somebody else than root"));
 	assert_int_equal(unlink(other), 0);
 	assert_int_equal(symlink("conf", other), 0);
 	reset(NULL);
@@ -391,7 +392,11 @@ test_files(void **state)
 	assert_int_equal(config_read(&config, dir, 0, report), -1);
 	assert_int_equal(mkfifo(path, 0600), 0);	/* must not block */
 	assert_int_equal(config_read(&config, path, 0, report), -1);
+	assert_non_null(strstr(last, "Not a regular file"));
 	unlink(path);
+	reset(NULL);
+	assert_int_equal(config_read(&config, "/dev/null", 0, report), 0);
+	assert_int_equal(config_read(&config, "/dev/zero", 0, report), -1);
 	snprintf(loop, sizeof(loop), "%s/loop", dir);
 	assert_int_equal(symlink("loop", loop), 0);
 	assert_int_equal(config_read(&config, loop, 0, report), -1);
