@@ -104,7 +104,8 @@ spool_make(int dir)
 	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++)
 		if (mkdirat(dir, places[i], 0700) == -1 && errno != EEXIST)
 			return -1;
-	return 0;
+	/* A letter in queue/ is as safe as queue/ is. */
+	return fsync(dir);
 }
 
 int

@@ -58,7 +58,7 @@ spool_is_held(const struct spool_name *name)
  * uid, writable by nobody else (EPERM).  *dir is the caller's.
  */
 int	spool_enter(const char *path, uid_t owner, int *dir);
-/* Make what is missing below it; call as its owner. */
+/* Make what is missing below it, on disk when it returns; call as its owner. */
 int	spool_make(int dir);
 int	spool_open(struct spool *, int dir);
 void	spool_close(struct spool *);

@@ -3,7 +3,35 @@
  * The spool: what fails leaves nothing; locks; names; what dead agents leave,
  * and what is no letter.
  */
+#include <sys/syscall.h>
+
 #include "spool_letter.h"
+
+static ino_t synced;	/* what the last fsync() was of */
+
+int
+fsync(int fd)
+{
+	struct stat st;
+
+	synced = fstat(fd, &st) == 0 ? st.st_ino : 0;
+	return (int)syscall(SYS_fsync, fd);
+}
+
+/* Made on the first start, it is there after a power cut, too. */
+static void
+made_to_stay(void **state)
+{
+	struct stat st;
+	int parent = openat(spool.queue, "..", O_RDONLY | O_DIRECTORY);
+
+	(void)state;
+	assert_int_equal(fstat(parent, &st), 0);
+	synced = 0;
+	assert_int_equal(spool_make(parent), 0);
+	assert_int_equal(synced, st.st_ino);
+	close(parent);
+}
 
 static void
 abort_leaves_nothing(void **state)
@@ -244,6 +272,7 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		TEST(made_to_stay),
 		TEST(abort_leaves_nothing), TEST(failed_write), TEST(locks),
 		TEST(hold), TEST(clean_incoming), TEST(defer_fail_remove),
 		TEST(odd_files), TEST(names), TEST(ids_sort),
