@@ -381,6 +381,18 @@ state_of(const struct smtp_session *s)
 	    s->is_open ? SMTP_MAIL : SMTP_IDLE;
 }
 
+/* What VRFY or EXPN is of, the domain as the DNS has it. */
+static void
+get_name(struct message *request, struct address *address)
+{
+	char ascii[IDNA_MAX];
+
+	get_str(request, address->local, sizeof(address->local));
+	get_str(request, address->domain, sizeof(address->domain));
+	if (idna_to_ascii(address->domain, ascii) == 0)
+		strlcpy(address->domain, ascii, sizeof(address->domain));
+}
+
 static int
 answer_verify(void *session, int sock, struct message *request)
 {
@@ -388,8 +400,7 @@ answer_verify(void *session, int sock, struct message *request)
 	struct policy_verdict v;
 	struct address address;
 
-	get_str(request, address.local, sizeof(address.local));
-	get_str(request, address.domain, sizeof(address.domain));
+	get_name(request, &address);
 	if (get_end(request) == -1)
 		return STATE_FAULT;
 	policy_verify(&s->policy, address.local, address.domain, &v);
@@ -406,8 +417,7 @@ answer_expand(void *session, int sock, struct message *request)
 	uint32_t member;
 	int is_more;
 
-	get_str(request, address.local, sizeof(address.local));
-	get_str(request, address.domain, sizeof(address.domain));
+	get_name(request, &address);
 	member = get_u32(request);
 	if (get_end(request) == -1)
 		return STATE_FAULT;

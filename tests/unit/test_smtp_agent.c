@@ -272,6 +272,25 @@ verify(void **state)
 	assert_int_equal(data("x\n", 2), 250);
 }
 
+/* Whom we know is told, by whichever name of the domain he asks. */
+static void
+verify_utf8(void **state)
+{
+	(void)state;
+	leave();
+	strlcpy(config.domains[1], "xn--bcher-kva.example",
+	    sizeof(config.domains[1]));
+	config.domain_count = 2;
+	service = SERVICE_SUBMISSION;
+	login = "alice";
+	start();
+	send_rcpt(REQ_VERIFY, "alice", "b\xc3\xbc" "cher.example");
+	assert_int_equal(verdict(REQ_VERIFY, NULL), 250);
+	assert_string_equal(text, "<alice@xn--bcher-kva.example>");
+	send_rcpt(REQ_VERIFY, "alice", "xn--a.b\xc3\xbc");
+	assert_int_equal(verdict(REQ_VERIFY, NULL), 252);
+}
+
 /* What the client's host is called: the resolver's word. */
 static void
 named(void **state)
@@ -667,6 +686,7 @@ main(void)
 		TEST(accepted), TEST(patience), TEST(recipients), TEST(aliases),
 		TEST(duplicates_and_limits), TEST(sizes), TEST(loops),
 		TEST(wrong_count), TEST(aborted), TEST(verify),
+		TEST(verify_utf8),
 		TEST(named), TEST(forged_helo), TEST(no_room), TEST(no_spool),
 		TEST(faults), TEST(table),
 		TEST(protocols), TEST(made_complete),
