@@ -78,6 +78,7 @@ struct connection {
 	size_t			 address;	/* the one in use */
 	uint64_t		 tried;		/* a bit for each */
 	int			 in_clear;	/* TLS with it has failed */
+	int			 is_tired;	/* the host has ended it */
 	size_t			 refusals;	/* addresses that said 5xx */
 	struct errand_result	 why;		/* of the last one in vain */
 	int			 has_dsn;
@@ -120,6 +121,8 @@ void	destination_failed(struct destination *,
 	    const struct errand_result *, int is_permanent);
 /* A letter has arrived, sooner or later. */
 void	destination_succeeded(struct destination *, int is_quick);
+/* A host ends a connection in mid-letter: half as many, until it takes some. */
+void	destination_tired(struct destination *);
 void	destination_free(struct destination *);
 
 /* connection.c */

@@ -63,6 +63,7 @@ connection_move(struct connection *c)
 			c->tried |= UINT64_C(1) << i;
 	c->moves++;
 	c->batch_count = 0;
+	c->is_tired = 0;
 	connection_begin(c);
 	connection_try_next(c);
 }

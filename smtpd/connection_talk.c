@@ -236,6 +236,18 @@ is_to_restart(const struct errand *e, uint32_t verdict, uint32_t stage,
 	    (code == 0 || code == 421) && e->tries < RESTARTS_MAX;
 }
 
+/* It closes, or says 421, in the middle of a letter: once for all of it. */
+static void
+note_end(struct connection *c, uint32_t verdict, uint32_t stage,
+    uint32_t code)
+{
+	if (verdict != DELIVERY_DEFERRED || stage == RELAY_AT_START ||
+	    (code != 0 && code != 421) || c->is_tired || c->is_hurried)
+		return;
+	c->is_tired = 1;
+	destination_tired(c->destination);
+}
+
 static int
 heard_to(struct connection *c, struct message *m)
 {
@@ -271,6 +283,7 @@ heard_to(struct connection *c, struct message *m)
 	r.has_dsn = c->has_dsn;
 	r.code = code;
 	strlcpy(r.remote, connection_address(c)->host, sizeof(r.remote));
+	note_end(c, verdict, stage, code);
 	if (connection_put_off(c, e, stage, &r) == 0)
 		return 0;
 	if (verdict == DELIVERED)

@@ -235,6 +235,12 @@ destination_succeeded(struct destination *d, int is_quick)
 		d->limit++;
 }
 
+void
+destination_tired(struct destination *d)
+{
+	d->limit = d->limit > 1 ? d->limit / 2 : 1;
+}
+
 static void
 resolved(void *arg, const struct mx_result *r)
 {

@@ -110,6 +110,35 @@ test_reuse(void **state)
 	close(gate);
 }
 
+/* Each letter taken is a connection more, each that ends in the middle of one
+ * costs half of them, however many recipients that had. */
+static void
+test_limit(void **state)
+{
+	const struct destination *d;
+	int gate, i;
+
+	(void)state;
+	add("x.example", 8);
+	gate = relay();
+	welcome(gate);
+	assert_int_equal(hear_letter(gate), 8);
+	d = TAILQ_FIRST(&o.busy);
+	for (i = 0; i < 8; i++)
+		say_to(gate, (uint32_t)i, DELIVERED, RELAY_AT_END, 250);
+	assert_int_equal(d->limit, 10);
+	add("x.example", 3);
+	say_end(gate, 1);
+	assert_int_equal(hear_letter(gate), 3);
+	/* This is of the letter. */
+	say_to(gate, 0, DELIVERY_DEFERRED, RELAY_AT_RCPT, 450);
+	assert_int_equal(d->limit, 10);
+	say_to(gate, 1, DELIVERY_DEFERRED, RELAY_AT_RCPT, 421);
+	say_to(gate, 2, DELIVERY_DEFERRED, RELAY_AT_RCPT, 0);
+	assert_int_equal(d->limit, 5);
+	close(gate);
+}
+
 static void
 test_batches(void **state)
 {
@@ -345,7 +374,7 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		EACH(test_one), EACH(test_all_at_once), EACH(test_bad_status),
-		EACH(test_reuse), EACH(test_batches), EACH(test_restart),
+		EACH(test_reuse), EACH(test_limit), EACH(test_batches), EACH(test_restart),
 		EACH(test_restart_is_bounded), EACH(test_without_tls),
 		EACH(test_hostile), EACH(test_ended_idle), EACH(test_hurried),
 		EACH(test_bad_domain),
