@@ -455,12 +455,19 @@ put_recipient_status(const struct bounce *b, const struct outcome *o,
 {
 	const struct recipient *r =
 	    &b->letter->envelope.recipients[o->recipient];
-	char path[ADDRESS_PRINT_MAX], said[OUTCOME_TEXT_MAX + 32];
+	char path[ADDRESS_PRINT_MAX], by[ADDRESS_PRINT_MAX];
+	char said[OUTCOME_TEXT_MAX + 32], orcpt[ORCPT_MAX];
 
 	recipient_address(b, o, path);
+	written_to(b, o, by);
+	/* Unless the client said it, it is known behind an alias only. */
+	if (r->orcpt[0] != '\0' || strcasecmp(by, path) == 0)
+		strlcpy(orcpt, r->orcpt, sizeof(orcpt));
+	else
+		orcpt_make(by, orcpt);
 	diagnostic(o, said);
 	spool_put(w, "\n", 1);
-	put_xtext(b, w, "Original-Recipient", r->orcpt);
+	put_xtext(b, w, "Original-Recipient", orcpt);
 	put(w, "Final-Recipient: %s; %s\n", is_ascii(path, strlen(path)) ?
 	    "rfc822" : "utf-8", path);
 	put(w, "Action: %s\nStatus: %s\n", action_of(b, o), status_of(b, o));

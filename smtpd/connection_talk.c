@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@
 #include "privsep/message.h"
 #include "smtpd/connection.h"
 #include "smtpd/srs.h"
+#include "smtpd/xtext.h"
 
 #define IDLE_MS		3000	/* for another letter to come */
 #define SERVED_MAX	100	/* letters on one connection */
@@ -105,11 +107,30 @@ reverse_path(const struct connection *c, char buf[ADDRESS_PRINT_MAX])
 	    sender, (uint64_t)time(NULL), buf) == 0 ? buf : sender;
 }
 
+/* What the sender asked for, or, behind an alias, whom he wrote to. */
+static void
+find_orcpt(const struct errand *e, char orcpt[ORCPT_MAX])
+{
+	const struct recipient *r =
+	    &e->letter->envelope.recipients[e->recipient];
+	char path[ADDRESS_PRINT_MAX];
+	struct address address;
+
+	strlcpy(orcpt, r->orcpt, ORCPT_MAX);
+	if (orcpt[0] != '\0' || r->domain == NULL || r->domain[0] == '\0')
+		return;
+	strlcpy(address.local, r->local, sizeof(address.local));
+	strlcpy(address.domain, r->domain, sizeof(address.domain));
+	if (address_print(&address, path, sizeof(path)) == 0 &&
+	    strcasecmp(path, e->account) != 0)
+		orcpt_make(path, orcpt);
+}
+
 /* 0 or -1 with errno. */
 static int
 send_letter(struct connection *c)
 {
-	char sender[ADDRESS_PRINT_MAX];
+	char sender[ADDRESS_PRINT_MAX], orcpt[ORCPT_MAX];
 	const struct letter *l = c->batch[0]->letter;
 	const struct recipient *to;
 	struct message m;
@@ -120,7 +141,8 @@ send_letter(struct connection *c)
 		message_begin(&m, REQ_TO);
 		put_str(&m, c->batch[i]->account);
 		put_u32(&m, to->notify);
-		put_str(&m, to->orcpt);
+		find_orcpt(c->batch[i], orcpt);
+		put_str(&m, orcpt);
 		if (message_send(c->relay, &m) == -1)
 			return -1;
 	}

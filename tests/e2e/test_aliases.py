@@ -55,6 +55,16 @@ def test_elsewhere(smtpd, user, aliases):
         "MAIL FROM:<sender@example.test>")
 
 
+def test_elsewhere_knows_the_alias(smtpd, user, aliases):
+    """Whoever tells of it can say what was written to."""
+    aliases("away: me@else.example\n")
+    with Sink() as sink:
+        send(smtpd, "away@example.test")
+        eventually(lambda: sink.letters, "it comes")
+        assert sink.letters[0].recipients == [
+            "RCPT TO:<me@else.example> ORCPT=rfc822;away@example.test"]
+
+
 def test_list(smtpd, users, aliases):
     """Its keeper changes it at any moment; what is wrong makes mail wait."""
     first, second = users(2)

@@ -76,7 +76,7 @@ def test_addresses(smtpd, users, put):
             wait_messages(name, 1)
         is_over(smtpd)
     assert [r for letter in sink.letters for r in letter.recipients] == [
-        "RCPT TO:<Her@else.example>"]
+        "RCPT TO:<Her@else.example> ORCPT=rfc822;info+2Bdetail@virt.example"]
     assert [len(messages(n)) for n in (first, second, third)] == [1, 1, 1]
 
 

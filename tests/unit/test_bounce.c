@@ -141,13 +141,15 @@ a_plain_one(void **state)
 	make(&plain, &b);
 	has("\nTo: <a@a.example>\n");
 	has("\nReporting-MTA: dns; mx.example\nArrival-Date: ");
-	has("\n\nFinal-Recipient: rfc822; Bob@c.example\nAction: failed\n"
+	has("\nFinal-Recipient: rfc822; Bob@c.example\nAction: failed\n"
 	    "Status: 5.1.1\nRemote-MTA: dns; h.example\n"
 	    "Diagnostic-Code: smtp; 550 5.1.1 no\nLast-Attempt-Date: ");
 	has("\nContent-Type: text/rfc822-headers\n\nSubject: x\n\n--");
 	assert_int_equal(count(b.boundary), 5);
 	has("\n<Bob@c.example>\n    by way of bob@b.example\n    host ");
-	assert_int_equal(count("Original-"), 0);
+	/* What was written to, and what is behind it. */
+	has("\n\nOriginal-Recipient: rfc822;bob@b.example\nFinal-");
+	assert_int_equal(count("Original-"), 1);
 	assert_string_equal(notice.envelope.sender, "");
 	assert_int_equal(notice.envelope.derived, DERIVED_NOTICE);
 	assert_int_equal(notice.envelope.flags, MAIL_ESMTP);
