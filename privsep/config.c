@@ -41,7 +41,7 @@ const struct config_field config_fields[] = {
 	{ .keyword = "domains", KIND_DOMAINS,
 	    LOGIN | AGENTS | QUEUE | PROGRAMS,
 	    LIST(domains, domain_count), .repeats = 1 },
-	{ .keyword = "listen", KIND_LISTEN, TO_NONE,
+	{ .keyword = "listen", KIND_LISTEN, QUEUE,
 	    LIST(listeners, listener_count), .repeats = 1 },
 	{ .keyword = "inetd-service", KIND_INETD, TO_NONE,
 	    AT(inetd_service) },

@@ -115,6 +115,90 @@ get_dns(struct coder *k, struct config *c, const struct config_field *f)
 	}
 }
 
+/* Where other hosts find us, and nothing of the rest: so addresses only. */
+static int
+is_door(const struct listener *l)
+{
+	return l->service == SERVICE_SMTP && (l->address.ss_family == AF_INET ||
+	    l->address.ss_family == AF_INET6);
+}
+
+static void
+put_door(struct coder *k, const struct listener *l)
+{
+	const struct sockaddr_in *in = (const void *)&l->address;
+	const struct sockaddr_in6 *in6 = (const void *)&l->address;
+	int family = l->address.ss_family;
+	char text[INET6_ADDRSTRLEN];
+
+	if (inet_ntop(family, family == AF_INET ? (const void *)&in->sin_addr :
+	    (const void *)&in6->sin6_addr, text, sizeof(text)) == NULL)
+		k->bad = 1;
+	else
+		coder_put_string(k, text);
+	coder_put_number(k, ntohs(in->sin_port));	/* in6's, too */
+}
+
+static void
+put_doors(struct coder *k, const struct config *c, const struct config_field *f)
+{
+	uint32_t n = 0;
+	size_t i;
+
+	(void)f;
+	for (i = 0; i < c->listener_count; i++)
+		n += is_door(&c->listeners[i]) != 0;
+	coder_put_number(k, n);
+	for (i = 0; i < c->listener_count; i++)
+		if (is_door(&c->listeners[i]))
+			put_door(k, &c->listeners[i]);
+}
+
+/* An address as inet_ntop(3) writes it; in network order in octets. */
+static int
+get_address(struct coder *k, void *octets)
+{
+	char text[INET6_ADDRSTRLEN], again[INET6_ADDRSTRLEN];
+	int family;
+
+	coder_get_string(k, text, sizeof(text));
+	family = strchr(text, ':') != NULL ? AF_INET6 : AF_INET;
+	if (inet_pton(family, text, octets) != 1 ||
+	    inet_ntop(family, octets, again, sizeof(again)) == NULL ||
+	    strcmp(text, again) != 0)
+		k->bad = 1;
+	return family;
+}
+
+static void
+get_doors(struct coder *k, struct config *c, const struct config_field *f)
+{
+	uint8_t octets[sizeof(struct in6_addr)];
+	struct listener *l;
+	struct sockaddr_in *in;
+	struct sockaddr_in6 *in6;
+	size_t i;
+
+	(void)f;
+	memset(c->listeners, 0, sizeof(c->listeners));
+	c->listener_count = coder_get_count(k, CONFIG_LISTEN_MAX);
+	for (i = 0; i < c->listener_count && !k->bad; i++) {
+		l = &c->listeners[i];
+		in = (void *)&l->address;
+		in6 = (void *)&l->address;
+		l->service = SERVICE_SMTP;
+		l->address.ss_family = (sa_family_t)get_address(k, octets);
+		in->sin_port = htons(get_port(k));	/* in6's, too */
+		if (l->address.ss_family == AF_INET)
+			memcpy(&in->sin_addr, octets, sizeof(in->sin_addr));
+		else
+			memcpy(&in6->sin6_addr, octets,
+			    sizeof(in6->sin6_addr));
+		l->address_len = l->address.ss_family == AF_INET ?
+		    sizeof(*in) : sizeof(*in6);
+	}
+}
+
 static void
 put_place(struct coder *k, const struct remote *to)
 {
@@ -370,7 +454,6 @@ put_sources(struct coder *k, const struct config *c,
 static void
 get_sources(struct coder *k, struct config *c, const struct config_field *f)
 {
-	char text[INET6_ADDRSTRLEN], again[INET6_ADDRSTRLEN];
 	struct network *n;
 	size_t i;
 
@@ -378,13 +461,8 @@ get_sources(struct coder *k, struct config *c, const struct config_field *f)
 	c->relay_source_count = coder_get_count(k, CONFIG_SOURCES_MAX);
 	for (i = 0; i < c->relay_source_count && !k->bad; i++) {
 		n = &c->relay_sources[i];
-		coder_get_string(k, text, sizeof(text));
-		n->family = strchr(text, ':') != NULL ? AF_INET6 : AF_INET;
+		n->family = get_address(k, n->address);
 		n->prefix = n->family == AF_INET ? 32 : 128;
-		if (inet_pton(n->family, text, n->address) != 1 ||
-		    inet_ntop(n->family, n->address, again,
-		    sizeof(again)) == NULL || strcmp(text, again) != 0)
-			k->bad = 1;
 	}
 }
 
@@ -407,6 +485,7 @@ get_delimiter(struct coder *k, struct config *c, const struct config_field *f)
 }
 
 const struct config_coder config_relay_coders[KIND_COUNT] = {
+	[KIND_LISTEN] = { put_doors, get_doors },
 	[KIND_OPTIONAL] = { put_optional, get_optional },
 	[KIND_COMMAND_USER] = { put_command_user, get_command_user },
 	[KIND_DNS] = { put_dns, get_dns },

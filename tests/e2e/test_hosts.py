@@ -252,7 +252,6 @@ def test_by_a_backup(alpha, beta, net, start):
                          (ip(alpha), alpha.mx, "ESMTPSA")]
 
 
-@pytest.mark.skipif(not hosts.HAS_IPV6, reason="no IPv6 here")
 def test_backup_by_another_name(beta, net):
     """A mail exchanger that is this host is found by its address, too: no
     letter goes round."""
@@ -266,6 +265,7 @@ def test_backup_by_another_name(beta, net):
     assert not beta.smtpd.log("event=delivered .*@(twin|own).test")
 
 
+@pytest.mark.skipif(not hosts.HAS_IPV6, reason="no IPv6 here")
 def test_half_broken(alpha, beta):
     """One address of the host swallows everything: soon the next is tried."""
     by_msmtp(alpha, "alex", "john@half.test", "half")

@@ -85,6 +85,47 @@ test_pass_only_what_is_needed(void **state)
 	close(fd);
 }
 
+/* The queue knows where other hosts find us; nobody else, and no more. */
+static void
+test_pass_listeners(void **state)
+{
+	static const char *const texts[] = { "0.0.0.0", "192.0.2.7",
+	    "2001:db8::7" };
+	const struct sockaddr_in *in;
+	const struct sockaddr_in6 *in6;
+	char text[INET6_ADDRSTRLEN];
+	size_t i;
+	int fd;
+
+	(void)state;
+	assert_int_equal(parse("listen submission *:587\nlisten lmtp /x/lmtp\n"
+	    "listen smtp 0.0.0.0:25\nlisten smtp 192.0.2.7:2525\n"
+	    "listen smtp [2001:db8::7]:2526\n"), 0);
+	resolve();
+	fd = config_send(&config, ROLE_QUEUE);
+	assert_int_equal(config_receive(fd, ROLE_QUEUE, &received), 0);
+	close(fd);
+	assert_int_equal(received.listener_count, 3);
+	for (i = 0; i < 3; i++) {
+		in = (const void *)&received.listeners[i].address;
+		in6 = (const void *)&received.listeners[i].address;
+		assert_int_equal(received.listeners[i].service, SERVICE_SMTP);
+		assert_int_equal(in->sin_family, i == 2 ? AF_INET6 : AF_INET);
+		assert_non_null(inet_ntop(in->sin_family, i == 2 ?
+		    (const void *)&in6->sin6_addr : &in->sin_addr, text,
+		    sizeof(text)));
+		assert_string_equal(text, texts[i]);
+		assert_int_equal(ntohs(i == 2 ? in6->sin6_port : in->sin_port),
+		    i == 0 ? 25 : 2524 + i);
+	}
+	/* None: from inetd, say. */
+	config.listener_count = 0;
+	fd = config_send(&config, ROLE_QUEUE);
+	assert_int_equal(config_receive(fd, ROLE_QUEUE, &received), 0);
+	assert_int_equal(received.listener_count, 0);
+	close(fd);
+}
+
 /* Nobody but the master knows where certificates and keys are. */
 static void
 test_pass_no_certificates(void **state)
@@ -218,6 +259,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_pass_only_what_is_needed, reset),
+		cmocka_unit_test_setup(test_pass_listeners, reset),
 		cmocka_unit_test_setup(test_pass_no_certificates, reset),
 		cmocka_unit_test_setup(test_pass_full, reset),
 		cmocka_unit_test_setup(test_pass_garbage, reset),

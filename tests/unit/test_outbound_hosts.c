@@ -198,6 +198,41 @@ test_silent_hosts(void **state)
 		close(gates[--count]);
 }
 
+/* It takes one letter, whoever it is for, and that is all. */
+static void
+take_letter(int gate)
+{
+	welcome(gate);
+	assert_int_equal(hear_letter(gate), 1);
+	say_to(gate, 0, DELIVERED, RELAY_AT_END, 250);
+	say_end(gate, 0);
+	close(gate);
+}
+
+/* As long as others want connections, one with many letters has its share. */
+static void
+test_share(void **state)
+{
+	static int gates[ERRANDS];
+	const size_t others = 60;
+	size_t i, n;
+
+	(void)state;
+	for (i = 0; i < others; i++)
+		add_for_host(10 + i);
+	for (i = 0; i < 40; i++)
+		add("x.example", 1);
+	n = relays(gates);
+	assert_int_equal(n, others + 1);
+	while (n > 0)
+		take_letter(gates[--n]);
+	assert_int_equal(done_count, others + 1);
+	n = relays(gates);
+	assert_in_range(n, 2, 20);
+	while (n > 0)
+		close(gates[--n]);
+}
+
 /* Both questions about a host: it has these IPv4 addresses, for a minute. */
 static void
 resolve(const char *const *addresses, uint32_t count)
@@ -363,7 +398,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		EACH(test_refused), EACH(test_rest),
 		EACH(test_nobody_listens), EACH(test_tarpits),
-		EACH(test_silent_hosts), EACH(test_moves),
+		EACH(test_silent_hosts), EACH(test_share), EACH(test_moves),
 		EACH(test_avoided), EACH(test_many_domains),
 	};
 
