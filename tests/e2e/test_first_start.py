@@ -32,6 +32,25 @@ def test_spool_is_no_typing_mistake(host):
     assert not os.path.exists(postern.BASE + "/spol")
 
 
+def test_spool_that_is_there(daemons):
+    """An empty one of root's is taken; any other stays as it is, and so does
+    what a slip of the pen names."""
+    top = postern.BASE + "/spools"
+    os.makedirs(top + "/empty")
+    daemons("smtpd", "spool-dir %s/empty\n" % top)
+    status = os.stat(top + "/empty")
+    assert status.st_mode & 0o7777 == 0o700
+    assert status.st_uid == postern.SYSTEM_USERS["_posternq"]
+    for mode in (0o1777, 0o755, 0o700):
+        os.chmod(top, mode)
+        daemon = postern.Daemon("smtpd", "spool-dir %s\n" % top)
+        daemon.start(wait=False)
+        assert daemon.process.wait(PATIENCE) == 1
+        daemon.wait_log("spools: must be owned by _posternq, with mode 0700")
+        status = os.stat(top)
+        assert (status.st_uid, status.st_mode & 0o7777) == (0, mode)
+
+
 def test_directory_that_cannot_be_made(host):
     """The message names the directory and says why."""
     postern.write(postern.BASE + "/a-file", "")
