@@ -1,9 +1,9 @@
 /*
  * place: looks where the server is.
  *
- * Runs in sendmail and in postern, as whoever called it; reads the server's configuration, or
- * what the caller says is one: it decides nothing but which socket of the
- * caller's choice is connected to.
+ * Runs in sendmail and in postern, as whoever called it; reads the server's
+ * configuration, or what the caller says is one: it decides nothing but which
+ * socket of the caller's choice is connected to.
  */
 #include <string.h>
 

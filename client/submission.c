@@ -86,7 +86,8 @@ submission_connect(const char *run_dir)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd == -1 || connect(fd, (struct sockaddr *)&un, sizeof(un)) == -1)
 		fail(EX_TEMPFAIL, "no mail server at %s: %s; nothing was sent,"
-		    " try again", un.sun_path, strerror(errno));
+		    " try again", un.sun_path,
+		    strerror(is_late ? ETIMEDOUT : errno));
 	return fd;
 }
 
@@ -145,8 +146,8 @@ greet(struct submission *s, const char *run_dir)
 	unsigned int tries;
 
 	for (tries = 0;; tries++) {
-		s->fd = submission_connect(run_dir);
 		set_clock();
+		s->fd = submission_connect(run_dir);
 		s->in = fdopen(s->fd, "r");
 		s->out = fdopen(dup(s->fd), "w");
 		if (s->in == NULL || s->out == NULL)

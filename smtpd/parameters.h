@@ -1,8 +1,8 @@
 /*
  * parameters: the arguments of SMTP commands, parsed strictly (RFC 5321
- * section 4.1.1, RFC 1870, RFC 3461, RFC 4954, RFC 6152,
- * RFC 6531).  Pure functions over
- * NUL-terminated text that is known to hold no CR, LF or NUL.
+ * section 4.1.1, RFC 1870, RFC 3030, RFC 3461, RFC 4954, RFC 6152, RFC 6531).
+ * Pure functions over NUL-terminated text that is known to hold no CR, LF or
+ * NUL.
  *
  * Where a function returns a string, it is NULL for a good argument, else the
  * whole reply line to refuse it with.
