@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../privsep/log.h"
 #include "maildir.h"
 #include "maildir_sizes.h"
 
@@ -318,6 +319,17 @@ entry_count(struct mailbox *mb, struct maildir_entry *entry)
 	return 0;
 }
 
+/* Files that somebody copied there as root, say: their owner misses them. */
+static void
+log_skipped(const char *first, int error, size_t count)
+{
+	char name[LOG_VALUE_MAX];
+
+	log_event(LOG_WARNING, 0, "event=messages-skipped messages=%zu "
+	    "first=%s text=\"%s\"", count, log_value(first, name),
+	    error == ESTALE ? "no file of the user's own" : strerror(error));
+}
+
 /*
  * Count what does not say its size.  One file that can't be read does not
  * take the others away; want of memory or descriptors is another matter.
@@ -326,7 +338,9 @@ static int
 index_count_rest(struct mailbox *mb, size_t *counted, uint64_t *octets)
 {
 	struct maildir_entry *entry;
-	size_t i;
+	const char *first = NULL;
+	size_t i, skipped = 0;
+	int error = 0;
 
 	*counted = *octets = 0;
 	for (i = 0; i < mb->index.count; i++) {
@@ -342,7 +356,15 @@ index_count_rest(struct mailbox *mb, size_t *counted, uint64_t *octets)
 		    errno == EAGAIN)
 			return -1;
 		entry->flags |= ENTRY_SKIP;
+		if (errno == ENOENT)
+			continue;	/* removed just now */
+		if (skipped++ == 0) {
+			first = entry->name;
+			error = errno;
+		}
 	}
+	if (skipped > 0)
+		log_skipped(first, error, skipped);
 	index_compact(&mb->index);
 	return 0;
 }

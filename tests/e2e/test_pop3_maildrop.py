@@ -320,6 +320,19 @@ def test_C6_links_in_the_maildir(pop3d, user):
         pop.quit()
 
 
+def test_files_that_are_no_messages_are_told(pop3d, user):
+    """Somebody copied mail as root, or took the right to read it."""
+    put_message(user, SHORT, "1700000001.good.host")
+    os.chown(put_message(user, SHORT, "1700000002.roots.host"), 0, 0)
+    os.chmod(put_message(user, SHORT, "1700000003.shut.host"), 0)
+    pop3d.forget_log()
+    with Pop(pop3d, user) as pop:
+        assert pop.uidl() == ["1700000001.good.host"]
+        pop.quit()
+    pop3d.wait_log("event=messages-skipped messages=2 "
+                   "first=170000000[23].(roots|shut).host text=")
+
+
 def test_C6_maildir_is_a_link_to_another_user(pop3d, user, users):
     """C6: ~/Maildir or ~/Maildir/new as a link into somebody else's."""
     other, = users(1)
