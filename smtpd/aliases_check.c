@@ -28,8 +28,13 @@ check_address(const struct config *config, char *item, enum target_kind *kind)
 	    &address) != ADDRESS_OK ||
 	    idna_to_ascii(address.domain, ascii) == -1)
 		return "target is neither an account nor an address";
-	/* As the DNS has it: so fewer hosts are in want of SMTPUTF8. */
+	/*
+	 * As the DNS has it: so fewer hosts are in want of SMTPUTF8.  It can
+	 * be too long then for a letter to be read back from the spool.
+	 */
 	strlcpy(address.domain, ascii, sizeof(address.domain));
+	if (!address_is_legal_utf8(&address))
+		return "target is too long an address";
 	if (address.domain[0] == '\0' ||
 	    config_is_local_domain(config, address.domain)) {
 		strlcpy(item, address.local, TARGET_TEXT_MAX);

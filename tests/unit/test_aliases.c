@@ -95,6 +95,25 @@ mistakes(void **state)
 	assert_null(targets("what is this"));
 }
 
+/* In ASCII a domain is longer: what could not be read back is a mistake. */
+static void
+too_long(void **state)
+{
+	char text[400], local[240];
+	size_t len;
+
+	(void)state;
+	memset(local, 'x', sizeof(local));
+	for (len = 232; len <= 236; len++) {
+		snprintf(text, sizeof(text), "a: %.*s@b\xc3\xbc" "cher.example\n",
+		    (int)len, local);
+		parse(text);
+		assert_int_equal(reports, len + 1 + 21 > 254);
+		assert_int_equal(strcmp(targets("a"), "BAD") == 0,
+		    len + 1 + 21 > 254);
+	}
+}
+
 /* Ten thousand: looked up by halves, so this is done in no time. */
 static void
 many(void **state)
@@ -138,7 +157,7 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(grammar), TEST(mistakes), TEST(many),
+		TEST(grammar), TEST(mistakes), TEST(too_long), TEST(many),
 		TEST(account_names),
 	};
 
