@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "hurry.h"
 #include "local.h"
 #include "log.h"
 #include "master.h"
@@ -248,7 +249,7 @@ session_accept(int client, enum service service, const struct sockaddr *peer,
 	if (!service_is_local(service))
 		set_options(client);
 	else if (local_peer(client, &uid) == -1) {
-		close(client);
+		hurry_close(client);
 		return;
 	}
 	source = limits_source(peer, uid);
@@ -260,7 +261,10 @@ session_accept(int client, enum service service, const struct sockaddr *peer,
 		refuse(client, &f, "max-sessions");
 	else if (find_worker(client, &f, source) == -1)
 		refuse(client, &f, "no-worker");
-	close(client);
+	if (service_is_local(service))
+		hurry_close(client);
+	else
+		close(client);
 }
 
 /*
@@ -301,5 +305,5 @@ session_control(int client)
 		(void)message_send(master.queue.channel.fd, &m);
 	}
 	/* Who is not served sees the end, and asks again later. */
-	close(client);
+	hurry_close(client);
 }

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "become.h"
+#include "hurry.h"
 #include "log.h"
 #include "master.h"
 #include "program.h"
@@ -153,7 +154,10 @@ static void
 log_ready(struct watch *w, uint32_t events)
 {
 	(void)events;
+	/* Among them users, who might send descriptors as well. */
+	hurry_begin();
 	hear(w, 0, log_heard);
+	hurry_end();
 }
 
 static void

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "hurry.h"
 #include "local.h"
 #include "log.h"
 #include "master.h"
@@ -320,7 +321,10 @@ doors_close(const struct listener *wanted, size_t n)
 		if (service_is_local(d->listener.service) &&
 		    !is_among(&d->listener, wanted, n))
 			local_remove(&d->listener, &d->file);
+		/* With those who have come and sent, but were not served. */
+		hurry_begin();
 		watch_close(&d->watch);
+		hurry_end();
 	}
 }
 

@@ -381,6 +381,7 @@ allow_list(enum sandbox_table which, uint16_t mark)
 	allow_own_limits(ctx);
 	allow_file_control(ctx);
 	if (which == SANDBOX_QUEUE) {
+		rule(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setitimer));
 		allow_connecting(ctx);
 		allow_socket(ctx, AF_INET, SOCK_STREAM);
 		allow_socket(ctx, AF_INET6, SOCK_STREAM);

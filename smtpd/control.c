@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "privsep/hurry.h"
 #include "privsep/log.h"
 #include "smtpd/control.h"
 
@@ -33,7 +34,7 @@ let_go(struct control_client *c)
 	struct control *ctl = c->control;
 
 	control_end(c);
-	close(c->fd);
+	hurry_close(c->fd);
 	TAILQ_REMOVE(&ctl->clients, c, link);
 	ctl->count--;
 	free(c);
@@ -47,7 +48,7 @@ refuse(int fd, enum control_refusal why)
 	message_begin(&m, REPLY_REFUSED);
 	put_u32(&m, why);
 	(void)message_send(fd, &m);
-	close(fd);
+	hurry_close(fd);
 }
 
 static size_t
@@ -125,8 +126,12 @@ take_request(struct control_client *c)
 {
 	static struct message m;
 	const struct gate *g;
-	int n = message_recv(c->fd, &m, 0);
+	int n;
 
+	/* It closes descriptors that came with the request. */
+	hurry_begin();
+	n = message_recv(c->fd, &m, 0);
+	hurry_end();
 	if (n == -1 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n == 0 || (n == -1 && errno != EBADMSG)) {

@@ -9,6 +9,7 @@ import ctypes
 import multiprocessing
 import os
 import re
+import signal
 import socket
 import struct
 import time
@@ -16,6 +17,7 @@ import time
 import pytest
 
 import postern
+from lingering import LINGER, lingering
 from postern import Pop, Smtp, eventually
 from puppet import text, u32
 
@@ -175,3 +177,36 @@ def test_a_session_agent_says_who_it_is(smtpd, users):
                     % postern.SYSTEM_USERS["_posternq"], found[-1]), found
     eventually(lambda: smtpd.log(r"^\S+ event=delivered .*account=%s " % user),
                "the queue's own lines stand as they are")
+
+
+def send_lingering(sock, sent, stop):
+    """Descriptors with lines; to close one takes long (test_descriptors)."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        held = lingering(listener)
+        socket.send_fds(sock, [line(b"event=with-a-descriptor")],
+                        [held.fileno()])
+        held.close()
+        sent.set()
+        stop.wait(postern.PATIENCE)
+    os._exit(0)
+
+
+def test_C8_the_master_waits_for_no_descriptor(smtpd, users):
+    """A line that has a socket with it is none, and holds nobody up."""
+    user, = users(1)
+    context = multiprocessing.get_context("fork")
+    sent, stop = context.Event(), context.Event()
+    with log_socket(smtpd, "smtpd-programs") as sock:
+        os.kill(smtpd.process.pid, signal.SIGSTOP)
+        try:
+            process = as_user(user, send_lingering, sock, sent, stop)
+            eventually(sent.is_set, "it is sent")
+        finally:
+            os.kill(smtpd.process.pid, signal.SIGCONT)
+        begun = time.monotonic()
+        with Smtp(smtpd) as smtp:
+            smtp.quit()
+        assert time.monotonic() - begun < LINGER
+        stop.set()
+        ended(process)
+    assert not smtpd.log("with-a-descriptor")

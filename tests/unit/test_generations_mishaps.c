@@ -1,4 +1,4 @@
-/* LINK: privsep/generation privsep/crowd privsep/setting privsep/roles privsep/session privsep/child privsep/speaker privsep/program privsep/crash privsep/facts privsep/message privsep/log */
+/* LINK: privsep/generation privsep/crowd privsep/setting privsep/roles privsep/session privsep/child privsep/hurry privsep/speaker privsep/program privsep/crash privsep/facts privsep/message privsep/log */
 /* LIBS: -Wl,--wrap=fork,--wrap=socketpair,--wrap=kill */
 /*
  * The master's generations among roles that die, hang and are slow, at any
