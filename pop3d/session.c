@@ -5,6 +5,8 @@
  * Runs in the worker, as worker-user, confined; touches the client's
  * connection, the gate and, by way of TLS, the signer.
  */
+#include <sys/socket.h>
+
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -12,6 +14,8 @@
 #include "../privsep/log.h"
 #include "login.h"
 #include "session.h"
+
+#define DRAIN_MAX	64	/* times that more is read at the end */
 
 static void
 session_heard(void *worker)
@@ -257,6 +261,23 @@ log_logout(struct session *s)
 	    s->retrieved, s->removed, s->octets);
 }
 
+/*
+ * Input that nobody has read makes the kernel reset the connection when it is
+ * closed, and throw away what the client has not got yet: the end of a message
+ * that a slow one fetches.  So what came behind QUIT is taken, without waiting
+ * for more.
+ */
+static void
+drain(const struct session *s)
+{
+	uint8_t junk[4096];
+	int i;
+
+	for (i = 0; i < DRAIN_MAX; i++)
+		if (recv(s->wire.fd, junk, sizeof(junk), MSG_DONTWAIT) <= 0)
+			return;
+}
+
 void
 session_begin(struct session *s, struct worker *worker)
 {
@@ -285,6 +306,7 @@ session_run(struct session *s)
 	session_loop(s);
 	if (wire_flush(&s->wire) == WIRE_OK && s->has_tls)
 		tls_close(&s->wire);
+	drain(s);
 	if (s->state == POP3_TRANSACTION) {
 		log_logout(s);
 		maildrop_close(&s->drop);

@@ -1,6 +1,7 @@
 """pop3d: what a maildrop shows, and what deleting in it does."""
 import os
 import re
+import socket
 
 import pytest
 
@@ -281,6 +282,20 @@ def test_many_messages(pop3d, user):
 
 
 # Whose it is
+
+def test_more_behind_quit(pop3d, user):
+    """A slow client gets the end of its message, whatever it said last."""
+    content = b"Subject: large\n\n" + b"0123456789abcde\n" * 800000
+    put_message(user, content)
+    with Pop(pop3d, user) as pop:
+        pop.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        pop.send("RETR 1\r\nQUIT\r\n")
+        pop.line()		# so these were read, and no more
+        pop.send("NOOP\r\n")
+        assert sum(len(line) + 2 for line in pop.body()) == len(as_sent(
+            content))
+        assert pop.line() == b"+OK goodbye"
+
 
 def test_in_use(pop3d, user):
     """One session at a time; the lock ends with it, however it ends."""
