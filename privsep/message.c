@@ -332,7 +332,8 @@ message_recv(int sock, struct message *m, int maxfds)
 	if (n == -1)
 		return -1;
 	take_riders(m, &hdr);
-	if (n == 0 && m->nfds == 0)
+	/* The end comes from nobody: who shares a socket can't feign it. */
+	if (n == 0 && m->nfds == 0 && m->uid == MESSAGE_NO_UID)
 		return 0;
 	if (n < TYPE_OCTETS || m->bad || m->nfds > maxfds ||
 	    (hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {

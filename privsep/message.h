@@ -79,7 +79,8 @@ int	message_send(int sock, const struct message *);
 /*
  * Receive one message with at most maxfds descriptors: 1 for a message, 0 at
  * end of file, -1 with errno: EBADMSG for one that is too long, too short or
- * carries more descriptors than allowed (these are closed).
+ * carries more descriptors than allowed (these are closed).  Without SO_PASSCRED
+ * one of no octets is the end as well: whoever sends it has said its last.
  */
 int	message_recv(int sock, struct message *, int maxfds);
 

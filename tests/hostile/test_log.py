@@ -151,12 +151,11 @@ def test_C5_nobody_is_another(smtpd, users, role):
     user, = users(1)
     with log_socket(smtpd, role) as sock:
         ended(as_user(user, claim_root, sock))
-        # What is no line at all is passed over.
+        # What is no line at all is passed over, nor is it the socket's end.
         for junk in (b"", u32(CH_LOG), u32(99) + u32(6) + text(b"event=junk"),
                      line(b"event=junk\0"), line(b"event=junk", 8),
                      line(b"event=junk") + b"x", line(b"event=junk" * 200)):
-            if junk:
-                ended(as_user(user, sock.send, junk))
+            ended(as_user(user, sock.send, junk))
         last = as_user(user, sock.send, line(b"event=la\nst\x1b[2J"))
         smtpd.wait_log(re.escape(marks(user, last.pid)
                                  + r"event=la\x0ast\x1b[2J"))
