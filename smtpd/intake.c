@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -260,14 +261,35 @@ take_piece(struct smtp_session *s, int fd)
 	return 1;
 }
 
+/*
+ * Until there is more, or the end.  A worker closes the pipe before it asks for
+ * anything else: with news at the gate and none here there will never be any,
+ * whoever it is that has the other end.
+ */
+static int
+await_piece(const struct smtp_session *s, int fd)
+{
+	struct pollfd pfd[2] = {
+		{ .fd = fd, .events = POLLIN },
+		{ .fd = s->agent->gate, .events = POLLIN }
+	};
+
+	if (poll(pfd, 2, -1) == -1)
+		return errno == EINTR ? 0 : -1;
+	/* It may have come after the look at the pipe, and before this one. */
+	if (pfd[0].revents != 0 || poll(pfd, 1, 0) == 1)
+		return 0;
+	errno = EPIPE;
+	return -1;
+}
+
 int
 intake_drain(struct smtp_session *s, int fd)
 {
 	int n;
 
-	/* Its end comes, whatever becomes of the worker. */
 	while ((n = take_piece(s, fd)) != 0)
-		if (n == -1)
+		if (n == -1 && (errno != EAGAIN || await_piece(s, fd) == -1))
 			return -1;
 	if (s->fault.code != 0)
 		return 0;

@@ -249,7 +249,8 @@ receive(struct smtp_session *s, int sock, const int ends[2])
 	sent = reply(sock, REQ_DATA, &go_on, ends[1]);
 	/* Ours must go, or the end never comes. */
 	close(ends[1]);
-	if (sent == -1 || intake_drain(s, ends[0]) == -1) {
+	if (sent == -1 || fcntl(ends[0], F_SETFL, O_NONBLOCK) == -1 ||
+	    intake_drain(s, ends[0]) == -1) {
 		close(ends[0]);
 		return STATE_END;
 	}
