@@ -178,6 +178,9 @@ start(void)
 	    &config) == 0)
 		fatal("no descriptor for hints");
 	await_order();
+	/* In a run of inetd's or of cron's it is others who may listen there. */
+	if (is_once)
+		config.listener_count = 0;
 	/* Dates in letters of our own: no file of zones can be read later. */
 	tzset();
 	dns = dns_new(need_resolver, NULL);

@@ -3,8 +3,10 @@ import os
 import subprocess
 import time
 
+import dnsstub
 import postern
 from postern import PATIENCE, Smtp
+from sink import Sink
 from starts import (CLEAN, LETTER, Place, alone, connection,  # noqa: F401
                     run)
 
@@ -47,6 +49,26 @@ def test_queue_run_leaves_what_is_not_due(user):
     assert run_queue(place) == 0	# and does not wait for it
     assert postern.messages(user) == []
     assert len(os.listdir(place.spool + "/queue")) == 1
+
+
+def test_queue_run_beside_another_server(host):
+    """Where we would listen another one may, if it is not we who listen."""
+    zone = dnsstub.Zone()
+    zone.host("far.example", "192.0.2.1")
+    names = dnsstub.Server(zone)
+    place = Place("smtpd", "retry-schedule 1s\ntrusted-networks 127.0.0.0/8\n"
+                  "dns-server %s@%d\n" % (names.address, names.port))
+    place.start()
+    with Smtp(place) as smtp:
+        assert smtp.mail(LETTER, "b@far.example").code == 250
+        smtp.quit()
+    place.wait_log("event=deferred")
+    assert place.stop() == 0
+    with Sink("192.0.2.1") as sink:
+        time.sleep(2.2)
+        assert run_queue(place, "-o", "listen smtp 192.0.2.1:25") == 0
+        assert len(sink.letters) == 1
+    names.close()
 
 
 def test_queue_run_that_can_not_be():
