@@ -193,7 +193,7 @@ has_room(struct destination *d)
 {
 	if (room_is_there(d))
 		return 1;
-	d->outbound->is_short = 1;
+	d->outbound->short_count++;
 	return 0;
 }
 
@@ -271,7 +271,7 @@ outbound_run(struct outbound *o, uint64_t now)
 	struct destination *d, *next, *last;
 
 	o->now = now;
-	o->is_short = 0;
+	o->short_count = 0;
 	share(o);
 	last = TAILQ_LAST(&o->busy, destination_list);
 	TAILQ_FOREACH_SAFE(d, &o->busy, link, next) {
@@ -279,7 +279,7 @@ outbound_run(struct outbound *o, uint64_t now)
 		if (d == last)
 			break;
 	}
-	if (o->is_short)
+	if (o->short_count > 0)
 		room_make(o);
 }
 
@@ -368,7 +368,7 @@ outbound_next(const struct outbound *o)
 {
 	const struct connection *c;
 	const struct destination *d;
-	uint64_t next = o->is_short ? room_next(o) : UINT64_MAX;
+	uint64_t next = o->short_count > 0 ? room_next(o) : UINT64_MAX;
 
 	TAILQ_FOREACH(c, &o->connections, link)
 		if (c->deadline < next)

@@ -57,7 +57,7 @@ struct outbound {
 	uint64_t		 hold_until;	/* no relay can be had */
 	size_t			 connection_count;
 	size_t			 share;		/* of each that has letters */
-	int			 is_short;	/* some wait for a connection */
+	size_t			 short_count;	/* wait for a connection */
 	size_t			 resolving;	/* destinations */
 	size_t			 watched;	/* of the last outbound_poll() */
 	struct connection	*watching[OUTBOUND_CONNECTIONS];

@@ -5,6 +5,9 @@
  * Runs in the queue, as queue-user; touches memory, and ends channels to
  * relays.
  *
+ * A connection that waits for another letter, and there is none, waits only as
+ * long as nobody wants its place.
+ *
  * A connection that has not got on for some seconds is slow.  It does not
  * count among the quick ones any more, so that others can have its place; but
  * where others wait and too many are slow, the one that has been waited for
@@ -70,12 +73,29 @@ slowest(const struct outbound *o)
 	return found;
 }
 
+/* That has been without a letter longest. */
+static struct connection *
+idlest(const struct outbound *o)
+{
+	struct connection *c, *found = NULL;
+
+	TAILQ_FOREACH(c, &o->connections, link)
+		if (c->state == CONNECTION_IDLE &&
+		    c->destination->waiting == 0 && (found == NULL ||
+		    c->since < found->since))
+			found = c;
+	return found;
+}
+
 void
 room_make(struct outbound *o)
 {
 	struct connection *c;
-	size_t n = count_slow(o);
+	size_t n;
 
+	for (n = o->short_count; n > 0 && (c = idlest(o)) != NULL; n--)
+		connection_close(c);
+	n = count_slow(o);
 	while (n-- > SLOW_MAX && (c = slowest(o)) != NULL)
 		connection_hurry(c);
 }

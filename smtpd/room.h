@@ -9,7 +9,10 @@
 
 /* Is there a place for one connection more of this destination? */
 int	room_is_there(const struct destination *);
-/* Others wait: who has been slow longest breaks off, if too many are slow. */
+/*
+ * Others wait: as many connections as they are end, of those on which nothing
+ * happens; and who has been slow longest breaks off, if too many are slow.
+ */
 void	room_make(struct outbound *);
 /* When there may be more room by time alone (monotonic ms). */
 uint64_t room_next(const struct outbound *);

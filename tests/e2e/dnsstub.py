@@ -1,4 +1,5 @@
 """A name server that says what a test wants, right or wrong, by UDP and TCP."""
+import contextlib
 import socket
 import socketserver
 import struct
@@ -121,7 +122,8 @@ class Server:
                     reply = reply[:2] + struct.pack(
                         "!5H", 0x8380, 1, 0, 0, 0) + query[12:]
                 if reply is not None:
-                    sock.sendto(reply, self.client_address)
+                    with contextlib.suppress(OSError):	# the end, meanwhile
+                        sock.sendto(reply, self.client_address)
 
         class Tcp(socketserver.StreamRequestHandler):
             def handle(self):

@@ -198,15 +198,39 @@ test_silent_hosts(void **state)
 		close(gates[--count]);
 }
 
-/* It takes one letter, whoever it is for, and that is all. */
+/* It takes one letter, whoever it is for. */
 static void
-take_letter(int gate)
+take_letter(int gate, int is_reusable)
 {
 	welcome(gate);
 	assert_int_equal(hear_letter(gate), 1);
 	say_to(gate, 0, DELIVERED, RELAY_AT_END, 250);
-	say_end(gate, 0);
-	close(gate);
+	say_end(gate, is_reusable);
+}
+
+/* Connections kept for another letter make room as soon as others need it. */
+static void
+test_idle(void **state)
+{
+	static int gates[ERRANDS];
+	struct message m;
+	size_t i, n, ended = 0;
+
+	(void)state;
+	for (i = 1; i <= OUTBOUND_QUICK; i++)
+		add_for_host(i);
+	n = relays(gates);
+	assert_true(n < OUTBOUND_QUICK);
+	for (i = 0; i < n; i++)
+		take_letter(gates[i], 1);
+	/* The others are there, and no time has passed. */
+	assert_int_equal(relays(gates + n), OUTBOUND_QUICK - n);
+	assert_int_equal(done_count, n);
+	for (i = 0; i < n; i++)
+		ended += message_wait(gates[i], &m, 1, 0) == 0;
+	assert_int_equal(ended, OUTBOUND_QUICK - n);
+	for (i = 0; i < OUTBOUND_QUICK; i++)
+		close(gates[i]);
 }
 
 /* As long as others want connections, one with many letters has its share. */
@@ -224,8 +248,10 @@ test_share(void **state)
 		add("x.example", 1);
 	n = relays(gates);
 	assert_int_equal(n, others + 1);
-	while (n > 0)
-		take_letter(gates[--n]);
+	while (n > 0) {
+		take_letter(gates[--n], 0);
+		close(gates[n]);
+	}
 	assert_int_equal(done_count, others + 1);
 	n = relays(gates);
 	assert_in_range(n, 2, 20);
@@ -398,8 +424,8 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		EACH(test_refused), EACH(test_rest),
 		EACH(test_nobody_listens), EACH(test_tarpits),
-		EACH(test_silent_hosts), EACH(test_share), EACH(test_moves),
-		EACH(test_avoided), EACH(test_many_domains),
+		EACH(test_silent_hosts), EACH(test_share), EACH(test_idle),
+		EACH(test_moves), EACH(test_avoided), EACH(test_many_domains),
 	};
 
 	return cmocka_run_group_tests_name("test_outbound_hosts", tests, NULL,
