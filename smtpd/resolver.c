@@ -33,6 +33,7 @@
 
 #define ROOT_KEY	"/usr/share/dns/root.key"
 #define WARM_SECONDS	2
+#define RESEND_MS	"2500"	/* for one that has not answered, at first */
 
 static struct config config;
 static struct event_base *base;
@@ -60,12 +61,14 @@ option(struct ub_ctx *ctx, const char *name, const char *value)
  * Of how long servers take nothing is kept.  Most often there is one, which asks
  * others for us: if some of those are slow, it would be taken for slow itself,
  * be tried less and less, and all other names would wait for what it is asked
- * once in minutes.
+ * once in minutes.  Each question waits for its own answer instead, which may
+ * take a while when that server has to ask far hosts, before it is sent again.
  */
 static void
 set_options(struct ub_ctx *ctx)
 {
 	option(ctx, "infra-host-ttl:", "0");
+	option(ctx, "unknown-server-time-limit:", RESEND_MS);
 	option(ctx, "do-not-query-localhost:", "no");
 	option(ctx, "msg-cache-size:", "4m");
 	option(ctx, "rrset-cache-size:", "8m");

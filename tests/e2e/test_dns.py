@@ -1,6 +1,7 @@
 """C21: name servers that lie, are silent, or send what is no answer."""
 import random
 import struct
+import time
 
 import pytest
 
@@ -172,3 +173,17 @@ def test_domains_of_a_network_of_its_own(smtpd, zone):
             zone.host(domain, "192.0.2.2")
             send(smtpd, "b@" + domain)
             eventually(lambda d=domain: got(sink, d), domain)
+
+
+def test_late_answers(smtpd, zone):
+    """Who has to ask far hosts first is waited for."""
+    def late(query, owner, kind, tcp):
+        if kind != dnsstub.A:
+            return header(query, 0)
+        time.sleep(1.8)
+        return header(query, 1) + record(HERE, kind, bytes((192, 0, 2, 2)))
+    zone.odd("late.example", late)
+    with Sink() as sink:
+        send(smtpd, "b@late.example")
+        eventually(lambda: got(sink, "late.example"), "it comes")
+    assert not smtpd.log("event=deferred .*to=b@late.example")
