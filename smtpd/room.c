@@ -14,7 +14,10 @@
  * longest breaks off.  Quick places are not the same for all: whose hosts have
  * taken a letter quickly finds some that strangers can't have, and who was
  * slow of late has half of them.  So any number of hosts that greet nobody
- * costs those that do only seconds.
+ * costs those that do only seconds.  A host that has the end of a letter and
+ * says nothing can't be told to break off: the letter would be sent twice, and
+ * it has ten minutes (RFC 5321 section 4.5.3.2.6).  So that any number of those
+ * costs only strangers more than that, some places are never theirs.
  */
 #include <stdint.h>
 
@@ -24,6 +27,7 @@
 #define SLOW_MAX	50	/* while others wait */
 #define ROOM_STRANGER	(OUTBOUND_QUICK * 3 / 4)
 #define ROOM_SLOW	(OUTBOUND_QUICK / 2)
+#define KEPT		25	/* of all, for hosts that have been quick */
 
 static int
 is_slow(const struct connection *c)
@@ -42,12 +46,26 @@ count_slow(const struct outbound *o)
 	return n;
 }
 
+static int
+is_known_quick(const struct destination *d)
+{
+	return d->failures == 0 && d->standing == STANDING_QUICK;
+}
+
 static size_t
 places(const struct destination *d)
 {
-	if (d->failures > 0 || d->standing == STANDING_SLOW)
-		return ROOM_SLOW;
-	return d->standing == STANDING_QUICK ? OUTBOUND_QUICK : ROOM_STRANGER;
+	if (is_known_quick(d))
+		return OUTBOUND_QUICK;
+	return d->failures > 0 || d->standing == STANDING_SLOW ? ROOM_SLOW :
+	    ROOM_STRANGER;
+}
+
+static size_t
+all_places(const struct destination *d)
+{
+	return is_known_quick(d) ? OUTBOUND_CONNECTIONS :
+	    OUTBOUND_CONNECTIONS - KEPT;
 }
 
 int
@@ -55,7 +73,7 @@ room_is_there(const struct destination *d)
 {
 	const struct outbound *o = d->outbound;
 
-	return o->connection_count < OUTBOUND_CONNECTIONS &&
+	return o->connection_count < all_places(d) &&
 	    o->connection_count - count_slow(o) < places(d);
 }
 

@@ -73,7 +73,8 @@ def test_C16_tarpits(smtpd, zone, stage):
         print("tarpits at %s: %d connections; known host after %.1f s, new "
               "one after %.1f s" % (stage, len(tar.sessions), known, new))
         # What had not ended is not given up, and what has is told why.
-        if stage != "end":
+        # (Nobody had to give way if the first were slow by then.)
+        if stage != "end" and new > 1:
             smtpd.wait_log("event=deferred .*the host is too slow, and "
                            "other letters wait")
         assert not smtpd.log("event=unsure")
@@ -154,7 +155,7 @@ def test_slow_names(daemons, host, zone):
         took = [int(line.split("delay=")[1].split()[0]) for line in
                 smtpd.wait_log("event=delivered .*to=y@", len(quick))]
         print("seconds:", took)
-        assert max(took) <= 20
+        assert max(took) <= 30
     assert not smtpd.log("event=deferred .*to=y@")
     is_over.set()
     names.close()

@@ -259,6 +259,42 @@ test_share(void **state)
 		close(gates[--n]);
 }
 
+/*
+ * Hosts that take their letters and don't say so, who have ten minutes and
+ * can't be told to break off: a quick one waits for none of them.
+ */
+static void
+test_silent_after_the_dot(void **state)
+{
+	static int gates[ERRANDS];
+	size_t i, n, count = 0;
+
+	(void)state;
+	add_for_host(1);
+	assert_int_equal(relays(gates), 1);
+	assert_true(takes_letter(gates[0], 1));
+	close(gates[0]);
+	for (i = 10; i < 10 + OUTBOUND_CONNECTIONS + 30; i++)
+		add_for_host(i);
+	do {
+		n = relays(gates + count);
+		for (i = count; i < count + n; i++) {
+			welcome(gates[i]);
+			assert_int_equal(hear_letter(gates[i]), 1);
+		}
+		count += n;
+		turn(15000);
+	} while (n > 0);
+	assert_true(o.connection_count > OUTBOUND_QUICK);
+	assert_int_equal(done_count, 1);
+	add_for_host(1);
+	assert_int_equal(relays(gates + count), 1);
+	assert_true(takes_letter(gates[count], 1));
+	assert_int_equal(done_count, 2);
+	for (i = 0; i <= count; i++)
+		close(gates[i]);
+}
+
 /* Both questions about a host: it has these IPv4 addresses, for a minute. */
 static void
 resolve(const char *const *addresses, uint32_t count)
@@ -424,8 +460,9 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		EACH(test_refused), EACH(test_rest),
 		EACH(test_nobody_listens), EACH(test_tarpits),
-		EACH(test_silent_hosts), EACH(test_share), EACH(test_idle),
-		EACH(test_moves), EACH(test_avoided), EACH(test_many_domains),
+		EACH(test_silent_hosts), EACH(test_silent_after_the_dot),
+		EACH(test_share), EACH(test_idle), EACH(test_moves),
+		EACH(test_avoided), EACH(test_many_domains),
 	};
 
 	return cmocka_run_group_tests_name("test_outbound_hosts", tests, NULL,
