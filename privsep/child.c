@@ -21,6 +21,8 @@
 #include "program.h"
 
 #define SPARE	64	/* above every fixed descriptor */
+#define MESSAGES_A_TURN	64	/* from one role: others want theirs, too */
+#define LAST_WORDS	4096	/* more than the log socket of a role holds */
 #define END_PATIENCE	30	/* seconds for a role to end when let go of */
 
 /* Put a descriptor in its fixed place, by way of a spare one. */
@@ -130,13 +132,13 @@ log_heard(struct child *c, struct message *m)
 		    line);
 }
 
-/* Some of what has come, or that nothing will. */
+/* So much of what has come, or that nothing will. */
 static void
 hear(struct watch *w, int maxfds, void (*heard)(struct child *,
-    struct message *))
+    struct message *), int budget)
 {
 	struct message m;
-	int n, budget = 64;	/* others want their turn, too */
+	int n;
 
 	while (budget-- > 0 && w->fd != -1) {
 		n = message_recv(w->fd, &m, maxfds);
@@ -151,13 +153,19 @@ hear(struct watch *w, int maxfds, void (*heard)(struct child *,
 }
 
 static void
+hear_log(struct watch *w, int budget)
+{
+	/* Among them users, who might send descriptors as well. */
+	hurry_begin();
+	hear(w, 0, log_heard, budget);
+	hurry_end();
+}
+
+static void
 log_ready(struct watch *w, uint32_t events)
 {
 	(void)events;
-	/* Among them users, who might send descriptors as well. */
-	hurry_begin();
-	hear(w, 0, log_heard);
-	hurry_end();
+	hear_log(w, MESSAGES_A_TURN);
 }
 
 static void
@@ -166,7 +174,7 @@ channel_ready(struct watch *w, uint32_t events)
 	const struct child *c = w->owner;
 
 	(void)events;
-	hear(w, 1, c->heard);
+	hear(w, 1, c->heard, MESSAGES_A_TURN);
 }
 
 static int
@@ -281,7 +289,7 @@ child_forget(struct child *c)
 	child_let_go(c);
 	/* What it said last may not have been read yet. */
 	if (c->log.fd != -1)
-		log_ready(&c->log, EPOLLIN);
+		hear_log(&c->log, LAST_WORDS);
 	if (c->log.fd != -1)
 		watch_close(&c->log);
 }

@@ -314,6 +314,7 @@ finish(void)
 		roles_kill(g);
 	if (master.queue.pid != 0)
 		kill(master.queue.pid, SIGKILL);
+	child_forget(&master.queue);
 	log_event(LOG_INFO, 0, "event=stopped");
 }
 

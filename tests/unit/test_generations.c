@@ -165,6 +165,32 @@ test_an_awaited_start_within_the_second(void **state)
 	assert_true(generation_newest()->is_serving);
 }
 
+/* A role that has much to say, and ends before the master gets to hear it. */
+static void
+test_last_words(void **state)
+{
+	struct generation *g;
+	struct message m;
+	struct process *p;
+	size_t before;
+	int i;
+
+	(void)state;
+	settle();
+	g = generation_newest();
+	p = process_find(g->login.pid);
+	g->login.log_pid = getpid();
+	message_begin(&m, CH_LOG);
+	put_u32(&m, LOG_INFO);
+	put_str(&m, "event=said");
+	for (i = 0; i < 300; i++)
+		assert_int_equal(message_send(p->log, &m), 0);
+	before = world.line_count;
+	process_ends(p, 0);
+	child_forget(&g->login);
+	assert_in_range(world.line_count - before, 300, 310);
+}
+
 int
 main(void)
 {
@@ -173,6 +199,7 @@ main(void)
 		cmocka_unit_test(test_workers_that_nobody_asked_for),
 		cmocka_unit_test(test_a_role_that_tells_what_it_cannot_know),
 		cmocka_unit_test(test_an_awaited_start_within_the_second),
+		cmocka_unit_test(test_last_words),
 	};
 
 	return cmocka_run_group_tests_name("test_generations", tests, setup,
