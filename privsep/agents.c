@@ -37,6 +37,7 @@
 #include "sandbox.h"
 
 #define NOBODY_UID	65534
+#define UNHEARD		2	/* seconds an answer waits for room */
 
 static struct {
 	struct config		config;
@@ -242,6 +243,21 @@ start_companion(struct agent *agent)
 	    NOTE_USER_CRASHED);
 }
 
+/*
+ * Who asks waits for the answer, so that there is room for it.  One who has
+ * left his end of the channel in this one, and died, would keep an agent that
+ * waits for ever.
+ */
+static void
+bound_answers(int gate)
+{
+	static const struct timeval patience = { .tv_sec = UNHEARD };
+
+	if (setsockopt(gate, SOL_SOCKET, SO_SNDTIMEO, &patience,
+	    sizeof(patience)) == -1)
+		fatal("SO_SNDTIMEO");
+}
+
 static void
 start_agent(struct agent *agent)
 {
@@ -253,6 +269,7 @@ start_agent(struct agent *agent)
 		    agent->identity.uid);
 		return;
 	}
+	bound_answers(agent->gate);
 	start_companion(agent);
 	pid = fork();
 	if (pid == 0)

@@ -8,6 +8,7 @@
  *	S TYPE HEX NFDS		send a request, HEX its fields ("-" none), and wait
  *	Q TYPE HEX NFDS		the same, without waiting
  *	L TYPE HEX NFDS		the same to the master, as a log line would be
+ *	E			send the worker's own end of the gate through it
  *	Z TYPE LENGTH NFDS	send a request of so many octets, zeros, and wait
  *	B HEX			send these octets, no frame around them, and wait
  *	C MILLISECONDS		collect one more message
@@ -379,6 +380,17 @@ attempt(const char *name)
 	say("ERR 0");
 }
 
+/* Whoever has the other end then keeps this one open, too. */
+static void
+send_gate(void)
+{
+	struct message m;
+
+	message_begin(&m, 0);
+	put_fd(&m, puppet->gate);
+	conclude(message_send(puppet->gate, &m) == -1, -1);
+}
+
 static void
 obey(char verb, const char *args)
 {
@@ -389,6 +401,9 @@ obey(char verb, const char *args)
 		break;
 	case 'L':
 		send_request(puppet->master, args, 0);
+		break;
+	case 'E':
+		send_gate();
 		break;
 	case 'Z':
 		send_zeros(args);

@@ -226,6 +226,18 @@ def test_C9_the_limit_is_the_agent_s(smtp):
     postern.wait_messages("bob", 1)
 
 
+def test_C9_C16_an_agent_that_nobody_hears(smtp):
+    """A worker that takes no answers and leaves its end of the gate in the
+    agent's keeping does not leave the agent behind."""
+    before = len(smtp.processes("smtpd-agents"))
+    with Puppet(smtp) as puppet:
+        for _ in range(400):	# more than wait to be heard, and to be sent
+            puppet.send_only(VERIFY, GOOD[VERIFY])
+        assert puppet.order("E") == "OK"
+    eventually(lambda: len(smtp.processes("smtpd-agents")) == before,
+               "the agent ends")
+
+
 NASTY = (
     b"", b"\n", b"no line end", b"\0", b"a\0b\n\0\n", b"\n.\n", b".\n..\n",
     b"From bob Thu Jan  1\n", b"\nReceived: x\n",
