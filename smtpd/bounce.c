@@ -20,6 +20,7 @@
 #include "smtpd/account.h"
 #include "smtpd/address.h"
 #include "smtpd/bounce.h"
+#include "smtpd/dsn.h"
 #include "smtpd/trace.h"
 #include "smtpd/xtext.h"
 
@@ -296,59 +297,12 @@ put_words(struct spool_writer *w, const char *text)
 	spool_put(w, "\n", 1);
 }
 
-/* Is it a reply of that host, and not what we have found there? */
-static int
-is_quotation(const struct outcome *o)
-{
-	return o->remote[0] != '\0' && o->code != 0;
-}
-
-/*
- * What was said, with its numbers: a host's own, whatever has been made of a
- * refusal for now that came too often.  X.0.0 is what we make of a reply without
- * a status, and so no part of it.
- */
-static void
-diagnostic(const struct outcome *o, char text[OUTCOME_TEXT_MAX + 32])
-{
-	const char *status = o->status[0] != '\0' ? &o->status[1] : ".0.0";
-
-	if (is_quotation(o) && strcmp(status, ".0.0") == 0)
-		snprintf(text, OUTCOME_TEXT_MAX + 32, "%u %s", o->code,
-		    o->text);
-	else if (is_quotation(o))
-		snprintf(text, OUTCOME_TEXT_MAX + 32, "%u %u%s %s", o->code,
-		    o->code / 100, status, o->text);
-	else
-		snprintf(text, OUTCOME_TEXT_MAX + 32, "%s %s", o->status,
-		    o->text);
-}
-
-/* RFC 3464 section 2.3.3; of a list RFC 3461 section 5.2.7.1. */
-static const struct success {
-	const char	*action;
-	const char	*words;
-} successes[] = {
-	{ "delivered", "delivered" },
-	{ "delivered", "delivered to the list, which sends it on" },
-	{ "expanded", "sent on to other addresses, as the recipient wishes" },
-	{ "relayed", "handed to another host, which will not report further" },
-};
-
-static const struct success *
-success_of(const struct outcome *o)
-{
-	if (o->kind == OUTCOME_SPLIT)
-		return &successes[(o->flags & OUTCOME_ARRIVED) != 0 ? 1 : 2];
-	return &successes[(o->flags & OUTCOME_ELSEWHERE) != 0 ? 3 : 0];
-}
-
 static void
 put_person_recipient(const struct bounce *b, const struct outcome *o,
     struct spool_writer *w)
 {
 	char path[ADDRESS_PRINT_MAX], by[ADDRESS_PRINT_MAX];
-	char said[OUTCOME_TEXT_MAX + 32];
+	char said[DSN_DIAGNOSTIC_MAX];
 	char text[OUTCOME_TEXT_MAX + OUTCOME_REMOTE_MAX + 64];
 
 	recipient_address(b, o, path);
@@ -357,13 +311,13 @@ put_person_recipient(const struct bounce *b, const struct outcome *o,
 	if (strcasecmp(by, path) != 0)
 		put(w, "    by way of %s\n", by);
 	if (b->action == BOUNCE_DELIVERED) {
-		put_words(w, success_of(o)->words);
+		put_words(w, dsn_success(o));
 		return;
 	}
-	diagnostic(o, said);
+	dsn_diagnostic(o, said);
 	if (o->remote[0] != '\0')
 		snprintf(text, sizeof(text), "host %s%s: %s", o->remote,
-		    is_quotation(o) ? " said" : "", said);
+		    dsn_is_quotation(o) ? " said" : "", said);
 	else
 		snprintf(text, sizeof(text), "%s", said);
 	put_words(w, text);
@@ -426,29 +380,6 @@ put_xtext(const struct bounce *b, struct spool_writer *w, const char *name,
 	put(w, "%s: %s%s\n", name, type, text);
 }
 
-static const char *
-action_of(const struct bounce *b, const struct outcome *o)
-{
-	if (b->action == BOUNCE_FAILED)
-		return "failed";
-	if (b->action == BOUNCE_DELAYED)
-		return "delayed";
-	return success_of(o)->action;
-}
-
-/* Its class must be that of the action (RFC 3464 section 2.3.4). */
-static const char *
-status_of(const struct bounce *b, const struct outcome *o)
-{
-	static const char *const general[] = {
-		[BOUNCE_FAILED] = "5.0.0", [BOUNCE_DELAYED] = "4.0.0",
-		[BOUNCE_DELIVERED] = "2.0.0",
-	};
-
-	return o->status[0] == general[b->action][0] ? o->status :
-	    general[b->action];
-}
-
 static void
 put_recipient_status(const struct bounce *b, const struct outcome *o,
     struct spool_writer *w)
@@ -456,7 +387,7 @@ put_recipient_status(const struct bounce *b, const struct outcome *o,
 	const struct recipient *r =
 	    &b->letter->envelope.recipients[o->recipient];
 	char path[ADDRESS_PRINT_MAX], by[ADDRESS_PRINT_MAX];
-	char said[OUTCOME_TEXT_MAX + 32], orcpt[ORCPT_MAX];
+	char said[DSN_DIAGNOSTIC_MAX], orcpt[ORCPT_MAX];
 
 	recipient_address(b, o, path);
 	written_to(b, o, by);
@@ -465,16 +396,17 @@ put_recipient_status(const struct bounce *b, const struct outcome *o,
 		strlcpy(orcpt, r->orcpt, sizeof(orcpt));
 	else
 		orcpt_make(by, orcpt);
-	diagnostic(o, said);
+	dsn_diagnostic(o, said);
 	spool_put(w, "\n", 1);
 	put_xtext(b, w, "Original-Recipient", orcpt);
 	put(w, "Final-Recipient: %s; %s\n", is_ascii(path, strlen(path)) ?
 	    "rfc822" : "utf-8", path);
-	put(w, "Action: %s\nStatus: %s\n", action_of(b, o), status_of(b, o));
+	put(w, "Action: %s\nStatus: %s\n", dsn_action(b->action, o),
+	    dsn_status(b->action, o));
 	if (o->remote[0] != '\0')
 		put(w, "Remote-MTA: dns; %s\n", o->remote);
 	if (b->action != BOUNCE_DELIVERED)
-		put(w, "Diagnostic-Code: %s; %s\n", is_quotation(o) ?
+		put(w, "Diagnostic-Code: %s; %s\n", dsn_is_quotation(o) ?
 		    "smtp" : "X-Postern", said);
 	put_date(w, "Last-Attempt-Date", o->when);
 	if (b->action == BOUNCE_DELAYED)

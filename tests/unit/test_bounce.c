@@ -1,4 +1,4 @@
-/* LINK: smtpd/bounce smtpd/trace smtpd/spool smtpd/spool_write smtpd/spool_read smtpd/envelope smtpd/address smtpd/account smtpd/xtext privsep/config privsep/config_route privsep/log privsep/message wire/utf8 */
+/* LINK: smtpd/bounce smtpd/dsn smtpd/trace smtpd/spool smtpd/spool_write smtpd/spool_read smtpd/envelope smtpd/address smtpd/account smtpd/xtext privsep/config privsep/config_route privsep/log privsep/message wire/utf8 */
 /*
  * The text of a notice, from what strangers may have put into the letter and
  * its envelope: no line of the report is theirs, nothing that comes back ends
