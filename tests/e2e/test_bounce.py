@@ -167,6 +167,7 @@ def test_notify(smtpd, users):
     """Who is told of what; a host that has DSN tells of the rest itself."""
     sender, here = users(2)
     address = sender + "@example.test"
+    smtpd.forget_log()
     with Sink(**REFUSED):
         for what in ("NEVER", "SUCCESS", "DELAY"):
             send(smtpd, address, "b@far.example", of_each=["NOTIFY=" + what])
